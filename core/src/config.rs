@@ -1,0 +1,131 @@
+//! What a node is told once, at its start.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Address, NodeId};
+
+/// What a [`Node`](crate::Node) is told once, at its start.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Config {
+    /// The node's own stable name.
+    pub id: NodeId,
+    /// Where peers reach it.
+    pub address: Address,
+    /// Where members may be found that know the cluster; without any the node starts alone.
+    pub seeds: Vec<Address>,
+    /// The kinds of processes that the node has code for.
+    pub kinds: Vec<String>,
+    /// How long a member may be silent before it is taken for dead. Low finds the dead sooner and
+    /// takes the slow for dead more often; 3 s by default. All other times of failure detection
+    /// derive from it and from `beat_interval`.
+    pub failure_timeout: Duration,
+    /// How often a node says that it is there; 500 ms by default, at most a third of
+    /// `failure_timeout`. Low costs bandwidth, high costs time to notice.
+    pub beat_interval: Duration,
+    /// How often a node compares its journals with those of a random peer; 1 s by default. It
+    /// repairs what was lost on the way; what is not lost needs none of it.
+    pub digest_interval: Duration,
+    /// How long a silent member is remembered, with all that it wrote; 24 h by default. A member
+    /// that returns later joins as a stranger.
+    pub forget_after: Duration,
+    /// How far a peer's wall clock may lie from ours; 500 ms by default. Further, and the session
+    /// is refused.
+    pub clock_bound: Duration,
+    /// How long a start function may take; 10 s by default.
+    pub start_timeout: Duration,
+    /// How long the loser of a conflict may take to stop before it is stopped by force; 1 s by
+    /// default.
+    pub conflict_grace: Duration,
+    /// How long a failed child waits before its next start; doubled each time up to
+    /// `backoff_max`, with jitter. 100 ms by default.
+    pub backoff_min: Duration,
+    /// The longest wait between two starts of a child; 30 s by default. A child that runs for as
+    /// long waits `backoff_min` again.
+    pub backoff_max: Duration,
+    /// How many processes may be starting at once; 1,000 by default. More wait, in order.
+    pub starts_at_once: usize,
+}
+
+impl Config {
+    /// Returns the configuration of a node, with the defaults and nothing to join.
+    pub fn new(id: NodeId, address: Address) -> Self {
+        Self {
+            id,
+            address,
+            seeds: Vec::new(),
+            kinds: Vec::new(),
+            failure_timeout: Duration::from_secs(3),
+            beat_interval: Duration::from_millis(500),
+            digest_interval: Duration::from_secs(1),
+            forget_after: Duration::from_secs(24 * 60 * 60),
+            clock_bound: Duration::from_millis(500),
+            start_timeout: Duration::from_secs(10),
+            conflict_grace: Duration::from_secs(1),
+            backoff_min: Duration::from_millis(100),
+            backoff_max: Duration::from_secs(30),
+            starts_at_once: 1_000,
+        }
+    }
+
+    /// Checks that the times fit together.
+    ///
+    /// # Errors
+    ///
+    /// Names the first setting that does not fit, and what it must be.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let zero = |what| Err(ConfigError::Zero { what });
+        if self.beat_interval < Duration::from_millis(1) {
+            return zero("beat_interval");
+        }
+        if self.digest_interval < Duration::from_millis(1) {
+            return zero("digest_interval");
+        }
+        if self.backoff_min < Duration::from_millis(1) {
+            return zero("backoff_min");
+        }
+        if self.starts_at_once == 0 {
+            return zero("starts_at_once");
+        }
+        if self.failure_timeout < self.beat_interval * 3 {
+            let (failure_timeout, least) = (self.failure_timeout, self.beat_interval * 3);
+            return Err(ConfigError::FailureTimeoutTooShort { failure_timeout, least });
+        }
+        if self.forget_after < self.failure_timeout * 4 {
+            let (forget_after, least) = (self.forget_after, self.failure_timeout * 4);
+            return Err(ConfigError::ForgetTooSoon { forget_after, least });
+        }
+        Ok(())
+    }
+}
+
+/// Why a configuration makes no sense.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A setting is zero, or below a millisecond.
+    #[error("{what} must not be zero")]
+    Zero {
+        /// Which one.
+        what: &'static str,
+    },
+    /// A lost beat or two would count as a death.
+    #[error("failure_timeout of {failure_timeout:?} is under three beat intervals, {least:?}")]
+    FailureTimeoutTooShort {
+        /// What was asked for.
+        failure_timeout: Duration,
+        /// The least that works.
+        least: Duration,
+    },
+    /// A member would be forgotten while it is still being waited for.
+    #[error("forget_after of {forget_after:?} is under four failure timeouts, {least:?}")]
+    ForgetTooSoon {
+        /// What was asked for.
+        forget_after: Duration,
+        /// The least that works.
+        least: Duration,
+    },
+}

@@ -1,0 +1,267 @@
+//! Why operations fail: one enum each.
+
+use alloc::string::String;
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ChildId, Name, NodeId, Outcome, ProcessId};
+
+/// Why bytes are no id, name or address.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum IdError {
+    /// Nothing was given; give at least one byte.
+    #[error("{what} is empty")]
+    Empty {
+        /// What was to be made.
+        what: &'static str,
+    },
+    /// Too much was given; shorten it.
+    #[error("{what} of {bytes} bytes is over the limit of {max}")]
+    TooLong {
+        /// What was to be made.
+        what: &'static str,
+        /// How long it was.
+        bytes: usize,
+        /// How long it may be.
+        max: usize,
+    },
+    /// It holds a control character, which would garble logs; leave it out.
+    #[error("{what} holds a control character")]
+    ControlCharacter {
+        /// What was to be made.
+        what: &'static str,
+    },
+}
+
+/// Why a child was not started.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartChildError {
+    /// Another process holds the name, or a child that is not running reserves it. Nothing was
+    /// started; look the name up, or end its holder.
+    #[error("name {name} is taken by {holder}")]
+    NameTaken {
+        /// The name asked for.
+        name: Name,
+        /// Who has it.
+        holder: Occupant,
+    },
+    /// The specification is longer than the limit; nothing was started. Keep large data elsewhere.
+    #[error("a specification of {bytes} bytes is over the limit of {max}")]
+    TooLarge {
+        /// How long it is.
+        bytes: usize,
+        /// How long it may be.
+        max: usize,
+    },
+    /// The start function answered with an error, panicked or ran out of time. The child has ended.
+    #[error("the child did not start: {reason}")]
+    Failed {
+        /// What it said.
+        reason: String,
+    },
+    /// The child ended before its start was seen; it is gone.
+    #[error("the child ended at once: {outcome:?}")]
+    Ended {
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// The deadline passed. The child is kept and will start as soon as a member can run it; end it
+    /// by its id, or wait for it.
+    #[error(
+        "child {child} did not start in time; it is kept and will start when a member can run it"
+    )]
+    TimedOut {
+        /// The child.
+        child: ChildId,
+    },
+    /// This node is joining or leaving and takes nothing on; ask another, or wait until it is ready.
+    #[error("the node is not ready: it is joining or leaving")]
+    NotReady,
+}
+
+/// Who keeps a name from being taken.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum Occupant {
+    /// A process that runs.
+    Process(ProcessId),
+    /// A child that reserves the name between two runs.
+    Child(ChildId),
+}
+
+impl core::fmt::Display for Occupant {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Process(process) => write!(f, "process {process}"),
+            Self::Child(child) => write!(f, "child {child}, which is not running now"),
+        }
+    }
+}
+
+/// Why a child was not ended.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum TerminateError {
+    /// No such child is known here: it has ended, or its start has not arrived yet.
+    #[error("no child {child} is known; it has ended, or its start has not arrived here yet")]
+    Unknown {
+        /// The child.
+        child: ChildId,
+    },
+    /// The deadline passed. The child will not be started again, but may still be stopping.
+    #[error("child {child} was told to stop and has not stopped in time")]
+    TimedOut {
+        /// The child.
+        child: ChildId,
+    },
+    /// This node is joining or leaving; ask another, or wait until it is ready.
+    #[error("the node is not ready: it is joining or leaving")]
+    NotReady,
+}
+
+/// Why a name was not registered. Where it does not say otherwise the registry is as it was.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegisterError {
+    /// Another process holds the name, or a child that is not running reserves it; ask again once
+    /// it is free.
+    #[error("name {name} is taken by {holder}")]
+    NameTaken {
+        /// The name asked for.
+        name: Name,
+        /// Who has it.
+        holder: Occupant,
+    },
+    /// The process to be named does not run any more.
+    #[error("process {process} does not run any more")]
+    NoProcess {
+        /// The process.
+        process: ProcessId,
+    },
+    /// The value is longer than the limit; store a reference instead.
+    #[error("a value of {bytes} bytes is over the limit of {max}")]
+    TooLarge {
+        /// How long it is.
+        bytes: usize,
+        /// How long it may be.
+        max: usize,
+    },
+    /// The deadline passed before enough members held the entry; it may stand and spread later.
+    #[error("the deadline passed: the name may be registered, but not on {wanted} members yet")]
+    TimedOut {
+        /// How many members were to hold it.
+        wanted: u32,
+    },
+    /// This node is joining or leaving; ask another, or wait until it is ready.
+    #[error("the node is not ready: it is joining or leaving")]
+    NotReady,
+}
+
+/// Why a name was not given up. Every variant but the last leaves the registry as it was.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnregisterError {
+    /// Only the holder can give a name up, and that is another process or nobody.
+    #[error("process {process} does not hold name {name}")]
+    NotHolder {
+        /// The name.
+        name: Name,
+        /// The process that was to give it up.
+        process: ProcessId,
+    },
+    /// The name is that of the process's child and ends with it; terminate the child instead.
+    #[error("name {name} belongs to a child for its life; terminate the child instead")]
+    OfChild {
+        /// The name.
+        name: Name,
+    },
+    /// The deadline passed before the process's node answered; the name may be free or not.
+    #[error("the deadline passed before the holder's node answered")]
+    TimedOut,
+    /// This node is joining or leaving; ask another, or wait until it is ready.
+    #[error("the node is not ready: it is joining or leaving")]
+    NotReady,
+}
+
+/// Why a message got no reply.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// Nobody holds the name or runs the child now; nothing was delivered.
+    #[error("nobody is there: the name is free, or the child is between two runs")]
+    Nobody,
+    /// The process had ended when the message arrived; nothing was delivered.
+    #[error("process {process} does not run any more")]
+    NoProcess {
+        /// The process.
+        process: ProcessId,
+    },
+    /// No session with the process's node is up; nothing was delivered.
+    #[error("node {node} cannot be reached")]
+    Unreachable {
+        /// The node.
+        node: NodeId,
+    },
+    /// The mailbox of the process is full; nothing was delivered. Send less, or later.
+    #[error("the mailbox of process {process} is full")]
+    Overloaded {
+        /// The process.
+        process: ProcessId,
+    },
+    /// The process, its node or the session to it ended before the reply; the message may have
+    /// been handled.
+    #[error("process {process} ended or was lost before it replied")]
+    Lost {
+        /// The process.
+        process: ProcessId,
+    },
+    /// The deadline passed; the message may have been handled.
+    #[error("no reply within {timeout:?}")]
+    TimedOut {
+        /// How long the caller waited.
+        timeout: Duration,
+    },
+    /// The process could not read the message, or the caller the reply: their types differ.
+    #[error("the message or its reply is of another type than expected")]
+    Malformed,
+    /// The message is longer than the limit; nothing was delivered.
+    #[error("a message of {bytes} bytes is over the limit of {max}")]
+    TooLarge {
+        /// How long it is.
+        bytes: usize,
+        /// How long it may be.
+        max: usize,
+    },
+    /// This node has not joined yet, or is over.
+    #[error("the node is not ready: it is joining or over")]
+    NotReady,
+}
+
+/// Why a node did not leave in order.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum LeaveError {
+    /// The deadline passed. The node is over all the same; what it still ran starts elsewhere.
+    #[error("{remaining} children had not stopped in time; the node is over, they start elsewhere")]
+    TimedOut {
+        /// How many children had not been handed over.
+        remaining: usize,
+    },
+}
+
+/// Why a cluster was not found at rest.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum SettleError {
+    /// The deadline passed; `reason` says what was still under way at the last look.
+    #[error("the cluster is not at rest: {reason}")]
+    TimedOut {
+        /// What was still under way.
+        reason: String,
+    },
+    /// This node has not joined yet, or is over.
+    #[error("the node is not ready: it is joining or over")]
+    NotReady,
+}

@@ -1,0 +1,301 @@
+//! Who and what there is in a cluster.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::hash::{hash64, hash128};
+use crate::limits::{NAME_BYTES_MAX, NODE_ID_BYTES_MAX};
+use crate::{Blob, IdError, Stamp};
+
+/// The stable name of a member, chosen by its operator.
+///
+/// It outlives restarts and addresses; [`Incarnation`] tells one life of it from the next.
+#[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct NodeId(Arc<str>);
+
+impl NodeId {
+    /// Returns `id` as the name of a member.
+    ///
+    /// # Errors
+    ///
+    /// Refuses an empty id, one of more than 255 bytes, and one with control characters.
+    pub fn new(id: impl Into<String>) -> Result<Self, IdError> {
+        let id = id.into();
+        if id.is_empty() {
+            return Err(IdError::Empty { what: "node id" });
+        }
+        if id.len() > NODE_ID_BYTES_MAX {
+            let (bytes, max) = (id.len(), NODE_ID_BYTES_MAX);
+            return Err(IdError::TooLong { what: "node id", bytes, max });
+        }
+        if id.chars().any(char::is_control) {
+            return Err(IdError::ControlCharacter { what: "node id" });
+        }
+        Ok(Self(Arc::from(id)))
+    }
+
+    /// Returns the id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for NodeId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for NodeId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::new(String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+/// One life of a node, from start to end; of two lives the later is greater.
+#[derive(
+    Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize,
+)]
+pub struct Incarnation {
+    /// One more than the highest that the cluster knew for the node's name; 0 means none yet.
+    pub counter: u64,
+    /// A random number, so that two lives that took the same counter still differ.
+    pub nonce: u64,
+}
+
+impl Incarnation {
+    /// What a node that has not joined yet puts in its envelopes.
+    pub const NONE: Self = Self { counter: 0, nonce: 0 };
+}
+
+impl fmt::Display for Incarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:04x}", self.counter, self.nonce & 0xffff)
+    }
+}
+
+/// One life of one node: the only writer of one journal. A clone shares it.
+#[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Replica(Arc<(NodeId, Incarnation)>);
+
+impl Replica {
+    /// Returns the life `incarnation` of `node`.
+    pub fn new(node: NodeId, incarnation: Incarnation) -> Self {
+        Self(Arc::new((node, incarnation)))
+    }
+
+    /// Returns whose life it is.
+    pub fn node(&self) -> &NodeId {
+        &self.0.0
+    }
+
+    /// Returns which of the node's lives it is.
+    pub fn incarnation(&self) -> Incarnation {
+        self.0.1
+    }
+
+    /// Returns the short form that beats carry.
+    pub fn key(&self) -> ReplicaKey {
+        let mut bytes = Vec::with_capacity(self.node().as_str().len() + 16);
+        bytes.extend_from_slice(&self.incarnation().counter.to_le_bytes());
+        bytes.extend_from_slice(&self.incarnation().nonce.to_le_bytes());
+        bytes.extend_from_slice(self.node().as_str().as_bytes());
+        ReplicaKey(hash64(&bytes))
+    }
+}
+
+impl fmt::Display for Replica {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.node(), self.incarnation())
+    }
+}
+
+impl fmt::Debug for Replica {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for Replica {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (self.node(), self.incarnation()).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Replica {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (node, incarnation) = Deserialize::deserialize(deserializer)?;
+        Ok(Self::new(node, incarnation))
+    }
+}
+
+/// A replica in eight bytes, for messages that name many; the receiver knows the long form.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+pub struct ReplicaKey(pub u64);
+
+/// One run of a process; never used again, not even after a restart in place.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+pub struct ProcessId {
+    /// The life of the node it runs on.
+    pub replica: Replica,
+    /// Which of that life's processes it is; the first is 1.
+    pub number: u64,
+}
+
+impl fmt::Display for ProcessId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}", self.replica, self.number)
+    }
+}
+
+/// An instance of a registry or of a supervisor: what keeps the names of one from another's.
+///
+/// The hash of the instance's name, which every node computes alike.
+#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+pub struct Scope(u64);
+
+impl Scope {
+    /// Returns the scope of the instance called `name`.
+    pub fn named(name: &str) -> Self {
+        Self(hash64(name.as_bytes()))
+    }
+
+    /// Returns the scope as bytes, for keys and hashes.
+    pub const fn to_bytes(self) -> [u8; 8] {
+        self.0.to_be_bytes()
+    }
+
+    /// Returns the scope that [`Scope::to_bytes`] gave `bytes` for.
+    pub const fn from_bytes(bytes: [u8; 8]) -> Self {
+        Self(u64::from_be_bytes(bytes))
+    }
+}
+
+impl fmt::Debug for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "s{:08x}", self.0 >> 32)
+    }
+}
+
+/// What a start was asked with; repeating a request is one child.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+pub struct RequestId {
+    /// The member that received the request.
+    pub origin: Replica,
+    /// Which of that member's requests it is.
+    pub counter: u64,
+    /// When it was made.
+    pub stamp: Stamp,
+}
+
+/// A child, for its whole life: through restarts, moves and failovers.
+///
+/// The 128-bit hash of the [`RequestId`] that started it.
+#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+pub struct ChildId([u8; 16]);
+
+impl ChildId {
+    /// Returns the child that `request` starts.
+    pub fn of(request: &RequestId) -> Self {
+        let incarnation = request.origin.incarnation();
+        let mut bytes = Vec::with_capacity(64);
+        for number in
+            [incarnation.counter, incarnation.nonce, request.counter, request.stamp.as_u64()]
+        {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        bytes.extend_from_slice(request.origin.node().as_str().as_bytes());
+        Self(hash128(&bytes).to_be_bytes())
+    }
+
+    /// Returns the id as bytes, for keys and hashes.
+    pub const fn to_bytes(self) -> [u8; 16] {
+        self.0
+    }
+
+    /// Returns the id that [`ChildId::to_bytes`] gave `bytes` for.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Display for ChildId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for ChildId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0[..4].iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// A cluster-wide name, 1 to 512 bytes; text by custom, any bytes by right.
+#[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Name(Blob);
+
+impl Name {
+    /// Returns `name` as a cluster-wide name.
+    ///
+    /// # Errors
+    ///
+    /// Refuses an empty name and one of more than 512 bytes.
+    pub fn new(name: impl Into<Blob>) -> Result<Self, IdError> {
+        let name = name.into();
+        if name.is_empty() {
+            return Err(IdError::Empty { what: "name" });
+        }
+        if name.len() > NAME_BYTES_MAX {
+            let (bytes, max) = (name.len(), NAME_BYTES_MAX);
+            return Err(IdError::TooLong { what: "name", bytes, max });
+        }
+        Ok(Self(name))
+    }
+
+    /// Returns the bytes of the name.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl Serialize for Name {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::new(Blob::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}

@@ -1,0 +1,26 @@
+//! The most that anything may be, where nothing was configured.
+
+/// Bytes of a node's id.
+pub const NODE_ID_BYTES_MAX: usize = 255;
+/// Bytes of a cluster's name.
+pub const CLUSTER_BYTES_MAX: usize = 64;
+/// Bytes of a cluster-wide name.
+pub const NAME_BYTES_MAX: usize = 512;
+/// Bytes of a value stored beside a name.
+pub const VALUE_BYTES_MAX: usize = 64 << 10;
+/// Bytes of a child's specification, arguments included.
+pub const SPEC_BYTES_MAX: usize = 256 << 10;
+/// Bytes of a frame, header included.
+pub const FRAME_BYTES_MAX: usize = 1 << 20;
+/// Bytes of a message to a process, or of its reply.
+pub const PAYLOAD_BYTES_MAX: usize = FRAME_BYTES_MAX - (4 << 10);
+/// Bytes of the state that the loser of a conflict hands to the winner.
+pub const STATE_BYTES_MAX: usize = 512 << 10;
+/// Bytes of entries that one delta carries before the next one starts.
+pub const DELTA_BYTES_MAX: usize = 256 << 10;
+/// Entries that one delta carries before the next one starts.
+pub const DELTA_ENTRIES_MAX: usize = 8 << 10;
+/// Members of a cluster.
+pub const MEMBERS_MAX: usize = 1_024;
+/// Replicas that a node remembers at once, retired ones included.
+pub const REPLICAS_MAX: usize = 4 * MEMBERS_MAX;

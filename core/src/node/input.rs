@@ -1,0 +1,182 @@
+//! What the outside world can do to a node.
+
+use alloc::string::String;
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::message::{CallFailure, Envelope};
+use crate::{Address, Blob, ChildId, ChildSpec, Name, NodeId, ProcessId, Scope, Wall};
+
+/// Everything the outside world can do to a [`Node`](crate::Node).
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum Input {
+    /// A session with `peer` is up; the transport knows who it is.
+    Connected {
+        /// Who is at the other end.
+        peer: NodeId,
+    },
+    /// The session with `peer` is over.
+    Disconnected {
+        /// Who was at the other end.
+        peer: NodeId,
+    },
+    /// An attempt to dial `address` was refused: nobody listens there.
+    Refused {
+        /// Where it was tried.
+        address: Address,
+    },
+    /// A peer's message arrived, decoded and well-formed.
+    Message {
+        /// The peer, as the transport authenticated it.
+        from: NodeId,
+        /// What it says.
+        envelope: Envelope,
+    },
+    /// A user asks for something; answered by exactly one
+    /// [`Output::Reply`](crate::Output::Reply) with the same ticket, at the deadline at the latest.
+    Request {
+        /// The caller's own number for the request, never used before.
+        ticket: u64,
+        /// How long the user waits.
+        timeout: Duration,
+        /// What it asks for.
+        command: Command,
+    },
+    /// Something happened to a process of this node.
+    Process {
+        /// The process's number.
+        number: u64,
+        /// What happened.
+        event: ProcessEvent,
+    },
+    /// A process answered a call that [`Output::Deliver`](crate::Output::Deliver) brought.
+    Answer {
+        /// The call's number there.
+        call: CallId,
+        /// The reply, or why there is none.
+        result: Result<Blob, CallFailure>,
+    },
+    /// The wall clock was read.
+    Wall(Wall),
+    /// Everything that was ready has been fed: what was held back to be sent together goes out.
+    Flush,
+    /// Nothing but time passed.
+    Tick,
+}
+
+/// What a user can ask of a node.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum Command {
+    /// Keep a child running somewhere in the cluster.
+    Start {
+        /// The supervisor.
+        scope: Scope,
+        /// What to run.
+        spec: ChildSpec,
+    },
+    /// End a child for good.
+    Terminate {
+        /// The supervisor.
+        scope: Scope,
+        /// The child.
+        child: ChildId,
+    },
+    /// Number a process of this node that no supervisor looks after.
+    Spawn,
+    /// Give a process a name.
+    Register {
+        /// The registry.
+        scope: Scope,
+        /// The name.
+        name: Name,
+        /// The process, on any node.
+        process: ProcessId,
+        /// Bytes stored beside the name.
+        value: Blob,
+        /// How many members must hold the entry before the answer.
+        replicas: Replicas,
+    },
+    /// Take a name from the process that holds it.
+    Unregister {
+        /// The registry.
+        scope: Scope,
+        /// The name.
+        name: Name,
+        /// The process, which must be the holder.
+        process: ProcessId,
+    },
+    /// Bring a message to a process and wait for its reply.
+    Call {
+        /// Whom to call.
+        target: Target,
+        /// The message.
+        payload: Blob,
+    },
+    /// Bring a message to a process.
+    Send {
+        /// Whom to tell.
+        target: Target,
+        /// The message.
+        payload: Blob,
+    },
+    /// Hand all children over and leave the cluster for good.
+    Leave,
+    /// Wait until the whole cluster is at rest.
+    Settled,
+}
+
+/// How many members must hold an entry before its writer is answered.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq, Serialize, Deserialize)]
+pub enum Replicas {
+    /// This node alone.
+    #[default]
+    One,
+    /// This node and one more.
+    Two,
+    /// More than half of all members that are not forgotten.
+    Majority,
+    /// All members that are not forgotten.
+    All,
+}
+
+/// Whom a message is for.
+#[derive(Clone, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
+pub enum Target {
+    /// One run of a process.
+    Process(ProcessId),
+    /// Whoever holds a name.
+    Name(Scope, Name),
+    /// Whichever process runs a child.
+    Child(Scope, ChildId),
+}
+
+/// What happens to a process of this node.
+///
+/// Every [`Output::Start`](crate::Output::Start) is followed by exactly one of `Started` and
+/// `StartFailed`, or by `Stopped` if it was stopped before; after `Started` comes exactly one of
+/// `Exited` and `Stopped`.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum ProcessEvent {
+    /// It runs.
+    Started,
+    /// It did not start, and nothing of it is left.
+    StartFailed {
+        /// What its start function said, or that it panicked or ran out of time.
+        reason: String,
+    },
+    /// It ended by itself.
+    Exited {
+        /// `None` if it ended as it should, else what went wrong.
+        failure: Option<String>,
+    },
+    /// It ended because it was told to, or was stopped by force after its grace.
+    Stopped {
+        /// What it left behind.
+        state: Option<Blob>,
+    },
+}
+
+/// A call to a process of this node, as the node numbers it.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+pub struct CallId(pub u64);

@@ -1,0 +1,347 @@
+//! What a node asks of the outside world.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::message::Envelope;
+use crate::node::input::CallId;
+use crate::{
+    Address, Blob, CallError, ChildId, Incarnation, LeaveError, Name, NodeId, ProcessId,
+    RegisterError, Replica, Scope, SettleError, StartChildError, TerminateError, UnregisterError,
+    Wall,
+};
+
+/// Everything a [`Node`](crate::Node) can ask of the outside world, in the order it must be done.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[must_use]
+pub enum Output {
+    /// Send `envelope` to `to`; it may be lost or repeated, never altered.
+    Send {
+        /// The peer to send to.
+        to: NodeId,
+        /// What to say.
+        envelope: Envelope,
+    },
+    /// Try to have a session with whoever listens at `address`, until there is one.
+    Dial {
+        /// Where to try.
+        address: Address,
+    },
+    /// Stop dialling `address`.
+    HangUp {
+        /// Where it was tried.
+        address: Address,
+    },
+    /// End the session with `peer`: nothing it says can be believed.
+    Disconnect {
+        /// The peer.
+        peer: NodeId,
+    },
+    /// Start a process.
+    Start(Start),
+    /// Stop a process: tell it why, wait for up to `grace`, then stop it by force.
+    Stop {
+        /// Its number.
+        number: u64,
+        /// Why.
+        reason: StopReason,
+        /// How long it may take.
+        grace: Duration,
+    },
+    /// Hand the state of the loser of a conflict to the process that won.
+    Absorb {
+        /// The number of the winner.
+        number: u64,
+        /// What the loser left behind.
+        state: Blob,
+    },
+    /// Put a message into the mailbox of a process.
+    Deliver {
+        /// Its number.
+        number: u64,
+        /// The message.
+        payload: Blob,
+        /// Whom to answer, through [`Input::Answer`](crate::Input::Answer); `None` if nobody waits.
+        call: Option<CallId>,
+    },
+    /// Answer a request.
+    Reply {
+        /// The request's ticket.
+        ticket: u64,
+        /// The answer.
+        reply: Reply,
+    },
+    /// Change what readers see.
+    View(ViewChange),
+    /// Tell whoever listens what happened.
+    Event(Event),
+    /// The node is over: stop every process of it and feed it nothing more.
+    Exit(ExitReason),
+}
+
+/// A process to start.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Start {
+    /// Its number; only a resumed process takes one that was used before.
+    pub number: u64,
+    /// The supervisor that looks after it.
+    pub scope: Scope,
+    /// The child that it runs.
+    pub child: ChildId,
+    /// The kind of process, a name that code is registered under.
+    pub kind: String,
+    /// What its start function gets.
+    pub args: Blob,
+    /// Why it starts.
+    pub reason: StartReason,
+    /// What an earlier run left behind for it.
+    pub state: Option<Blob>,
+    /// Most time the start may take.
+    pub timeout: Duration,
+}
+
+/// Why a process starts.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
+pub enum StartReason {
+    /// For the first time.
+    Fresh,
+    /// Its last run ended, and its restart type says to start it again.
+    Restarted,
+    /// The node it ran on went silent.
+    FailedOver,
+    /// It was stopped where it ran in order to run here.
+    Moved,
+    /// It was frozen for a winner that went away.
+    Resumed,
+}
+
+/// Why a process is told to stop.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum StopReason {
+    /// Its child was terminated.
+    Terminated,
+    /// The node leaves; the child goes on elsewhere.
+    Leaving,
+    /// Another process has what it claims; its state is handed to the winner.
+    Conflict(NameConflict),
+    /// The node is over.
+    NodeDown,
+}
+
+/// What the loser of a conflict is told.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct NameConflict {
+    /// The registry, or the supervisor where both run one child.
+    pub scope: Scope,
+    /// The name, unless both run one child without a name.
+    pub name: Option<Name>,
+    /// The process that won.
+    pub winner: ProcessId,
+}
+
+/// The answer to a request.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum Reply {
+    /// To [`Command::Start`](crate::Command::Start).
+    Start(Result<StartedChild, StartChildError>),
+    /// To [`Command::Terminate`](crate::Command::Terminate).
+    Terminate(Result<(), TerminateError>),
+    /// To [`Command::Spawn`](crate::Command::Spawn).
+    Spawn(ProcessId),
+    /// To [`Command::Register`](crate::Command::Register).
+    Register(Result<(), RegisterError>),
+    /// To [`Command::Unregister`](crate::Command::Unregister).
+    Unregister(Result<(), UnregisterError>),
+    /// To [`Command::Call`](crate::Command::Call).
+    Call(Result<Blob, CallError>),
+    /// To [`Command::Send`](crate::Command::Send).
+    Send(Result<(), CallError>),
+    /// To [`Command::Leave`](crate::Command::Leave).
+    Leave(Result<(), LeaveError>),
+    /// To [`Command::Settled`](crate::Command::Settled).
+    Settled(Result<(), SettleError>),
+}
+
+/// A child that runs.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct StartedChild {
+    /// The child, for life.
+    pub child: ChildId,
+    /// The process that runs it now.
+    pub process: ProcessId,
+    /// Whether a second live member held the child's specification at the answer; if not, the
+    /// death of this node alone can lose it.
+    pub replicated: bool,
+}
+
+/// A change of what readers see.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum ViewChange {
+    /// A member is new or changed; `None` if it is gone.
+    Member {
+        /// Whose view it is.
+        node: NodeId,
+        /// What is known of it.
+        view: Option<MemberView>,
+    },
+    /// A name has a holder, or has none any more.
+    Name {
+        /// The registry.
+        scope: Scope,
+        /// The name.
+        name: Name,
+        /// Who holds it.
+        holder: Option<Holder>,
+    },
+    /// A child is new or changed; `None` if it has ended.
+    Child {
+        /// The supervisor.
+        scope: Scope,
+        /// The child.
+        child: ChildId,
+        /// What is known of it.
+        view: Option<ChildView>,
+    },
+}
+
+/// A member as readers see it.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct MemberView {
+    /// Its present life.
+    pub incarnation: Incarnation,
+    /// Where it listens, once it said so.
+    pub address: Option<Address>,
+    /// How it is.
+    pub status: MemberStatus,
+    /// The kinds of processes it can run.
+    pub kinds: Vec<String>,
+}
+
+/// How a member is, in the judgement of this node.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+pub enum MemberStatus {
+    /// It beats.
+    Alive,
+    /// It has been silent for half of the failure timeout.
+    Suspect,
+    /// It has been silent for the whole failure timeout: its names are hidden, its children taken over.
+    Down,
+    /// It hands its children over and will leave.
+    Leaving,
+}
+
+/// Who holds a name.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Holder {
+    /// The process.
+    pub process: ProcessId,
+    /// The child that it runs, if it was started with the name.
+    pub child: Option<ChildId>,
+    /// Bytes stored beside the name.
+    pub value: Blob,
+}
+
+/// A child as readers see it.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct ChildView {
+    /// What it runs.
+    pub kind: String,
+    /// The name it was started with.
+    pub name: Option<Name>,
+    /// The process that runs it; `None` between two runs.
+    pub process: Option<ProcessId>,
+}
+
+/// Something a log or a test wants to know.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Event {
+    /// This node took its place in the cluster.
+    Joined {
+        /// Its new life.
+        replica: Replica,
+    },
+    /// A member began to beat, or beats again.
+    MemberUp {
+        /// Its life.
+        replica: Replica,
+    },
+    /// A member has been silent for half of the failure timeout.
+    MemberSuspect {
+        /// Its life.
+        replica: Replica,
+    },
+    /// A member is down: nothing was heard of it, by any path.
+    MemberDown {
+        /// Its life.
+        replica: Replica,
+        /// For how long nothing was heard.
+        silent: Duration,
+    },
+    /// A life of a member is over for good: it left, or a newer one was admitted.
+    MemberRetired {
+        /// The life that is over.
+        replica: Replica,
+    },
+    /// Two processes claim one thing, and the one on this node wins or loses.
+    Conflict {
+        /// The process that goes on.
+        winner: ProcessId,
+        /// The process that stops.
+        loser: ProcessId,
+    },
+    /// A process of this node handed its state over and is gone.
+    Merged {
+        /// The process that went on.
+        winner: ProcessId,
+        /// The number of the process that stopped.
+        loser: u64,
+    },
+    /// A process of this node ended or did not start, and will be started again.
+    ChildFailed {
+        /// The child.
+        child: ChildId,
+        /// What went wrong.
+        reason: String,
+        /// How long it waits before the next attempt.
+        backoff: Duration,
+    },
+    /// A peer's clock is too far from ours; its session was refused.
+    ClockRefused {
+        /// The peer.
+        peer: NodeId,
+        /// Our wall clock.
+        ours: Wall,
+        /// Its wall clock.
+        theirs: Wall,
+    },
+    /// A peer goes by another conflict rule; its session was refused.
+    RuleRefused {
+        /// The peer.
+        peer: NodeId,
+        /// Its rule.
+        rule: String,
+    },
+    /// Something a peer sent was not believed.
+    Refused {
+        /// The peer.
+        peer: NodeId,
+        /// What was wrong with it.
+        reason: String,
+    },
+}
+
+/// Why a node is over.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum ExitReason {
+    /// It was asked to leave, and has left.
+    Left,
+    /// A later life of the same name beats: two machines run under one name.
+    Superseded {
+        /// The later life.
+        by: Incarnation,
+    },
+}
