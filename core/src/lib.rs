@@ -17,10 +17,13 @@ pub mod crdt;
 mod error;
 mod hash;
 mod id;
+pub mod laws;
 pub mod limits;
 pub mod message;
 mod node;
 mod random;
+#[cfg(feature = "proptest")]
+pub mod strategies;
 mod time;
 pub mod transport;
 pub mod wire;

@@ -20,6 +20,8 @@ pub const STATE_BYTES_MAX: usize = 512 << 10;
 pub const DELTA_BYTES_MAX: usize = 256 << 10;
 /// Entries that one delta carries before the next one starts.
 pub const DELTA_ENTRIES_MAX: usize = 8 << 10;
+/// Entries of one journal, tombstones included.
+pub const JOURNAL_ENTRIES_MAX: usize = 8 << 20;
 /// Members of a cluster.
 pub const MEMBERS_MAX: usize = 1_024;
 /// Replicas that a node remembers at once, retired ones included.
