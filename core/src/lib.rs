@@ -20,6 +20,7 @@ mod id;
 pub mod limits;
 pub mod message;
 mod node;
+pub mod placement;
 mod random;
 mod time;
 pub mod transport;
