@@ -21,6 +21,7 @@ pub mod laws;
 pub mod limits;
 pub mod message;
 mod node;
+pub mod placement;
 mod random;
 #[cfg(feature = "proptest")]
 pub mod strategies;
