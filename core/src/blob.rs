@@ -10,8 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Immutable bytes; a clone shares them.
 ///
-/// Orders and compares as the bytes do. Prints as text where it is text, with everything unprintable
-/// escaped, so that a hostile name cannot forge a line of a log.
+/// Orders and compares as the bytes do. Prints as text where it is text, with everything
+/// unprintable escaped, so that a hostile name cannot forge a line of a log.
 #[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Blob(Arc<[u8]>);
 

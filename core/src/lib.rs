@@ -9,22 +9,37 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod adoption;
 mod blob;
+mod board;
 mod child;
 mod clock;
 mod config;
+mod conflict;
 pub mod crdt;
+mod effect;
+mod entry;
 mod error;
 mod hash;
 mod id;
 pub mod laws;
 pub mod limits;
+mod membership;
 pub mod message;
+mod messaging;
 mod node;
 pub mod placement;
 mod random;
+mod rank;
+mod registry;
+#[allow(unreachable_pub, reason = "an inner machine: `Node` alone drives it")]
+mod replication;
+mod requests;
+mod settle;
 #[cfg(feature = "proptest")]
 pub mod strategies;
+mod supervisor;
+mod targets;
 mod time;
 pub mod transport;
 pub mod wire;
@@ -47,5 +62,6 @@ pub use crate::node::{
     StopReason, Target, TimerKind, ViewChange,
 };
 pub use crate::random::Random;
+pub use crate::rank::{Origin, Rank};
 pub use crate::time::{Time, Wall};
 pub use crate::transport::Address;

@@ -140,6 +140,11 @@ pub enum Replicas {
     All,
 }
 
+impl Replicas {
+    /// The members behind [`Replicas::Two`].
+    pub(crate) const TWO: usize = 2;
+}
+
 /// Whom a message is for.
 #[derive(Clone, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
 pub enum Target {

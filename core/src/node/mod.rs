@@ -1,7 +1,49 @@
 //! One node of the cluster, as a state machine.
+//!
+//! ```text
+//!           Input                     Output
+//!  peers     ──────▶┌───────────────┐──────▶ peers
+//!  users     ──────▶│     Node      │──────▶ users, readers
+//!  clocks    ──────▶│   wires only  │──────▶ processes
+//!  processes ──────▶└───────────────┘
+//!                     poll_timeout ──────▶ clocks
+//! ```
+//!
+//! The inner machines never call each other. An input goes to the machines it concerns; what they
+//! ask for is carried out in rounds until none asks for more.
 
+mod answer;
+mod changes;
+mod command;
+mod effects;
+mod forward;
 mod input;
+mod leave;
+mod message;
 mod output;
+mod rest;
+mod upkeep;
+mod views;
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use crate::adoption::Adoption;
+use crate::board::Board;
+use crate::conflict::Conflicts;
+use crate::crdt::Budget;
+use crate::entry::{Entry, Key, MemberEntry, Presence};
+use crate::membership::Membership;
+use crate::message::{Envelope, Message};
+use crate::messaging::Messaging;
+use crate::registry::Registry;
+use crate::replication::{Replication, Settings};
+use crate::requests::Requests;
+use crate::settle::Settling;
+use crate::supervisor::{Around, Supervisor};
+use crate::targets::Targets;
+use crate::{Blob, Config, HybridClock, Incarnation, NodeId, Random, Replica, Time, hash64, wire};
 
 pub use crate::node::input::{CallId, Command, Input, ProcessEvent, Replicas, Target};
 pub use crate::node::output::{
@@ -9,46 +51,290 @@ pub use crate::node::output::{
     Start, StartReason, StartedChild, StopReason, ViewChange,
 };
 
-use crate::{Config, Time};
-
 /// Why a [`Node`] wants to be woken.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub enum TimerKind {
     /// To say that it is there, and to judge who is not.
-    Beat,
-    /// To compare journals with a peer.
-    Digest,
+    Membership,
+    /// To compare journals with a peer, and to repeat what was not answered.
+    Replication,
     /// To start a child again.
-    Backoff,
+    Restart,
     /// To answer a request whose deadline passes.
     Deadline,
+    /// To ask again whether the cluster is at rest.
+    Settle,
 }
 
 /// One node of the cluster.
-#[derive(Debug)]
-pub struct Node {}
+///
+/// The caller owns the clocks, the sessions and the processes. It feeds every happening to
+/// [`handle`](Self::handle), and [`Input::Flush`] after everything that was ready; carries out what
+/// [`poll_output`](Self::poll_output) returns, in that order; and calls again no later than
+/// [`poll_timeout`](Self::poll_timeout) says. Same inputs at the same times give the same outputs
+/// and the same [`state_hash`](Self::state_hash), on every machine.
+///
+/// # Example
+///
+/// ```
+/// use ordu_core::{Address, Config, Input, Node, NodeId, Output, Time};
+///
+/// let address = Address::new("127.0.0.1:4000")?;
+/// let mut node = Node::new(Config::new(NodeId::new("a")?, address), 7, Time::ZERO);
+/// node.handle(Time::ZERO, Input::Flush);
+/// while let Some(output) = node.poll_output() {
+///     if let Output::Event(event) = output {
+///         assert!(format!("{event:?}").starts_with("Joined"), "alone, it joins at once");
+///     }
+/// }
+/// assert!(node.poll_timeout().is_some(), "it has to beat");
+/// # Ok::<(), ordu_core::IdError>(())
+/// ```
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Node {
+    config: Config,
+    now: Time,
+    clock: HybridClock,
+    random: Random,
+    /// This life, once it has begun.
+    me: Option<Replica>,
+    /// The number of the last process.
+    numbers: u64,
+    /// The number of the last request for a start.
+    starts: u64,
+    membership: Membership,
+    replication: Replication,
+    targets: Targets,
+    board: Board,
+    supervisor: Supervisor,
+    registry: Registry,
+    conflicts: Conflicts,
+    adoption: Adoption,
+    messaging: Messaging,
+    settling: Settling,
+    requests: Requests,
+    /// The replicas whose entries the board and the readers see.
+    visible: BTreeSet<Replica>,
+    /// The replicas that are over: their entries of the node count no more.
+    retired: BTreeSet<Replica>,
+    /// Whether members changed since readers were told.
+    members_changed: bool,
+    /// What readers were told of the members.
+    shown_members: BTreeMap<NodeId, MemberView>,
+    presence: Presence,
+    is_over: bool,
+    outputs: VecDeque<Output>,
+}
 
 impl Node {
-    /// Creates a node that has not joined yet.
-    pub fn new(_config: Config, _seed: u64, _now: Time) -> Self {
-        Self {}
+    /// Creates a node that has not joined yet; `seed` makes its random numbers.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `config` does not pass [`Config::check`].
+    pub fn new(config: Config, seed: u64, now: Time) -> Self {
+        if let Err(error) = config.check() {
+            panic!("the configuration makes no sense: {error}");
+        }
+        let mut random = Random::new(seed);
+        let mut fork = || Random::new(random.next());
+        let membership = Membership::new(&config, crate::rank::Rank::RULE, fork(), now);
+        let settings = Settings {
+            digest_interval: config.digest_interval,
+            forget_after: config.forget_after,
+            budget: Budget::default(),
+        };
+        let replication = Replication::new(settings, fork());
+        let supervisor = Supervisor::new(&config, fork());
+        Self {
+            clock: HybridClock::new(config.clock_bound),
+            membership,
+            replication,
+            supervisor,
+            random,
+            config,
+            now,
+            me: None,
+            numbers: 0,
+            starts: 0,
+            targets: Targets::default(),
+            board: Board::default(),
+            registry: Registry::default(),
+            conflicts: Conflicts::default(),
+            adoption: Adoption::default(),
+            messaging: Messaging::default(),
+            settling: Settling::default(),
+            requests: Requests::default(),
+            visible: BTreeSet::new(),
+            retired: BTreeSet::new(),
+            members_changed: false,
+            shown_members: BTreeMap::new(),
+            presence: Presence::Here,
+            is_over: false,
+            outputs: VecDeque::new(),
+        }
     }
 
     /// Takes one input in, at `now`. Never fails, never blocks.
-    pub fn handle(&mut self, _now: Time, _input: Input) {}
+    ///
+    /// Costs what the input causes: never the number of names, nor the square of the members.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `now` lies before an earlier call's: the caller's clock is broken.
+    pub fn handle(&mut self, now: Time, input: Input) {
+        assert!(self.now <= now, "time ran backwards from {} to {now}", self.now);
+        self.now = now;
+        if self.is_over {
+            return;
+        }
+        self.membership.handle_now(now);
+        match input {
+            Input::Connected { peer } => {
+                self.membership.handle_connected(now, &peer);
+                self.replication.handle_connected(now, peer);
+            }
+            Input::Disconnected { peer } => {
+                self.membership.handle_disconnected(now, &peer);
+                self.replication.handle_disconnected(now, &peer);
+                self.messaging.handle_disconnected(&peer);
+            }
+            Input::Refused { address } => self.membership.handle_refused(now, &address),
+            Input::Message { from, envelope } => self.handle_envelope(from, envelope),
+            Input::Request { ticket, timeout, command } => {
+                self.handle_request(ticket, timeout, command);
+            }
+            Input::Process { number, event } => self.handle_process(number, event),
+            Input::Answer { call, result } => self.messaging.handle_answer(call, result),
+            Input::Wall(wall) => {
+                self.clock.handle_wall(wall);
+                self.membership.handle_wall(wall);
+            }
+            Input::Flush => self.replication.handle_flush(now),
+            Input::Tick => (),
+        }
+        self.handle_timeouts();
+        self.settle_effects();
+        let next = self.poll_timeout();
+        assert!(
+            self.is_over || next.is_none_or(|(at, _)| now < at),
+            "no timer is left expired: {next:?} at {now}"
+        );
+    }
 
     /// Returns the next thing to do, in order, or `None` when nothing is left.
     pub fn poll_output(&mut self) -> Option<Output> {
-        None
+        self.outputs.pop_front()
     }
 
-    /// Returns when to call [`handle`](Self::handle) at the latest, and why.
+    /// Returns when to call [`handle`](Self::handle) at the latest, and why; `None` once the node
+    /// is over.
     pub fn poll_timeout(&self) -> Option<(Time, TimerKind)> {
-        None
+        if self.is_over {
+            return None;
+        }
+        let timers = [
+            (self.membership.poll_timeout(), TimerKind::Membership),
+            (self.replication.poll_timeout(), TimerKind::Replication),
+            (self.supervisor.poll_timeout(), TimerKind::Restart),
+            (self.requests.next_deadline(), TimerKind::Deadline),
+            (self.settling.poll_timeout(), TimerKind::Settle),
+        ];
+        timers.into_iter().filter_map(|(at, kind)| Some((at?, kind))).min()
     }
 
     /// Returns a hash of the whole state; equal inputs give equal hashes, on every machine.
+    ///
+    /// Costs the whole state: for tests and for replays.
     pub fn state_hash(&self) -> u64 {
-        0
+        hash64(&wire::encode(self))
+    }
+
+    /// Returns this life of the node, once it has joined.
+    pub fn replica(&self) -> Option<&Replica> {
+        self.me.as_ref()
+    }
+
+    /// Fires every timer that is due.
+    fn handle_timeouts(&mut self) {
+        let now = self.now;
+        if self.membership.poll_timeout().is_some_and(|at| at <= now) {
+            self.prepare_beat();
+            self.membership.handle_timeout(now);
+        }
+        if self.replication.poll_timeout().is_some_and(|at| at <= now) {
+            self.prepare_digest();
+            self.replication.handle_timeout(now);
+        }
+        if self.supervisor.poll_timeout().is_some_and(|at| at <= now) {
+            self.with_supervisor(|supervisor, around| supervisor.handle_timeout(around));
+        }
+        while let Some((ticket, pending)) = self.requests.pop_expired(now) {
+            self.expire(ticket, &pending);
+        }
+        if self.settling.poll_timeout().is_some_and(|at| at <= now) {
+            let rest = self.rest();
+            self.settling.handle_timeout(now, || rest);
+        }
+        self.messaging.handle_timeout(now);
+    }
+
+    /// Sends `message` to `to`; a message to ourselves is handled at once.
+    fn send(&mut self, to: &NodeId, message: Message) {
+        if *to == self.config.id {
+            let me = self.me.clone().expect("only a node that has joined talks to itself");
+            return self.handle_message(&me, message);
+        }
+        let incarnation = self.me.as_ref().map_or(Incarnation::NONE, Replica::incarnation);
+        let beat = self.membership.beat();
+        let envelope = Envelope { incarnation, beat, message };
+        self.outputs.push_back(Output::Send { to: to.clone(), envelope });
+    }
+
+    /// Lets the supervisor act, with what it may look at.
+    fn with_supervisor<R>(
+        &mut self,
+        act: impl FnOnce(&mut Supervisor, &mut Around<'_>) -> R,
+    ) -> Option<R> {
+        let me = self.me.clone()?;
+        let mut around = Around {
+            now: self.now,
+            me: &me,
+            board: &self.board,
+            targets: &self.targets,
+            clock: &mut self.clock,
+            numbers: &mut self.numbers,
+        };
+        Some(act(&mut self.supervisor, &mut around))
+    }
+
+    /// Lets the conflicts act, with what they may look at.
+    fn with_conflicts(&mut self, act: impl FnOnce(&mut Conflicts, &crate::conflict::Own<'_>)) {
+        let Some(me) = self.me.clone() else { return };
+        let (registry, supervisor) = (&self.registry, &self.supervisor);
+        let own = crate::conflict::Own {
+            me: &me,
+            board: &self.board,
+            is_running: &|number| registry.is_running(number),
+            is_present: &|number| registry.is_running(number) || supervisor.is_present(number),
+            seats: &|number| supervisor.seats(number).chain(registry.seats(number)).collect(),
+        };
+        act(&mut self.conflicts, &own);
+    }
+
+    /// Writes what we say of ourselves.
+    fn write_member(&mut self, presence: Presence) {
+        self.presence = presence;
+        let entry = MemberEntry {
+            address: self.config.address.clone(),
+            kinds: self.config.kinds.clone(),
+            presence,
+        };
+        self.replication.put(Key::Member.encode(), entry.encode());
+    }
+
+    fn own_value(&self, key: &Blob) -> Option<Blob> {
+        let me = self.me.as_ref()?;
+        self.replication.value(me, key).cloned()
     }
 }

@@ -1,0 +1,129 @@
+//! Entries of the cluster outlive the node that wrote them: another member copies them.
+//!
+//! The first live member on the ring copies each, unchanged; where no copy appears, the next one
+//! does after a while. A journal is forgotten only once nothing depends on it and everybody who is
+//! not forgotten has the copies.
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::crdt::Version;
+use crate::effect::Effect;
+use crate::targets::Targets;
+use crate::{Blob, Replica, Time};
+
+/// How long the next member on the ring waits for the copy of the one before it.
+const TURN: Duration = Duration::from_secs(2);
+
+/// The replicas that are over, or silent for long, with what still depends on them.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Adoption {
+    estates: BTreeMap<Replica, Estate>,
+    effects: VecDeque<Effect>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Estate {
+    since: Time,
+    /// Whether the replica is over for good, rather than silent.
+    is_over: bool,
+    /// Keys of entries that no living journal holds.
+    orphans: BTreeSet<Blob>,
+    /// Where the living journals stood when the last orphan was seen adopted.
+    adopted_at: Option<Vec<(Replica, Version)>>,
+}
+
+/// What the machine must know of the journals.
+pub(crate) struct Journals<'a> {
+    /// Returns whether an entry of this key matters no more, or a living journal holds it.
+    pub(crate) is_held: &'a dyn Fn(&Blob) -> bool,
+    /// Returns the entry of a replica under a key.
+    pub(crate) value: &'a dyn Fn(&Replica, &Blob) -> Option<Blob>,
+    /// Returns where the living journals stand here.
+    pub(crate) heads: &'a dyn Fn() -> Vec<(Replica, Version)>,
+    /// Returns whether every member that is not forgotten has a journal up to a version.
+    pub(crate) is_everywhere: &'a dyn Fn(&Replica, Version) -> bool,
+}
+
+impl Adoption {
+    /// Returns the next effect, in order.
+    pub(crate) fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// Returns how many entries wait to be adopted.
+    pub(crate) fn pending(&self) -> usize {
+        self.estates.values().map(|estate| estate.orphans.len()).sum()
+    }
+
+    /// Takes in that `replica` is over, or has been silent for long; `keys` are its entries of the
+    /// cluster. Costs the entries of that one journal.
+    pub(crate) fn handle_gone(
+        &mut self,
+        now: Time,
+        replica: &Replica,
+        is_over: bool,
+        keys: impl Iterator<Item = Blob>,
+    ) {
+        let estate = self.estates.entry(replica.clone()).or_insert_with(|| Estate {
+            since: now,
+            is_over,
+            orphans: BTreeSet::new(),
+            adopted_at: None,
+        });
+        estate.is_over |= is_over;
+        estate.orphans.extend(keys);
+        estate.adopted_at = None;
+    }
+
+    /// Takes in that `replica`, which was silent, beats again.
+    pub(crate) fn handle_back(&mut self, replica: &Replica) {
+        if self.estates.get(replica).is_some_and(|estate| !estate.is_over) {
+            self.estates.remove(replica);
+        }
+    }
+
+    /// Returns whether `replica` is being adopted already.
+    pub(crate) fn knows(&self, replica: &Replica) -> bool {
+        self.estates.contains_key(replica)
+    }
+
+    /// Adopts what is ours to adopt, and lets go of what nothing depends on. Called once a beat.
+    pub(crate) fn handle_beat(
+        &mut self,
+        now: Time,
+        me: &Replica,
+        targets: &Targets,
+        journals: &Journals<'_>,
+    ) {
+        let mut forgotten = Vec::new();
+        for (replica, estate) in &mut self.estates {
+            estate.orphans.retain(|key| !(journals.is_held)(key));
+            let turn = now.since(estate.since).as_millis() / TURN.as_millis();
+            let turn = usize::try_from(turn).unwrap_or(usize::MAX);
+            for key in &estate.orphans {
+                let is_ours =
+                    (0..=turn.min(8)).any(|turn| targets.candidate(key, turn) == Some(me.node()));
+                if is_ours && let Some(value) = (journals.value)(replica, key) {
+                    self.effects.push_back(Effect::Put { key: key.clone(), value });
+                }
+            }
+            if !estate.orphans.is_empty() || !estate.is_over {
+                continue;
+            }
+            let adopted_at = estate.adopted_at.get_or_insert_with(journals.heads);
+            let is_safe =
+                |(journal, head): &(Replica, Version)| (journals.is_everywhere)(journal, *head);
+            if adopted_at.iter().all(is_safe) {
+                forgotten.push(replica.clone());
+            }
+        }
+        for replica in forgotten {
+            self.estates.remove(&replica);
+            self.effects.push_back(Effect::Forget { replica });
+        }
+    }
+}

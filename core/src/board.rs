@@ -1,0 +1,140 @@
+//! Who claims what, as far as the visible journals say.
+//!
+//! A deterministic view: nodes with equal visible journals have equal boards, in whatever order the
+//! entries came.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::message::Seat;
+use crate::rank::Rank;
+use crate::{Blob, ChildId, Holder, ProcessId, Scope};
+
+/// A process that claims a seat.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Claimant {
+    /// Its standing; names the process.
+    pub(crate) rank: Rank,
+    /// The child that it runs, if the claim is that child's.
+    pub(crate) child: Option<(Scope, ChildId)>,
+    /// Whether it runs, rather than starts or waits for its next start.
+    pub(crate) running: bool,
+    /// Bytes stored beside the name.
+    pub(crate) value: Blob,
+}
+
+impl Claimant {
+    fn holder(&self) -> Holder {
+        let child = self.child.map(|(_, child)| child);
+        Holder { process: self.rank.process.clone(), child, value: self.value.clone() }
+    }
+}
+
+/// A change of who is seen on a seat.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Shift {
+    /// Who is seen there now.
+    pub(crate) holder: Option<Holder>,
+}
+
+/// All seats with somebody on them.
+///
+/// Invariant: no seat is empty, the claimants of a seat are sorted best first, and `contested` is
+/// the set of seats whose claimants cannot all stay.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Board {
+    seats: BTreeMap<Seat, Vec<Claimant>>,
+    contested: BTreeSet<Seat>,
+}
+
+impl Board {
+    /// Puts `after` on `seat` in the place of the process `before`; `None` is nobody.
+    ///
+    /// Returns the change that readers see, if there is one. Takes O(log s) time for s seats.
+    pub(crate) fn replace(
+        &mut self,
+        seat: &Seat,
+        before: Option<&ProcessId>,
+        after: Option<Claimant>,
+    ) -> Option<Shift> {
+        let was = self.seen(seat);
+        let mut claimants = self.seats.remove(seat).unwrap_or_default();
+        if let Some(process) = before {
+            claimants.retain(|claimant| claimant.rank.process != *process);
+        }
+        if let Some(claimant) = after {
+            claimants.retain(|other| other.rank.process != claimant.rank.process);
+            let place = claimants.partition_point(|other| other.rank.beats(&claimant.rank));
+            claimants.insert(place, claimant);
+        }
+        if is_contested(seat, &claimants) {
+            self.contested.insert(seat.clone());
+        } else {
+            self.contested.remove(seat);
+        }
+        if !claimants.is_empty() {
+            self.seats.insert(seat.clone(), claimants);
+        }
+        let holder = self.seen(seat);
+        (was != holder).then_some(Shift { holder })
+    }
+
+    /// Returns who claims `seat`, the best first.
+    pub(crate) fn claimants(&self, seat: &Seat) -> &[Claimant] {
+        self.seats.get(seat).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns the claimant of `seat` that no other beats.
+    pub(crate) fn best(&self, seat: &Seat) -> Option<&Claimant> {
+        self.claimants(seat).first()
+    }
+
+    /// Returns the claim of `process` on `seat`.
+    pub(crate) fn claim(&self, seat: &Seat, process: &ProcessId) -> Option<&Claimant> {
+        self.claimants(seat).iter().find(|claimant| claimant.rank.process == *process)
+    }
+
+    /// Returns the best claimant of `seat` that runs: whom readers see there.
+    pub(crate) fn seen(&self, seat: &Seat) -> Option<Holder> {
+        self.claimants(seat).iter().find(|claimant| claimant.running).map(Claimant::holder)
+    }
+
+    /// Iterates over the seats whose claimants cannot all stay, in a fixed order.
+    pub(crate) fn contested(&self) -> impl Iterator<Item = &Seat> {
+        self.contested.iter()
+    }
+
+    /// Returns whether the claimants of `seat` cannot all stay.
+    pub(crate) fn is_contested(&self, seat: &Seat) -> bool {
+        self.contested.contains(seat)
+    }
+
+    /// Returns how many seats have claimants that cannot all stay.
+    pub(crate) fn contested_count(&self) -> usize {
+        self.contested.len()
+    }
+}
+
+/// Returns whether `claimants` of `seat` cannot all stay.
+///
+/// Several processes of one child on the seat of its *name* are no conflict of their own: they meet
+/// on the seat of the child, and one of them goes there.
+fn is_contested(seat: &Seat, claimants: &[Claimant]) -> bool {
+    match seat {
+        Seat::Child(..) => claimants.len() > 1,
+        Seat::Name(..) => claimants.windows(2).any(|pair| are_rivals(seat, &pair[0], &pair[1])),
+    }
+}
+
+/// Returns whether one of `a` and `b` has to leave `seat`.
+pub(crate) fn are_rivals(seat: &Seat, a: &Claimant, b: &Claimant) -> bool {
+    match seat {
+        Seat::Child(..) => a.rank.process != b.rank.process,
+        Seat::Name(..) => match (&a.child, &b.child) {
+            (Some(a), Some(b)) => a != b,
+            (None, _) | (_, None) => a.rank.process != b.rank.process,
+        },
+    }
+}

@@ -1,0 +1,316 @@
+//! Of two processes that claim one thing, one goes, and leaves its state to the other.
+//!
+//! ```text
+//!   winner                                   loser
+//!     │ sees a claim that it beats             │
+//!     │──── Won, each beat ───────────────────▶│ sees the winner's claim in a closed copy: freezes
+//!     │◀─── Yield { state }, each beat ────────│
+//!     │ absorbs the state, writes Absorbed     │
+//!     │──── journal ──────────────────────────▶│ sees itself absorbed: is dropped
+//! ```
+//!
+//! A loser does not stop because its own view says so: a winner that runs must have said so, and if
+//! the winner goes away first the loser goes on. A process that yields sends no `Won` and takes no
+//! state, so never do all claimants lose.
+
+use alloc::collections::{BTreeMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use crate::board::{Board, Claimant, are_rivals};
+use crate::effect::Effect;
+use crate::entry::{AbsorbedEntry, Entry, Key};
+use crate::message::{Message, Seat, Won, Yield};
+use crate::{Blob, Event, NameConflict, Output, ProcessId, Replica, ReplicaKey};
+
+/// The conflicts that processes of this node are part of.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Conflicts {
+    /// The processes of this node that yield, by number.
+    yields: BTreeMap<u64, Yielding>,
+    /// Notices whose winner has not shown in our copies yet, by loser and by the winner's node.
+    notices: BTreeMap<u64, BTreeMap<Replica, Won>>,
+    /// The losers that processes of this node took in.
+    absorbed: BTreeMap<(ReplicaKey, u64), Intake>,
+    rounds: u64,
+    effects: VecDeque<Effect>,
+}
+
+/// A process of this node that yields.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Yielding {
+    seat: Seat,
+    winner: ProcessId,
+    round: u64,
+    /// What it left behind, once it has stopped.
+    state: Option<Option<Blob>>,
+    /// Whether the winner went away before it had stopped.
+    is_void: bool,
+}
+
+/// A loser that a process of this node took in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Intake {
+    /// Which freeze of the loser it was; one that went on in between may freeze again.
+    round: u64,
+    /// The key of the loser's claim, which must go.
+    claim: Blob,
+}
+
+/// What the machine must know of this node's own processes.
+pub(crate) struct Own<'a> {
+    /// This life of this node.
+    pub(crate) me: &'a Replica,
+    /// Who claims what.
+    pub(crate) board: &'a Board,
+    /// Returns whether a process runs and was not told to stop.
+    pub(crate) is_running: &'a dyn Fn(u64) -> bool,
+    /// Returns whether a process runs, starts or waits for its next start.
+    pub(crate) is_present: &'a dyn Fn(u64) -> bool,
+    /// Returns all seats that a process claims.
+    pub(crate) seats: &'a dyn Fn(u64) -> alloc::vec::Vec<Seat>,
+}
+
+impl Own<'_> {
+    /// Returns whether nobody beats the process on any of its seats.
+    fn is_unbeaten(&self, number: u64) -> bool {
+        (self.seats)(number).iter().all(|seat| {
+            let claimants = self.board.claimants(seat);
+            let own = claimants.iter().position(|claimant| self.is(claimant, number));
+            own.is_none_or(|own| {
+                !claimants[..own].iter().any(|better| are_rivals(seat, better, &claimants[own]))
+            })
+        })
+    }
+
+    fn is(&self, claimant: &Claimant, number: u64) -> bool {
+        claimant.rank.process.number == number && claimant.rank.process.replica == *self.me
+    }
+}
+
+impl Conflicts {
+    /// Returns the next effect, in order.
+    pub(crate) fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// Returns how many conflicts are under way here.
+    pub(crate) fn pending(&self) -> usize {
+        self.yields.len()
+    }
+
+    /// Repeats what has not been answered: notices to losers, and state to winners.
+    pub(crate) fn handle_beat(&mut self, own: &Own<'_>) {
+        for seat in own.board.contested() {
+            self.notify(own, seat);
+        }
+        let numbers: alloc::vec::Vec<u64> = self.yields.keys().copied().collect();
+        for number in numbers {
+            self.offer(number);
+        }
+    }
+
+    /// Takes in that the claims on `seat` changed.
+    pub(crate) fn handle_seat(&mut self, own: &Own<'_>, seat: &Seat) {
+        if own.board.is_contested(seat) {
+            self.notify(own, seat);
+            self.reconsider_notices(own, seat);
+        }
+        let gone = |yielding: &Yielding| {
+            yielding.seat == *seat && own.board.claim(seat, &yielding.winner).is_none()
+        };
+        let orphaned = self.yields.iter().filter(|(_, yielding)| gone(yielding));
+        let orphaned: alloc::vec::Vec<u64> = orphaned.map(|(number, _)| *number).collect();
+        for number in orphaned {
+            self.resume(number);
+        }
+    }
+
+    /// Takes in the notice of a winner that runs on `from`.
+    pub(crate) fn handle_won(&mut self, own: &Own<'_>, from: &Replica, won: Won) {
+        if self.yields.contains_key(&won.loser) || !(own.is_present)(won.loser) {
+            return;
+        }
+        let loser = ProcessId { replica: own.me.clone(), number: won.loser };
+        let winner = ProcessId { replica: from.clone(), number: won.winner };
+        let claims = (own.board.claim(&won.seat, &winner), own.board.claim(&won.seat, &loser));
+        let (Some(winner), Some(loser)) = claims else {
+            // Its claim is not in our closed copy yet; looked at again when the seat changes.
+            let number = won.loser;
+            self.notices.entry(number).or_default().insert(from.clone(), won);
+            return;
+        };
+        if !winner.rank.beats(&loser.rank) || !are_rivals(&won.seat, winner, loser) {
+            return;
+        }
+        let (winner, loser) = (winner.rank.process.clone(), loser.rank.process.clone());
+        self.notices.remove(&won.loser);
+        self.rounds += 1;
+        let conflict = match &won.seat {
+            Seat::Child(scope, _) => {
+                NameConflict { scope: *scope, name: None, winner: winner.clone() }
+            }
+            Seat::Name(scope, name) => {
+                NameConflict { scope: *scope, name: Some(name.clone()), winner: winner.clone() }
+            }
+        };
+        let round = self.rounds;
+        let yielding =
+            Yielding { seat: won.seat, winner: winner.clone(), round, state: None, is_void: false };
+        self.yields.insert(won.loser, yielding);
+        self.effects.push_back(Effect::Freeze { number: won.loser, conflict });
+        let event = Event::Conflict { winner, loser };
+        self.effects.push_back(Effect::Emit(Output::Event(event)));
+    }
+
+    /// Takes in that the process `number` has stopped in favour of a winner.
+    pub(crate) fn handle_frozen(&mut self, number: u64, state: Option<Blob>) {
+        let Some(yielding) = self.yields.get_mut(&number) else { return };
+        yielding.state = Some(state);
+        if yielding.is_void {
+            self.resume(number);
+        } else {
+            self.offer(number);
+        }
+    }
+
+    /// Takes in the state of a loser that was frozen on `from`.
+    pub(crate) fn handle_yield(&mut self, own: &Own<'_>, from: &Replica, offer: Yield) {
+        let number = offer.winner;
+        let loser = ProcessId { replica: from.clone(), number: offer.loser };
+        let key = (from.key(), offer.loser);
+        let is_fit = (own.is_running)(number)
+            && !self.yields.contains_key(&number)
+            && self.absorbed.get(&key).is_none_or(|intake| intake.round < offer.round)
+            && own.is_unbeaten(number);
+        let winner = ProcessId { replica: own.me.clone(), number };
+        let (Some(claim), true) = (own.board.claim(&offer.seat, &loser), is_fit) else { return };
+        if own.board.claim(&offer.seat, &winner).is_none() {
+            return;
+        }
+        let claim_key = match (&claim.child, &offer.seat) {
+            (Some((scope, child)), _) | (None, Seat::Child(scope, child)) => {
+                Key::Claim(*scope, *child)
+            }
+            (None, Seat::Name(scope, name)) => Key::Name(*scope, name.clone()),
+        };
+        self.absorbed.insert(key, Intake { round: offer.round, claim: claim_key.encode() });
+        if let Some(state) = offer.state {
+            self.effects.push_back(Effect::Emit(Output::Absorb { number, state }));
+        }
+        let entry = AbsorbedEntry { winner: number, round: offer.round };
+        let key = Key::Absorbed(key.0, key.1).encode();
+        self.effects.push_back(Effect::Put { key, value: entry.encode() });
+        self.effects.push_back(Effect::Absorbed { number });
+    }
+
+    /// Takes in that a process of `replica` took the process `number` of this node in.
+    pub(crate) fn handle_absorbed(
+        &mut self,
+        own: &Own<'_>,
+        replica: &Replica,
+        number: u64,
+        entry: AbsorbedEntry,
+    ) {
+        let Some(yielding) = self.yields.get(&number) else { return };
+        let is_ours = yielding.winner.replica == *replica
+            && yielding.winner.number == entry.winner
+            && yielding.round == entry.round
+            && yielding.state.is_some();
+        if !is_ours {
+            return;
+        }
+        let yielding = self.yields.remove(&number).expect("it was just seen");
+        let loser = ProcessId { replica: own.me.clone(), number };
+        let child_of = |process: &ProcessId| {
+            own.board.claim(&yielding.seat, process).and_then(|claim| claim.child)
+        };
+        let (winner, loser) = (child_of(&yielding.winner), child_of(&loser));
+        let same_child = winner.is_some() && winner == loser;
+        let merged_into = winner.map(|(_, child)| child).filter(|_| !same_child);
+        self.effects.push_back(Effect::Release { number, merged_into, same_child });
+        let event = Event::Merged { winner: yielding.winner, loser: number };
+        self.effects.push_back(Effect::Emit(Output::Event(event)));
+    }
+
+    /// Takes in that a process of this node is gone, for whatever reason.
+    pub(crate) fn handle_gone(&mut self, number: u64) {
+        self.yields.remove(&number);
+        self.notices.remove(&number);
+    }
+
+    /// Deletes the entries about losers that claim nothing any more; `claims` says whether the
+    /// process of a replica still stands behind a claim of that key.
+    pub(crate) fn collect(&mut self, claims: impl Fn(ReplicaKey, u64, &Blob) -> bool) {
+        let effects = &mut self.effects;
+        self.absorbed.retain(|&(replica, number), intake| {
+            let stays = claims(replica, number, &intake.claim);
+            if !stays {
+                let key = Key::Absorbed(replica, number).encode();
+                effects.push_back(Effect::Delete { key });
+            }
+            stays
+        });
+    }
+
+    /// Tells all losers of `seat` so, if the winner runs here and nobody beats it anywhere.
+    fn notify(&mut self, own: &Own<'_>, seat: &Seat) {
+        let claimants = own.board.claimants(seat);
+        let Some(best) = claimants.first() else { return };
+        let winner = best.rank.process.number;
+        let is_ours = best.rank.process.replica == *own.me;
+        if !is_ours
+            || !best.running
+            || self.yields.contains_key(&winner)
+            || !(own.is_running)(winner)
+            || !own.is_unbeaten(winner)
+        {
+            return;
+        }
+        for rival in claimants[1..].iter().filter(|rival| are_rivals(seat, best, rival)) {
+            let ProcessId { replica, number } = &rival.rank.process;
+            let won = Won { seat: seat.clone(), winner, loser: *number };
+            let (to, message) = (replica.node().clone(), Message::Won(won));
+            self.effects.push_back(Effect::Send { to, message });
+        }
+    }
+
+    /// Looks again at the notices whose winner had not shown, now that `seat` changed.
+    fn reconsider_notices(&mut self, own: &Own<'_>, seat: &Seat) {
+        for claimant in own.board.claimants(seat) {
+            let ProcessId { replica, number } = &claimant.rank.process;
+            if replica != own.me {
+                continue;
+            }
+            let Some(notices) = self.notices.remove(number) else { continue };
+            for (from, won) in notices {
+                self.handle_won(own, &from, won);
+            }
+        }
+    }
+
+    /// Sends the state of the frozen process `number` to the winner.
+    fn offer(&mut self, number: u64) {
+        let Some(yielding) = self.yields.get(&number) else { return };
+        let Some(state) = &yielding.state else { return };
+        let message = Message::Yield(Yield {
+            seat: yielding.seat.clone(),
+            winner: yielding.winner.number,
+            loser: number,
+            round: yielding.round,
+            state: state.clone(),
+        });
+        let to = yielding.winner.replica.node().clone();
+        self.effects.push_back(Effect::Send { to, message });
+    }
+
+    /// Lets the process `number` go on, as soon as it has stopped: the winner has gone away.
+    fn resume(&mut self, number: u64) {
+        let Some(yielding) = self.yields.get_mut(&number) else { return };
+        yielding.is_void = true;
+        if let Some(state) = yielding.state.take() {
+            self.yields.remove(&number);
+            self.effects.push_back(Effect::Resume { number, state });
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! What the journals of a node hold: keys and entries with their meaning.
+//!
+//! An entry is of the *node* (a name, a claim: gone with its process) or of the *cluster* (a
+//! specification, an end: it outlives the node that wrote it, by adoption). Keys start with a class
+//! byte and entries with a format byte; what a node does not understand it keeps and relays.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::hash::hash128;
+use crate::rank::{Origin, Rank};
+use crate::{
+    Address, Blob, ChildId, ChildSpec, Name, Outcome, ProcessId, Replica, ReplicaKey, Scope, Stamp,
+    wire,
+};
+
+/// The format of the entries that we write.
+const FORMAT: u8 = 1;
+
+/// What an entry is about.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Key {
+    /// The node itself.
+    Member,
+    /// A name that a process of the node was given.
+    Name(Scope, Name),
+    /// A child that the node runs.
+    Claim(Scope, ChildId),
+    /// A child that was accepted.
+    Spec(Scope, ChildId),
+    /// A child that ended for good.
+    Ended(Scope, ChildId),
+    /// A process whose state a process of the node took in.
+    Absorbed(ReplicaKey, u64),
+}
+
+impl Key {
+    /// Returns the key as bytes.
+    pub(crate) fn encode(&self) -> Blob {
+        let mut bytes = Vec::with_capacity(32);
+        match self {
+            Self::Member => bytes.push(0),
+            Self::Name(scope, name) => {
+                bytes.push(1);
+                bytes.extend_from_slice(&scope.to_bytes());
+                bytes.extend_from_slice(name.as_bytes());
+            }
+            Self::Claim(scope, child) => push_child(&mut bytes, 2, *scope, *child),
+            Self::Spec(scope, child) => push_child(&mut bytes, 3, *scope, *child),
+            Self::Ended(scope, child) => push_child(&mut bytes, 4, *scope, *child),
+            Self::Absorbed(replica, number) => {
+                bytes.push(5);
+                bytes.extend_from_slice(&replica.0.to_be_bytes());
+                bytes.extend_from_slice(&number.to_be_bytes());
+            }
+        }
+        Blob::from(bytes)
+    }
+
+    /// Returns the key that `bytes` are, or `None` if they are none that we know.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let (&class, rest) = bytes.split_first()?;
+        match class {
+            0 if rest.is_empty() => Some(Self::Member),
+            1 => {
+                let (scope, name) = rest.split_first_chunk()?;
+                Some(Self::Name(Scope::from_bytes(*scope), Name::new(name).ok()?))
+            }
+            2 => split_child(rest).map(|(scope, child)| Self::Claim(scope, child)),
+            3 => split_child(rest).map(|(scope, child)| Self::Spec(scope, child)),
+            4 => split_child(rest).map(|(scope, child)| Self::Ended(scope, child)),
+            5 => {
+                let (replica, number) = rest.split_first_chunk()?;
+                let number = u64::from_be_bytes(number.try_into().ok()?);
+                Some(Self::Absorbed(ReplicaKey(u64::from_be_bytes(*replica)), number))
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns whether the entry outlives the node that wrote it.
+    pub(crate) fn is_of_cluster(&self) -> bool {
+        match self {
+            Self::Spec(..) | Self::Ended(..) => true,
+            Self::Member | Self::Name(..) | Self::Claim(..) | Self::Absorbed(..) => false,
+        }
+    }
+}
+
+fn push_child(bytes: &mut Vec<u8>, class: u8, scope: Scope, child: ChildId) {
+    bytes.push(class);
+    bytes.extend_from_slice(&scope.to_bytes());
+    bytes.extend_from_slice(&child.to_bytes());
+}
+
+fn split_child(bytes: &[u8]) -> Option<(Scope, ChildId)> {
+    let (scope, child) = bytes.split_first_chunk()?;
+    Some((Scope::from_bytes(*scope), ChildId::from_bytes(child.try_into().ok()?)))
+}
+
+/// An entry of a journal: bytes with a format, made and read here alone.
+pub(crate) trait Entry: Serialize + for<'a> Deserialize<'a> {
+    /// Returns the entry as bytes.
+    fn encode(&self) -> Blob {
+        let mut bytes = wire::encode(&(FORMAT, self));
+        bytes.shrink_to_fit();
+        Blob::from(bytes)
+    }
+
+    /// Returns the entry that `bytes` are, or `None` if they are of another format.
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        if bytes.first() != Some(&FORMAT) {
+            return None;
+        }
+        wire::decode::<(u8, Self)>(bytes).ok().map(|(_, entry)| entry)
+    }
+}
+
+/// What a node says of itself.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub(crate) struct MemberEntry {
+    /// Where it listens.
+    pub(crate) address: Address,
+    /// The kinds of processes that it can run.
+    pub(crate) kinds: Vec<String>,
+    /// Whether it stays.
+    pub(crate) presence: Presence,
+}
+
+/// Whether a node stays.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Presence {
+    /// It stays.
+    Here,
+    /// It hands its children over.
+    Leaving,
+    /// It has gone for good.
+    Left,
+}
+
+/// A name that a process was given after its start.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub(crate) struct NameEntry {
+    /// The standing of the process that holds it.
+    pub(crate) standing: Standing,
+    /// Bytes stored beside the name.
+    pub(crate) value: Blob,
+}
+
+/// A child that a node starts, runs, or stops.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ClaimEntry {
+    /// The standing of the process that runs it.
+    pub(crate) standing: Standing,
+    /// One more than the highest epoch of the child that was known when the process started.
+    pub(crate) epoch: u64,
+    /// Whether the process runs, rather than starts or waits for its next start.
+    pub(crate) running: bool,
+    /// The name that the child was started with.
+    pub(crate) name: Option<(Scope, Name)>,
+}
+
+/// A rank without what the journal says already: its writer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Standing {
+    /// The number of the process.
+    pub(crate) number: u64,
+    /// When the process was given its place.
+    pub(crate) stamp: Stamp,
+    /// Where it comes from; `None` if it is its own origin.
+    pub(crate) origin: Option<Origin>,
+    /// How often its child was taken over from a silent node.
+    pub(crate) lineage: u32,
+    /// How often it was moved on purpose since.
+    pub(crate) moves: u32,
+}
+
+impl Standing {
+    /// Returns the standing of process `number`, which no supervisor looks after.
+    pub(crate) fn of_plain(number: u64, stamp: Stamp) -> Self {
+        Self { number, stamp, origin: None, lineage: 0, moves: 0 }
+    }
+
+    /// Returns the rank of the process on `replica` with this standing.
+    pub(crate) fn rank(&self, replica: &Replica) -> Rank {
+        let process = ProcessId { replica: replica.clone(), number: self.number };
+        let own = || {
+            let mut bytes = Vec::from(replica.key().0.to_be_bytes());
+            bytes.extend_from_slice(&self.number.to_be_bytes());
+            let id = ChildId::from_bytes(hash128(&bytes).to_be_bytes());
+            Origin { stamp: self.stamp, id }
+        };
+        Rank {
+            origin: self.origin.unwrap_or_else(own),
+            lineage: self.lineage,
+            moves: self.moves,
+            stamp: self.stamp,
+            process,
+        }
+    }
+}
+
+/// A child that was accepted, as the member wrote it that received the request.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SpecEntry {
+    /// When it was accepted.
+    pub(crate) stamp: Stamp,
+    /// What to run.
+    pub(crate) spec: ChildSpec,
+}
+
+/// A child that ended for good.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub(crate) struct EndedEntry {
+    /// When it ended.
+    pub(crate) stamp: Stamp,
+    /// How.
+    pub(crate) outcome: Outcome,
+}
+
+/// A process whose state another one took in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub(crate) struct AbsorbedEntry {
+    /// The number of the process that took it in.
+    pub(crate) winner: u64,
+    /// Which freeze of the loser it was.
+    pub(crate) round: u64,
+}
+
+impl Entry for MemberEntry {}
+impl Entry for NameEntry {}
+impl Entry for ClaimEntry {}
+impl Entry for SpecEntry {}
+impl Entry for EndedEntry {}
+impl Entry for AbsorbedEntry {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Wall;
+
+    #[test]
+    fn keys_come_back_from_their_bytes() {
+        let scope = Scope::named("default");
+        let child = ChildId::from_bytes([7; 16]);
+        let keys = [
+            Key::Member,
+            Key::Name(scope, Name::new("cart/7").unwrap()),
+            Key::Claim(scope, child),
+            Key::Spec(scope, child),
+            Key::Ended(scope, child),
+            Key::Absorbed(ReplicaKey(9), 4),
+        ];
+        for key in keys {
+            assert_eq!(Key::decode(&key.encode()), Some(key));
+        }
+    }
+
+    #[test]
+    fn a_name_costs_little_more_than_itself() {
+        let entry = NameEntry {
+            standing: Standing::of_plain(
+                70_000,
+                Stamp::first_of(Wall::from_millis(1_800_000_000_000)),
+            ),
+            value: Blob::default(),
+        };
+        let key = Key::Name(Scope::named("default"), Name::new("cart/7").unwrap()).encode();
+        assert!(entry.encode().len() + key.len() - "cart/7".len() <= 45 - 4, "{entry:?}");
+    }
+
+    #[test]
+    fn entries_of_another_format_are_no_entries() {
+        let entry = AbsorbedEntry { winner: 1, round: 2 };
+        let mut bytes = entry.encode().as_bytes().to_vec();
+        assert_eq!(AbsorbedEntry::decode(&bytes), Some(entry));
+        bytes[0] = FORMAT + 1;
+        assert_eq!(AbsorbedEntry::decode(&bytes), None);
+    }
+}

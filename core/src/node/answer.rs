@@ -1,0 +1,183 @@
+//! When users are answered.
+
+use core::time::Duration;
+
+use crate::crdt::Version;
+use crate::node::Node;
+use crate::requests::{Pending, Wait};
+use crate::supervisor::ChildKey;
+use crate::{
+    ExitReason, LeaveError, Outcome, Output, RegisterError, Replica, Replicas, Reply, SettleError,
+    StartChildError, StartedChild,
+};
+
+impl Node {
+    pub(super) fn wait(&mut self, ticket: u64, timeout: Duration, wait: Wait) {
+        let deadline = self.now + timeout.max(Duration::from_micros(1));
+        self.requests.insert(ticket, Pending { deadline, timeout, wait });
+    }
+
+    /// Answers a request, once.
+    pub(super) fn reply(&mut self, ticket: u64, reply: Reply) {
+        self.requests.remove(ticket);
+        self.outputs.push_back(Output::Reply { ticket, reply });
+    }
+
+    /// Answers a request whose deadline has passed.
+    pub(super) fn expire(&mut self, ticket: u64, pending: &Pending) {
+        let reply = match &pending.wait {
+            Wait::Settled => {
+                let error = self.settling.cancel(ticket).unwrap_or(SettleError::NotReady);
+                Reply::Settled(Err(error))
+            }
+            Wait::Replicated { replicas, .. } => {
+                let wanted = self.wanted(*replicas);
+                Reply::Register(Err(RegisterError::TimedOut { wanted: wanted as u32 }))
+            }
+            Wait::Leave => {
+                let remaining = self.supervisor.instance_count();
+                Reply::Leave(Err(LeaveError::TimedOut { remaining }))
+            }
+            wait => wait.timed_out(pending.timeout),
+        };
+        let leaves = pending.wait == Wait::Leave;
+        if pending.wait == Wait::Call {
+            self.messaging.cancel(ticket);
+        }
+        self.outputs.push_back(Output::Reply { ticket, reply });
+        if leaves {
+            self.exit(ExitReason::Left);
+        }
+    }
+
+    /// Answers the requests that wait for `key`, as far as they can be.
+    pub(super) fn check_child_requests(&mut self, key: ChildKey) {
+        for ticket in self.requests.of_child(key) {
+            let Some(pending) = self.requests.request(ticket) else { continue };
+            let reply = match &pending.wait {
+                Wait::Start { entry, .. } => {
+                    self.start_reply(key, entry.as_ref()).map(Reply::Start)
+                }
+                Wait::Terminate { .. } => {
+                    let child = self.supervisor.child(&key);
+                    child
+                        .is_none_or(|child| !child.is_claimed())
+                        .then_some(Reply::Terminate(Ok(())))
+                }
+                Wait::Replicated { .. }
+                | Wait::ForwardedRegister { .. }
+                | Wait::ForwardedUnregister { .. }
+                | Wait::Shown { .. }
+                | Wait::Call
+                | Wait::Leave
+                | Wait::Settled => None,
+            };
+            if let Some(reply) = reply {
+                self.reply(ticket, reply);
+            }
+        }
+    }
+
+    /// Answers the requests that wait for `journal` to spread, as far as they can be.
+    pub(super) fn check_journal_requests(&mut self, journal: &Replica, version: u64) {
+        for ticket in self.requests.of_journal(journal, version) {
+            let Some(pending) = self.requests.request(ticket) else { continue };
+            let reply = match &pending.wait {
+                Wait::Start { key, entry } => {
+                    let (key, entry) = (*key, entry.clone());
+                    let reply = self.start_reply(key, entry.as_ref());
+                    let has_spread = entry.is_some_and(|(journal, version)| {
+                        self.holders(&journal, version) >= Replicas::TWO
+                    });
+                    if reply.is_none() && has_spread {
+                        self.requests.wait_for(ticket, Wait::Start { key, entry: None });
+                    }
+                    reply.map(Reply::Start)
+                }
+                Wait::Replicated { journal, version, replicas } => {
+                    let enough = self.wanted(*replicas) <= self.holders(journal, *version);
+                    enough.then_some(Reply::Register(Ok(())))
+                }
+                Wait::Shown { journal, version } => {
+                    let is_shown = *version <= self.replication.closed_head(journal);
+                    is_shown.then_some(Reply::Unregister(Ok(())))
+                }
+                Wait::Terminate { .. }
+                | Wait::ForwardedRegister { .. }
+                | Wait::ForwardedUnregister { .. }
+                | Wait::Call
+                | Wait::Leave
+                | Wait::Settled => None,
+            };
+            if let Some(reply) = reply {
+                self.reply(ticket, reply);
+            }
+        }
+    }
+
+    /// Answers the requests that wait for journals to spread, now that `from` told what it holds.
+    pub(super) fn check_spread(&mut self, from: &Replica) {
+        for journal in self.requests.journals() {
+            let version = self.replication.acked(&journal, from);
+            self.check_journal_requests(&journal, version);
+        }
+    }
+
+    /// Returns the answer to a start, if it is time: its process runs, and a second live member has
+    /// its specification, unless there is none.
+    fn start_reply(
+        &self,
+        key: ChildKey,
+        entry: Option<&(Replica, Version)>,
+    ) -> Option<Result<StartedChild, StartChildError>> {
+        let child = self.supervisor.child(&key)?;
+        if let Some(end) = &child.end {
+            return Some(Err(match end.outcome.clone() {
+                Outcome::StartFailed { reason } => StartChildError::Failed { reason },
+                outcome => StartChildError::Ended { outcome },
+            }));
+        }
+        let process = child.view()?.process?;
+        let is_elsewhere = Some(&process.replica) != self.me.as_ref();
+        let has_spread =
+            entry.is_none_or(|(journal, version)| self.holders(journal, *version) >= Replicas::TWO);
+        let replicated = is_elsewhere || has_spread;
+        let alone = self.membership.listeners().next().is_none();
+        (replicated || alone).then(|| Ok(StartedChild { child: key.1, process, replicated }))
+    }
+
+    pub(super) fn await_replicas(&mut self, ticket: u64, timeout: Duration, replicas: Replicas) {
+        self.carry_out_effects();
+        let journal = self.me.clone().expect("only a node that has joined registers");
+        let version = self.replication.head();
+        if self.wanted(replicas) <= self.holders(&journal, version) {
+            return self.reply(ticket, Reply::Register(Ok(())));
+        }
+        self.wait(ticket, timeout, Wait::Replicated { journal, version, replicas });
+    }
+
+    /// Returns how many members must hold an entry.
+    pub(super) fn wanted(&self, replicas: Replicas) -> usize {
+        let members = self.membership.not_forgotten();
+        let members = members.filter(|member| !self.retired.contains(*member)).count();
+        match replicas {
+            Replicas::One => 1,
+            Replicas::Two => Replicas::TWO,
+            Replicas::Majority => members / 2 + 1,
+            Replicas::All => members,
+        }
+    }
+
+    /// Returns how many members are known to hold `journal` up to `version`.
+    pub(super) fn holders(&self, journal: &Replica, version: u64) -> usize {
+        let members = self.membership.not_forgotten();
+        let holds = |member: &&Replica| {
+            let is_me = self.me.as_ref() == Some(*member);
+            let own = || version <= self.replication.closed_head(journal);
+            *member == journal
+                || is_me && own()
+                || version <= self.replication.acked(journal, member)
+        };
+        members.filter(|member| !self.retired.contains(*member)).filter(holds).count()
+    }
+}

@@ -1,0 +1,213 @@
+//! What a change of a journal means: from bytes to claims, children and members.
+
+use alloc::vec::Vec;
+
+use crate::board::Claimant;
+use crate::crdt::Change;
+use crate::entry::{
+    AbsorbedEntry, ClaimEntry, EndedEntry, Entry, Key, MemberEntry, NameEntry, SpecEntry,
+};
+use crate::message::Seat;
+use crate::node::Node;
+use crate::supervisor::ChildKey;
+use crate::{Blob, Output, ProcessId, Replica, ViewChange};
+
+impl Node {
+    /// Takes in a change of the journal of `replica`.
+    pub(super) fn handle_change(&mut self, replica: &Replica, change: &Change) {
+        let Some(key) = Key::decode(&change.key) else { return };
+        let (before, after) = (change.before.as_ref(), change.after.as_ref());
+        if self.retired.contains(replica) && !key.is_of_cluster() {
+            return;
+        }
+        match key {
+            Key::Member => {
+                if let Some(entry) = after.and_then(|bytes| MemberEntry::decode(bytes)) {
+                    self.membership.handle_member(self.now, replica, &entry);
+                }
+            }
+            Key::Name(scope, name) => {
+                if self.visible.contains(replica) {
+                    let before = before.and_then(|bytes| NameEntry::decode(bytes));
+                    let after = after.and_then(|bytes| NameEntry::decode(bytes));
+                    let seat = Seat::Name(scope, name);
+                    self.handle_name_claim(replica, &seat, before.as_ref(), after.as_ref());
+                }
+            }
+            Key::Claim(scope, child) => {
+                let before = before.and_then(|bytes| ClaimEntry::decode(bytes));
+                let after = after.and_then(|bytes| ClaimEntry::decode(bytes));
+                let key = (scope, child);
+                let is_visible = self.visible.contains(replica);
+                let entry = after.clone();
+                self.with_supervisor(|supervisor, around| {
+                    supervisor.handle_claim(around, replica, is_visible, key, entry, false);
+                });
+                if is_visible {
+                    self.handle_child_claim(replica, key, before.as_ref(), after.as_ref());
+                }
+            }
+            Key::Spec(scope, child) => {
+                let entry = after.and_then(|bytes| SpecEntry::decode(bytes));
+                self.with_supervisor(|supervisor, around| {
+                    supervisor.handle_spec(around, replica, (scope, child), entry);
+                });
+                self.check_child_requests((scope, child));
+            }
+            Key::Ended(scope, child) => {
+                let entry = after.and_then(|bytes| EndedEntry::decode(bytes));
+                self.with_supervisor(|supervisor, around| {
+                    supervisor.handle_ended(around, replica, (scope, child), entry);
+                });
+                self.check_child_requests((scope, child));
+            }
+            Key::Absorbed(loser, number) => {
+                let is_ours = self.me.as_ref().is_some_and(|me| me.key() == loser);
+                let entry = after.and_then(|bytes| AbsorbedEntry::decode(bytes));
+                if let (true, true, Some(entry)) = (is_ours, self.visible.contains(replica), entry)
+                {
+                    self.with_conflicts(|conflicts, own| {
+                        conflicts.handle_absorbed(own, replica, number, entry);
+                    });
+                }
+            }
+        }
+    }
+
+    /// Shows or hides what `replica` claims. Costs its entries of the node, not all entries.
+    pub(super) fn set_visible(&mut self, replica: &Replica, is_visible: bool) {
+        let changes = if is_visible {
+            self.visible.insert(replica.clone())
+        } else {
+            self.visible.remove(replica)
+        };
+        if !changes {
+            return;
+        }
+        for (key, value) in self.entries_of(replica) {
+            match Key::decode(&key) {
+                Some(Key::Name(scope, name)) => {
+                    let entry = NameEntry::decode(&value);
+                    let (before, after) = shown_or_hidden(entry.as_ref(), is_visible);
+                    let seat = Seat::Name(scope, name);
+                    self.handle_name_claim(replica, &seat, before, after);
+                }
+                Some(Key::Claim(scope, child)) => {
+                    let key = (scope, child);
+                    self.with_supervisor(|supervisor, around| {
+                        supervisor.handle_visibility(around, replica, key, is_visible);
+                    });
+                    let entry = ClaimEntry::decode(&value);
+                    let (before, after) = shown_or_hidden(entry.as_ref(), is_visible);
+                    self.handle_child_claim(replica, key, before, after);
+                }
+                Some(Key::Absorbed(..)) if is_visible => {
+                    let change = Change { version: 0, key, before: None, after: Some(value) };
+                    self.handle_change(replica, &change);
+                }
+                Some(Key::Absorbed(..) | Key::Member | Key::Spec(..) | Key::Ended(..)) | None => (),
+            }
+        }
+    }
+
+    /// Takes in that `replica` is over for good: its claims are gone, its other entries stay until
+    /// they are adopted.
+    pub(super) fn retire(&mut self, replica: &Replica) {
+        self.set_visible(replica, false);
+        if !self.retired.insert(replica.clone()) {
+            return;
+        }
+        let mut estate = Vec::new();
+        for (bytes, _) in self.entries_of(replica) {
+            match Key::decode(&bytes) {
+                Some(Key::Claim(scope, child)) => {
+                    self.with_supervisor(|supervisor, around| {
+                        let key = (scope, child);
+                        supervisor.handle_claim(around, replica, false, key, None, true);
+                    });
+                }
+                Some(Key::Spec(..) | Key::Ended(..)) => estate.push(bytes),
+                Some(Key::Member | Key::Name(..) | Key::Absorbed(..)) | None => (),
+            }
+        }
+        self.adoption.handle_gone(self.now, replica, true, estate.into_iter());
+    }
+
+    pub(super) fn entries_of(&self, replica: &Replica) -> Vec<(Blob, Blob)> {
+        let entries = self.replication.entries(replica);
+        entries.map(|(key, _, value)| (key.clone(), value.clone())).collect()
+    }
+
+    fn handle_name_claim(
+        &mut self,
+        replica: &Replica,
+        seat: &Seat,
+        before: Option<&NameEntry>,
+        after: Option<&NameEntry>,
+    ) {
+        let process = before
+            .map(|entry| ProcessId { replica: replica.clone(), number: entry.standing.number });
+        let claimant = after.map(|entry| Claimant {
+            rank: entry.standing.rank(replica),
+            child: None,
+            running: true,
+            value: entry.value.clone(),
+        });
+        self.seat(replica, seat, process.as_ref(), claimant);
+    }
+
+    fn handle_child_claim(
+        &mut self,
+        replica: &Replica,
+        key: ChildKey,
+        before: Option<&ClaimEntry>,
+        after: Option<&ClaimEntry>,
+    ) {
+        let process = |entry: &ClaimEntry| ProcessId {
+            replica: replica.clone(),
+            number: entry.standing.number,
+        };
+        let claimant = |entry: &ClaimEntry| Claimant {
+            rank: entry.standing.rank(replica),
+            child: Some(key),
+            running: entry.running,
+            value: Blob::default(),
+        };
+        let (was, is) = (before.map(process), after.map(claimant));
+        self.seat(replica, &Seat::Child(key.0, key.1), was.as_ref(), is.clone());
+        let name = after.or(before).and_then(|entry| entry.name.clone());
+        if let Some((scope, name)) = name {
+            self.seat(replica, &Seat::Name(scope, name), was.as_ref(), is);
+        }
+        self.check_child_requests(key);
+    }
+
+    /// Puts a claim on the board, and tells whom that concerns.
+    fn seat(
+        &mut self,
+        replica: &Replica,
+        seat: &Seat,
+        before: Option<&ProcessId>,
+        after: Option<Claimant>,
+    ) {
+        if let Some(claimant) = &after
+            && self.me.as_ref() != Some(replica)
+        {
+            self.clock.handle_stamp(claimant.rank.stamp);
+        }
+        let shift = self.board.replace(seat, before, after);
+        if let (Seat::Name(scope, name), Some(shift)) = (seat, shift) {
+            let (scope, name, holder) = (*scope, name.clone(), shift.holder);
+            self.outputs.push_back(Output::View(ViewChange::Name { scope, name, holder }));
+        }
+        self.with_conflicts(|conflicts, own| conflicts.handle_seat(own, seat));
+        if let Seat::Name(scope, name) = seat {
+            self.with_supervisor(|supervisor, around| supervisor.handle_name(around, *scope, name));
+        }
+    }
+}
+
+/// Returns an entry as it was and as it is, when its journal is shown or hidden.
+fn shown_or_hidden<T>(entry: Option<&T>, is_visible: bool) -> (Option<&T>, Option<&T>) {
+    if is_visible { (None, entry) } else { (entry, None) }
+}

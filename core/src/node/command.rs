@@ -1,0 +1,262 @@
+//! What users ask for.
+
+use core::time::Duration;
+
+use crate::entry::Presence;
+use crate::limits::{PAYLOAD_BYTES_MAX, SPEC_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::message::{Operation, Seat};
+use crate::node::Node;
+use crate::registry::Denial;
+use crate::requests::Wait;
+use crate::supervisor::ChildKey;
+use crate::{
+    Blob, CallError, ChildId, ChildSpec, Command, Name, Occupant, Outcome, ProcessId,
+    RegisterError, Replicas, Reply, RequestId, Scope, SettleError, StartChildError, Target,
+    TerminateError, UnregisterError, wire,
+};
+
+impl Node {
+    pub(super) fn handle_request(&mut self, ticket: u64, timeout: Duration, command: Command) {
+        if let Some(refusal) = self.refusal(&command) {
+            return self.reply(ticket, refusal);
+        }
+        match command {
+            Command::Start { scope, spec } => self.start(ticket, timeout, scope, spec),
+            Command::Terminate { scope, child } => self.terminate(ticket, timeout, (scope, child)),
+            Command::Spawn => {
+                self.numbers += 1;
+                let stamp = self.clock.stamp();
+                self.registry.handle_spawned(self.numbers, stamp);
+                let process = self.own_process(self.numbers);
+                self.reply(ticket, Reply::Spawn(process));
+            }
+            Command::Register { scope, name, process, value, replicas } => {
+                self.register(ticket, timeout, (scope, name), process, value, replicas);
+            }
+            Command::Unregister { scope, name, process } => {
+                self.unregister(ticket, timeout, (scope, name), process);
+            }
+            Command::Call { target, payload } => self.call(ticket, timeout, &target, payload),
+            Command::Send { target, payload } => {
+                let result = self.reachable(&target, &payload).map(|process| {
+                    let is_here = self.is_own(&process);
+                    self.messaging.cast(&process, is_here, payload);
+                });
+                self.reply(ticket, Reply::Send(result));
+            }
+            Command::Leave => self.leave(ticket, timeout),
+            Command::Settled => {
+                self.wait(ticket, timeout, Wait::Settled);
+                let rest = self.rest();
+                self.settling.ask(self.now, ticket, &rest);
+            }
+        }
+    }
+
+    /// Returns the refusal of a command that the node cannot take now.
+    fn refusal(&self, command: &Command) -> Option<Reply> {
+        let has_joined = self.me.is_some();
+        let takes_on = has_joined && self.presence == Presence::Here;
+        match command {
+            Command::Start { .. } if !takes_on => {
+                Some(Reply::Start(Err(StartChildError::NotReady)))
+            }
+            Command::Register { .. } if !takes_on => {
+                Some(Reply::Register(Err(RegisterError::NotReady)))
+            }
+            Command::Terminate { .. } if !has_joined => {
+                Some(Reply::Terminate(Err(TerminateError::NotReady)))
+            }
+            Command::Unregister { .. } if !has_joined => {
+                Some(Reply::Unregister(Err(UnregisterError::NotReady)))
+            }
+            Command::Call { .. } if !has_joined => Some(Reply::Call(Err(CallError::NotReady))),
+            Command::Send { .. } if !has_joined => Some(Reply::Send(Err(CallError::NotReady))),
+            Command::Spawn if !has_joined => Some(Reply::Call(Err(CallError::NotReady))),
+            Command::Settled if !has_joined => Some(Reply::Settled(Err(SettleError::NotReady))),
+            Command::Start { .. }
+            | Command::Terminate { .. }
+            | Command::Spawn
+            | Command::Register { .. }
+            | Command::Unregister { .. }
+            | Command::Call { .. }
+            | Command::Send { .. }
+            | Command::Leave
+            | Command::Settled => None,
+        }
+    }
+
+    fn start(&mut self, ticket: u64, timeout: Duration, scope: Scope, spec: ChildSpec) {
+        let bytes = wire::encode(&spec).len();
+        if bytes > SPEC_BYTES_MAX {
+            let error = StartChildError::TooLarge { bytes, max: SPEC_BYTES_MAX };
+            return self.reply(ticket, Reply::Start(Err(error)));
+        }
+        if let Some((registry, name)) = &spec.name
+            && let Some(holder) = self.occupant(*registry, name)
+        {
+            let error = StartChildError::NameTaken { name: name.clone(), holder };
+            return self.reply(ticket, Reply::Start(Err(error)));
+        }
+        let journal = self.me.clone().expect("only a node that has joined takes children on");
+        self.starts += 1;
+        let (counter, stamp) = (self.starts, self.clock.stamp());
+        let request = RequestId { origin: journal.clone(), counter, stamp };
+        let key = (scope, ChildId::of(&request));
+        self.with_supervisor(|supervisor, around| supervisor.accept(around, key, spec));
+        self.carry_out_effects();
+        let version = self.replication.head();
+        self.wait(ticket, timeout, Wait::Start { key, entry: Some((journal, version)) });
+        self.check_child_requests(key);
+    }
+
+    fn terminate(&mut self, ticket: u64, timeout: Duration, key: ChildKey) {
+        let Some(child) = self.supervisor.child(&key) else {
+            let error = TerminateError::Unknown { child: key.1 };
+            return self.reply(ticket, Reply::Terminate(Err(error)));
+        };
+        if child.end.is_none() {
+            self.with_supervisor(|supervisor, around| {
+                supervisor.end(around, key, Outcome::Terminated);
+            });
+        }
+        self.wait(ticket, timeout, Wait::Terminate { key });
+        self.carry_out_effects();
+        self.check_child_requests(key);
+    }
+
+    fn register(
+        &mut self,
+        ticket: u64,
+        timeout: Duration,
+        (scope, name): (Scope, Name),
+        process: ProcessId,
+        value: Blob,
+        replicas: Replicas,
+    ) {
+        let refused = |error| Reply::Register(Err(error));
+        if value.len() > VALUE_BYTES_MAX {
+            let error = RegisterError::TooLarge { bytes: value.len(), max: VALUE_BYTES_MAX };
+            return self.reply(ticket, refused(error));
+        }
+        if self.is_own(&process) {
+            let number = process.number;
+            match self.register_here(scope, &name, number, value) {
+                Ok(()) => self.await_replicas(ticket, timeout, replicas),
+                Err(Denial::NoProcess) => {
+                    self.reply(ticket, refused(RegisterError::NoProcess { process }));
+                }
+                Err(Denial::Taken(holder)) => {
+                    self.reply(ticket, refused(RegisterError::NameTaken { name, holder }));
+                }
+            }
+            return;
+        }
+        if let Some(holder) = self.occupant(scope, &name) {
+            return self.reply(ticket, refused(RegisterError::NameTaken { name, holder }));
+        }
+        if !self.visible.contains(&process.replica) {
+            return self.reply(ticket, refused(RegisterError::NoProcess { process }));
+        }
+        let number = process.number;
+        let operation = Operation::Register { scope, name: name.clone(), number, value };
+        let wait = Wait::ForwardedRegister { process: process.clone(), name, replicas };
+        self.forward(ticket, timeout, &process.replica, operation, wait);
+    }
+
+    pub(super) fn register_here(
+        &mut self,
+        scope: Scope,
+        name: &Name,
+        number: u64,
+        value: Blob,
+    ) -> Result<(), Denial> {
+        let reserved = self.supervisor.reserving(scope, name).map(Occupant::Child);
+        self.registry.register(&self.board, reserved, (scope, name.clone()), number, value)
+    }
+
+    fn unregister(
+        &mut self,
+        ticket: u64,
+        timeout: Duration,
+        (scope, name): (Scope, Name),
+        process: ProcessId,
+    ) {
+        let refused = |error| Reply::Unregister(Err(error));
+        let seat = Seat::Name(scope, name.clone());
+        let Some(claim) = self.board.claim(&seat, &process) else {
+            return self.reply(ticket, refused(UnregisterError::NotHolder { name, process }));
+        };
+        if claim.child.is_some() {
+            return self.reply(ticket, refused(UnregisterError::OfChild { name }));
+        }
+        if self.is_own(&process) {
+            let had = self.registry.unregister(scope, &name, process.number);
+            assert!(had, "what stands on the board of our own is in the registry");
+            self.carry_out_effects();
+            return self.reply(ticket, Reply::Unregister(Ok(())));
+        }
+        let operation = Operation::Unregister { scope, name: name.clone(), number: process.number };
+        let wait = Wait::ForwardedUnregister { process: process.clone(), name };
+        self.forward(ticket, timeout, &process.replica, operation, wait);
+    }
+
+    fn call(&mut self, ticket: u64, timeout: Duration, target: &Target, payload: Blob) {
+        match self.reachable(target, &payload) {
+            Ok(process) => {
+                self.wait(ticket, timeout, Wait::Call);
+                if self.is_own(&process) {
+                    let expires = self.now + timeout;
+                    self.messaging.call_here(ticket, process, payload, expires);
+                } else {
+                    self.messaging.call_there(ticket, process, payload, timeout);
+                }
+            }
+            Err(error) => self.reply(ticket, Reply::Call(Err(error))),
+        }
+    }
+
+    /// Returns the process behind `target`, if a message can be sent to it now.
+    fn reachable(&self, target: &Target, payload: &Blob) -> Result<ProcessId, CallError> {
+        if payload.len() > PAYLOAD_BYTES_MAX {
+            let bytes = payload.len();
+            return Err(CallError::TooLarge { bytes, max: PAYLOAD_BYTES_MAX });
+        }
+        let process = match target {
+            Target::Process(process) => Some(process.clone()),
+            Target::Name(scope, name) => {
+                let holder = self.board.seen(&Seat::Name(*scope, name.clone()));
+                holder.map(|holder| holder.process)
+            }
+            Target::Child(scope, child) => {
+                let child = self.supervisor.child(&(*scope, *child));
+                child.and_then(|child| child.view()?.process)
+            }
+        };
+        let process = process.ok_or(CallError::Nobody)?;
+        if self.is_own(&process) {
+            let runs = self.registry.is_running(process.number);
+            return if runs { Ok(process) } else { Err(CallError::NoProcess { process }) };
+        }
+        if !self.membership.is_connected(process.replica.node()) {
+            return Err(CallError::Unreachable { node: process.replica.node().clone() });
+        }
+        Ok(process)
+    }
+
+    /// Returns who keeps `name` from being taken.
+    fn occupant(&self, scope: Scope, name: &Name) -> Option<Occupant> {
+        let holder = self.board.best(&Seat::Name(scope, name.clone()));
+        let process = holder.map(|holder| Occupant::Process(holder.rank.process.clone()));
+        process.or_else(|| self.supervisor.reserving(scope, name).map(Occupant::Child))
+    }
+
+    pub(super) fn is_own(&self, process: &ProcessId) -> bool {
+        self.me.as_ref() == Some(&process.replica)
+    }
+
+    pub(super) fn own_process(&self, number: u64) -> ProcessId {
+        let replica = self.me.clone().expect("only a node that has joined runs processes");
+        ProcessId { replica, number }
+    }
+}

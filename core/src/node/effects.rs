@@ -1,0 +1,259 @@
+//! Carries out what the inner machines ask for, in rounds, until none asks for more.
+
+use alloc::format;
+use core::time::Duration;
+
+use crate::effect::Effect;
+use crate::entry::Presence;
+use crate::membership::MembershipOutput;
+use crate::node::Node;
+use crate::replication::Output as ReplicationOutput;
+use crate::{Event, ExitReason, Outcome, Output, ProcessEvent, Replica, StopReason};
+
+/// Most rounds that one input may cause; past it two machines chase each other.
+const ROUNDS_MAX: u64 = 10_000_000;
+
+impl Node {
+    /// Carries out everything that the inner machines ask for, and tells readers and users.
+    pub(super) fn settle_effects(&mut self) {
+        self.carry_out_effects();
+        if self.members_changed {
+            self.handle_members();
+            self.carry_out_effects();
+        }
+        if self.presence != Presence::Here && !self.is_over {
+            self.check_leave();
+            self.carry_out_effects();
+        }
+    }
+
+    /// Carries out what the inner machines ask for, until none asks for more.
+    pub(super) fn carry_out_effects(&mut self) {
+        for _ in 0..ROUNDS_MAX {
+            if let Some(output) = self.membership.poll_output() {
+                self.carry_out_membership(output);
+            } else if let Some(output) = self.replication.poll_output() {
+                self.carry_out_replication(output);
+            } else if let Some(effect) = self.next_effect() {
+                self.carry_out(effect);
+            } else {
+                return;
+            }
+        }
+        unreachable!("one input makes the machines ask without end");
+    }
+
+    fn next_effect(&mut self) -> Option<Effect> {
+        let effect = self.supervisor.poll_effect().or_else(|| self.registry.poll_effect());
+        let effect = effect.or_else(|| self.conflicts.poll_effect());
+        let effect = effect.or_else(|| self.adoption.poll_effect());
+        let effect = effect.or_else(|| self.messaging.poll_effect());
+        effect.or_else(|| self.settling.poll_effect())
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Put { key, value } => {
+                if self.own_value(&key).as_ref() != Some(&value) {
+                    self.replication.put(key, value);
+                }
+            }
+            Effect::Delete { key } => {
+                self.replication.delete(&key);
+            }
+            Effect::Send { to, message } => self.send(&to, message),
+            Effect::Emit(output) => self.outputs.push_back(output),
+            Effect::Answer { ticket, reply } => {
+                if self.requests.request(ticket).is_some() {
+                    self.reply(ticket, reply);
+                }
+            }
+            Effect::Running { number, standing } => self.registry.handle_running(number, standing),
+            Effect::Gone { number } => self.handle_gone(number),
+            Effect::Freeze { number, conflict } => {
+                self.registry.handle_frozen(number, true);
+                if self.registry.is_plain(number) {
+                    let grace = self.config.conflict_grace;
+                    let reason = StopReason::Conflict(conflict);
+                    self.outputs.push_back(Output::Stop { number, reason, grace });
+                } else {
+                    self.supervisor.freeze(number, conflict);
+                }
+            }
+            Effect::Frozen { number, state } => self.conflicts.handle_frozen(number, state),
+            Effect::Release { number, merged_into, same_child } => {
+                if let (Some(key), false) = (self.supervisor.child_of(number), same_child) {
+                    let outcome = merged_into
+                        .map_or(Outcome::NameLost, |winner| Outcome::MergedInto { winner });
+                    self.with_supervisor(|supervisor, around| {
+                        supervisor.end(around, key, outcome);
+                    });
+                }
+                if self.registry.is_plain(number) {
+                    self.handle_gone(number);
+                } else {
+                    self.supervisor.release(number);
+                }
+            }
+            Effect::Resume { number, state } => {
+                if self.registry.is_plain(number) {
+                    // Its code is gone with it: nothing can be started again from what it left.
+                    self.handle_gone(number);
+                } else {
+                    self.registry.handle_frozen(number, false);
+                    self.supervisor.resume(number, state);
+                }
+            }
+            Effect::Absorbed { number } => self.supervisor.handle_absorbed(number),
+            Effect::Forget { replica } => {
+                self.retired.remove(&replica);
+                self.replication.forget(&replica);
+                self.membership.handle_forgotten(&replica);
+            }
+        }
+    }
+
+    fn handle_gone(&mut self, number: u64) {
+        self.registry.handle_gone(number);
+        self.conflicts.handle_gone(number);
+        self.messaging.handle_gone(number);
+    }
+
+    /// Takes in what happened to a process of this node.
+    pub(super) fn handle_process(&mut self, number: u64, event: ProcessEvent) {
+        if !self.registry.is_plain(number) {
+            self.with_supervisor(|supervisor, around| {
+                supervisor.handle_process(around, number, event);
+            });
+            return;
+        }
+        match event {
+            ProcessEvent::Stopped { state } if !self.registry.is_running(number) => {
+                self.conflicts.handle_frozen(number, state);
+            }
+            ProcessEvent::Started => (),
+            ProcessEvent::StartFailed { .. }
+            | ProcessEvent::Exited { .. }
+            | ProcessEvent::Stopped { .. } => self.handle_gone(number),
+        }
+    }
+
+    fn carry_out_replication(&mut self, output: ReplicationOutput) {
+        match output {
+            ReplicationOutput::Send { to, message } => self.send(&to, message),
+            ReplicationOutput::Changed { replica, changes } => {
+                for change in &changes {
+                    self.handle_change(&replica, change);
+                }
+            }
+            ReplicationOutput::Closed { replica, head } => {
+                self.membership.handle_closed(self.now, &replica, head);
+                self.check_journal_requests(&replica, u64::MAX);
+            }
+            ReplicationOutput::Appeared { replica } => {
+                self.membership.handle_remembered(self.now, &replica);
+            }
+            ReplicationOutput::Refused { from, reason } => {
+                let (peer, reason) = (from.node().clone(), format!("it sent {reason}"));
+                self.outputs.push_back(Output::Event(Event::Refused { peer, reason }));
+            }
+        }
+    }
+
+    fn carry_out_membership(&mut self, output: MembershipOutput) {
+        let event = match output {
+            MembershipOutput::Send { to, message } => return self.send(&to, message),
+            MembershipOutput::Dial { address } => {
+                return self.outputs.push_back(Output::Dial { address });
+            }
+            MembershipOutput::HangUp { address } => {
+                return self.outputs.push_back(Output::HangUp { address });
+            }
+            MembershipOutput::Disconnect { peer } => {
+                return self.outputs.push_back(Output::Disconnect { peer });
+            }
+            MembershipOutput::Changed => {
+                self.members_changed = true;
+                return;
+            }
+            MembershipOutput::Beat => return self.handle_beat(),
+            MembershipOutput::Event(event) => event,
+            MembershipOutput::Joined { replica, stamp } => {
+                self.clock.handle_stamp(stamp);
+                self.begin(&replica);
+                Event::Joined { replica }
+            }
+            MembershipOutput::Peer { peer, replica } => {
+                return self.replication.handle_peer(self.now, &peer, &replica);
+            }
+            MembershipOutput::Up { replica } => {
+                self.members_changed = true;
+                self.adoption.handle_back(&replica);
+                self.set_visible(&replica, true);
+                Event::MemberUp { replica }
+            }
+            MembershipOutput::Suspect { replica } => {
+                self.members_changed = true;
+                Event::MemberSuspect { replica }
+            }
+            MembershipOutput::Down { replica, silent } => {
+                self.members_changed = true;
+                self.update_targets();
+                self.replication.drop_staged(&replica);
+                self.set_visible(&replica, false);
+                Event::MemberDown { replica, silent }
+            }
+            MembershipOutput::Retired { replica } => {
+                self.members_changed = true;
+                self.update_targets();
+                self.retire(&replica);
+                Event::MemberRetired { replica }
+            }
+            MembershipOutput::Forgotten { replica } => {
+                self.members_changed = true;
+                self.retire(&replica);
+                Event::MemberRetired { replica }
+            }
+            MembershipOutput::Superseded { by } => {
+                return self.exit(ExitReason::Superseded { by });
+            }
+        };
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    /// Begins this life: from here on there is a journal to write.
+    fn begin(&mut self, replica: &Replica) {
+        let before = self.me.replace(replica.clone());
+        match &before {
+            None => self.replication.begin(self.now, replica.clone()),
+            Some(_) => self.replication.begin_again(self.now, replica.clone()),
+        }
+        if let Some(before) = &before {
+            self.end_life(before);
+        }
+        self.visible.insert(replica.clone());
+        self.write_member(Presence::Here);
+        self.members_changed = true;
+    }
+
+    /// Ends the life `before`, which somebody else has lived on from: its processes go.
+    fn end_life(&mut self, before: &Replica) {
+        let mut numbers = self.supervisor.abandon();
+        numbers.extend(self.registry.plain());
+        for number in numbers {
+            let (reason, grace) = (StopReason::NodeDown, Duration::ZERO);
+            self.outputs.push_back(Output::Stop { number, reason, grace });
+            self.handle_gone(number);
+        }
+        self.carry_out_effects();
+        self.retire(before);
+    }
+
+    /// Does what is done once a beat.
+    fn handle_beat(&mut self) {
+        self.with_conflicts(|conflicts, own| conflicts.handle_beat(own));
+        self.adopt();
+        self.collect();
+        self.prepare_digest();
+    }
+}

@@ -1,0 +1,114 @@
+//! What peers say, each to the machine that it concerns.
+
+use alloc::format;
+
+use crate::message::{Call, Cast, Condition, Envelope, Message, Probe};
+use crate::node::Node;
+use crate::{Event, Incarnation, NodeId, Output, Replica};
+
+impl Node {
+    pub(super) fn handle_envelope(&mut self, from: NodeId, envelope: Envelope) {
+        if from == self.config.id {
+            return;
+        }
+        match envelope.message {
+            Message::Hello(hello) => {
+                return self.membership.handle_hello(self.now, &from, &hello);
+            }
+            Message::Join => {
+                let stamp = self.clock.last();
+                return self.membership.handle_join(&from, stamp);
+            }
+            Message::Welcome(welcome) => {
+                return self.membership.handle_welcome(self.now, &from, &welcome);
+            }
+            _ => (),
+        }
+        if envelope.incarnation == Incarnation::NONE {
+            // It has not joined: it has nothing to say that we could believe.
+            return;
+        }
+        let from = Replica::new(from, envelope.incarnation);
+        if !self.membership.handle_heard(self.now, &from, envelope.beat) {
+            return;
+        }
+        self.carry_out_effects();
+        if !self.is_over {
+            self.handle_message(&from, envelope.message);
+        }
+    }
+
+    /// Takes in what a life that is not over says.
+    pub(super) fn handle_message(&mut self, from: &Replica, message: Message) {
+        let now = self.now;
+        match message {
+            Message::Hello(_) | Message::Join | Message::Welcome(_) => {
+                self.refuse(from, "it greets as one who has joined");
+            }
+            Message::Beat(beat) => {
+                for pulse in &beat.pulses {
+                    if let Some(of) = self.replication.replica_of(pulse.replica).cloned() {
+                        self.replication.handle_pulse(now, from, &of, pulse.head);
+                    }
+                }
+                self.membership.handle_beat(now, from, &beat);
+                self.check_spread(from);
+            }
+            Message::Digest(digest) => {
+                self.replication.handle_digest(now, from, &digest);
+                self.check_spread(from);
+            }
+            Message::Need(need) => self.replication.handle_need(now, from, &need),
+            Message::Delta(delta) => self.replication.handle_delta(now, from, delta),
+            Message::Ack(ack) => {
+                self.replication.handle_ack(now, from, &ack);
+                self.check_spread(from);
+            }
+            Message::Won(won) => {
+                self.with_conflicts(|conflicts, own| conflicts.handle_won(own, from, won));
+            }
+            Message::Yield(offer) => {
+                self.with_conflicts(|conflicts, own| conflicts.handle_yield(own, from, offer));
+            }
+            Message::Forward(forward) => self.handle_forward(from, forward),
+            Message::Forwarded(forwarded) => self.handle_forwarded(from, forwarded),
+            Message::Call(call) => self.handle_call(from, call),
+            Message::Reply(reply) => self.messaging.handle_reply(from.node(), reply),
+            Message::Cast(cast) => self.handle_cast(cast),
+            Message::Probe(probe) => self.handle_probe(from, &probe),
+            Message::Condition(condition) => self.handle_condition(from, &condition),
+        }
+    }
+
+    fn handle_call(&mut self, from: &Replica, call: Call) {
+        let runs = self.me.is_some() && self.registry.is_running(call.number);
+        let process = runs.then(|| self.own_process(call.number));
+        self.messaging.handle_call(self.now, from.node(), process, call);
+    }
+
+    fn handle_cast(&mut self, cast: Cast) {
+        if self.me.is_some() && self.registry.is_running(cast.number) {
+            let process = self.own_process(cast.number);
+            self.messaging.cast(&process, true, cast.payload);
+        }
+    }
+
+    fn handle_probe(&mut self, from: &Replica, probe: &Probe) {
+        if self.me.is_some() {
+            let rest = self.rest();
+            let condition = Condition { id: probe.id, view: rest.view, pending: rest.pending };
+            self.send(&from.node().clone(), Message::Condition(condition));
+        }
+    }
+
+    fn handle_condition(&mut self, from: &Replica, condition: &Condition) {
+        let rest = self.rest();
+        self.settling.handle_condition(self.now, from.node(), condition, || rest);
+    }
+
+    fn refuse(&mut self, from: &Replica, reason: &str) {
+        let peer = from.node().clone();
+        let reason = format!("{from}: {reason}");
+        self.outputs.push_back(Output::Event(Event::Refused { peer, reason }));
+    }
+}

@@ -1,0 +1,105 @@
+//! What is done once a beat: entries adopted, and deleted once nothing needs them.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::adoption::Journals;
+use crate::entry::{ClaimEntry, Entry, Key, NameEntry};
+use crate::node::Node;
+use crate::{Replica, Replicas, Stamp, Wall};
+
+/// How long the end of a child is kept at least: as long as a request for it may be repeated.
+const ENDED_KEPT: Duration = Duration::from_secs(10 * 60);
+
+impl Node {
+    /// Adopts what nobody else holds, once a beat.
+    pub(super) fn adopt(&mut self) {
+        let Some(me) = self.me.clone() else { return };
+        self.adopt_from_silent();
+        let (supervisor, replication) = (&self.supervisor, &self.replication);
+        let (membership, retired) = (&self.membership, &self.retired);
+        let is_living = |replica: &Replica| {
+            !retired.contains(replica) && (*replica == me || !membership.is_down(replica))
+        };
+        let journals = Journals {
+            is_held: &|key| match Key::decode(key) {
+                Some(Key::Spec(scope, child)) => supervisor
+                    .child(&(scope, child))
+                    .is_none_or(|child| child.end.is_some() || child.spec_in.iter().any(is_living)),
+                Some(Key::Ended(scope, child)) => supervisor
+                    .child(&(scope, child))
+                    .is_none_or(|child| child.ended_in.iter().any(is_living)),
+                Some(Key::Member | Key::Name(..) | Key::Claim(..) | Key::Absorbed(..)) | None => {
+                    true
+                }
+            },
+            value: &|replica, key| replication.value(replica, key).cloned(),
+            heads: &|| {
+                let living = replication.replicas().filter(|replica| is_living(replica));
+                living.map(|replica| (replica.clone(), replication.closed_head(replica))).collect()
+            },
+            is_everywhere: &|journal, version| {
+                membership.not_forgotten().all(|member| {
+                    member == journal
+                        || retired.contains(member)
+                        || *member == me && version <= replication.closed_head(journal)
+                        || version <= replication.acked(journal, member)
+                })
+            },
+        };
+        self.adoption.handle_beat(self.now, &me, &self.targets, &journals);
+    }
+
+    /// Looks for members that have been silent for a quarter of the time after which they are
+    /// forgotten.
+    fn adopt_from_silent(&mut self) {
+        let long = self.config.forget_after / 4;
+        let silent = self.membership.not_forgotten().filter(|replica| {
+            self.membership.is_down(replica)
+                && !self.adoption.knows(replica)
+                && long <= self.membership.silence(replica, self.now)
+        });
+        let silent: Vec<Replica> = silent.cloned().collect();
+        for replica in silent {
+            let entries = self.entries_of(&replica).into_iter();
+            let keys = entries.filter_map(|(key, _)| {
+                Key::decode(&key).is_some_and(|decoded| decoded.is_of_cluster()).then_some(key)
+            });
+            self.adoption.handle_gone(self.now, &replica, false, keys);
+        }
+    }
+
+    /// Deletes entries of ours that nothing needs any more, once a beat.
+    pub(super) fn collect(&mut self) {
+        let (replication, retired) = (&self.replication, &self.retired);
+        self.conflicts.collect(|loser, number, claim| {
+            let loser = replication.replicas().find(|replica| replica.key() == loser);
+            let Some(loser) = loser.filter(|replica| !retired.contains(*replica)) else {
+                return false;
+            };
+            let Some(bytes) = replication.value(loser, claim) else { return false };
+            let claim = ClaimEntry::decode(bytes).map(|entry| entry.standing);
+            let name = || NameEntry::decode(bytes).map(|entry| entry.standing);
+            claim.or_else(name).is_some_and(|standing| standing.number == number)
+        });
+        self.collect_endings();
+    }
+
+    /// Deletes our ends of children that nothing mentions any more and that are old enough.
+    fn collect_endings(&mut self) {
+        let Some(me) = self.me.clone() else { return };
+        let kept_ms = u64::try_from(ENDED_KEPT.as_millis()).unwrap_or(u64::MAX);
+        let old = Wall::from_millis(self.clock.wall().as_millis().saturating_sub(kept_ms));
+        let everybody = self.wanted(Replicas::All);
+        let bare = self.supervisor.ended_before(Stamp::first_of(old)).filter(|(_, child)| {
+            child.claims.is_empty() && child.spec_in.is_empty() && child.ended_in.contains(&me)
+        });
+        let keys: Vec<_> = bare.map(|(key, _)| Key::Ended(key.0, key.1).encode()).collect();
+        for key in keys {
+            let version = self.replication.journal(&me).and_then(|journal| journal.version(&key));
+            if version.is_some_and(|version| everybody <= self.holders(&me, version)) {
+                self.replication.delete(&key);
+            }
+        }
+    }
+}

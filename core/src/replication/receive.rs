@@ -1,0 +1,371 @@
+//! What comes in: sessions, and the words of peers.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::crdt::{Applied, Delta, Version};
+use crate::limits::REPLICAS_MAX;
+use crate::message::{Ack, Digest, DigestRow, Message, Need};
+use crate::replication::send::Stream;
+use crate::replication::{Asked, Held, Output, Peer, Refusal, Replication};
+use crate::{NodeId, Replica, Time};
+
+/// How long a request may go unanswered before it is made again, and how long a copy that moves is
+/// left to whoever moves it.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// How many digest intervals an owner may seem to have written less than a copy of its journal
+/// holds; a word of it may be late, but not by that much.
+const DOUBT_INTERVALS: u32 = 10;
+
+impl Replication {
+    /// Takes in that a session with `peer` is up.
+    pub fn handle_connected(&mut self, now: Time, peer: NodeId) {
+        self.peers.insert(peer, Peer::default());
+        if self.next_digest.is_none() {
+            self.schedule_digest(now);
+        }
+    }
+
+    /// Takes in that the session with `peer` is over.
+    pub fn handle_disconnected(&mut self, _now: Time, peer: &NodeId) {
+        self.peers.remove(peer);
+        self.unacked.remove(peer);
+        for held in self.held.values_mut() {
+            if held.asked.as_ref().is_some_and(|asked| asked.of == *peer) {
+                held.asked = None;
+            }
+        }
+    }
+
+    /// Takes in which life is at the other end of the session with `peer`.
+    ///
+    /// What an earlier life held counts for nothing: it is gone. Of two nodes that meet, the one
+    /// with the lower id says first what it holds.
+    pub fn handle_peer(&mut self, _now: Time, peer: &NodeId, replica: &Replica) {
+        assert!(replica.node() == peer, "a life is its node's");
+        let Some(state) = self.peers.get_mut(peer) else { return };
+        if state.replica.as_ref() == Some(replica) {
+            return;
+        }
+        let earlier = state.replica.replace(replica.clone());
+        state.streams.clear();
+        if let Some(earlier) = earlier {
+            self.acks.remove(&earlier);
+        }
+        if self.me.as_ref().is_none_or(|me| me.node() < peer) {
+            self.send_digest(peer, true);
+        }
+    }
+
+    /// Takes in what `from` holds of every journal.
+    ///
+    /// A row about us says where to push from. A row that is ahead of our copy makes us ask for the
+    /// rest; one that is behind is left to `from`, who is sent our digest if it wants it.
+    pub fn handle_digest(&mut self, now: Time, from: &Replica, digest: &Digest) {
+        let Some(peer) = self.peer_of(from) else { return };
+        if digest.rows.len() > REPLICAS_MAX {
+            return self.refuse(from, Refusal::TooManyRows { rows: digest.rows.len() });
+        }
+        if let Some(row) = digest.rows.iter().find(|row| row.head < row.floor) {
+            let (floor, head) = (row.floor, row.head);
+            return self.refuse(from, Refusal::FloorAboveHead { floor, head });
+        }
+        // What we wrote goes out before the digest that says so, or it would be asked for as well.
+        let me = self.me.clone();
+        let about_us = digest.rows.iter().find(|row| Some(&row.replica) == me.as_ref());
+        if let Some(me) = &me {
+            let head = about_us.map_or(0, |row| row.head);
+            if self.holds(from, me, head) {
+                self.rewind(now, &peer, me, head);
+                self.pump(now, &peer, me);
+            }
+        }
+        if digest.answer {
+            self.send_digest(&peer, false);
+        }
+        for row in &digest.rows {
+            if Some(&row.replica) != me.as_ref() {
+                self.handle_row(now, from, &peer, row);
+            }
+        }
+        self.check();
+    }
+
+    /// Takes in that `from` asks for a part of a journal.
+    pub fn handle_need(&mut self, now: Time, from: &Replica, need: &Need) {
+        let Some(peer) = self.peer_of(from) else { return };
+        let Some(journal) = self.journal(&need.replica) else { return };
+        let (head, floor) = (journal.head(), journal.floor());
+        if head < need.from {
+            if Some(&need.replica) == self.me.as_ref() {
+                self.refuse(from, Refusal::AheadOfUs { claimed: need.from, head });
+            }
+            return;
+        }
+        let state = self.peers.get_mut(&peer).expect("the session is up");
+        let start = if need.from < floor { 0 } else { need.from };
+        let stream = state.streams.entry(need.replica.clone()).or_insert(Stream::from(start));
+        if stream.is_flying(need.from) {
+            stream.arrived(need.from);
+        } else if stream.need != need.from {
+            *stream = Stream::from(start);
+        } else if stream.sent > need.from {
+            // It asks again for what was sent: that was lost, unless it was sent just now.
+            if now.since(stream.at) < PATIENCE / 2 {
+                return;
+            }
+            *stream = Stream::from(start);
+        }
+        self.pump(now, &peer, &need.replica);
+    }
+
+    /// Takes in a part of a journal.
+    pub fn handle_delta(&mut self, now: Time, from: &Replica, delta: Delta) {
+        let Some(peer) = self.peer_of(from) else { return };
+        if self.me.as_ref() == Some(&delta.replica) {
+            return self.refuse(from, Refusal::OurJournal);
+        }
+        if let Err(error) = delta.check() {
+            return self.refuse(from, Refusal::Delta(error));
+        }
+        if !self.admit(now, &delta.replica, Duration::from_millis(delta.silence_ms)) {
+            return;
+        }
+        let replica = delta.replica.clone();
+        let held = self.held.get_mut(&replica).expect("just admitted");
+        let refetched = held.copy.refetching().is_some();
+        match held.copy.apply(delta) {
+            Err(error) => self.refuse(from, Refusal::Delta(error)),
+            Ok(Applied::Known) => self.owe_ack(peer, replica),
+            Ok(Applied::Missing { need }) => self.ask(now, &peer, &replica, need),
+            Ok(Applied::Staged { need }) => {
+                held.moved = now;
+                held.asked = None;
+                self.ask(now, &peer, &replica, need);
+            }
+            Ok(Applied::Closed { changes }) => {
+                held.moved = now;
+                held.asked = None;
+                if refetched {
+                    held.beyond_owner = None;
+                    held.confirmed = (*from == replica).then_some(held.copy.head());
+                }
+                self.closed(peer, replica, changes);
+            }
+        }
+        self.check();
+    }
+
+    /// Takes in what has arrived at `from`.
+    pub fn handle_ack(&mut self, _now: Time, from: &Replica, ack: &Ack) {
+        if self.peer_of(from).is_none() {
+            return;
+        }
+        for &(key, head) in &ack.heads {
+            if let Some(of) = self.keys.get(&key).cloned() {
+                self.holds(from, &of, head);
+            }
+        }
+    }
+
+    /// Takes in a beat's word: `from` holds `of`'s journal, closed, up to `head`.
+    ///
+    /// That counts as an ack. If the owner itself is ahead of our copy, or a peer is while the owner
+    /// has no session with us, what is missing is asked for, unless it is arriving.
+    pub fn handle_pulse(&mut self, now: Time, from: &Replica, of: &Replica, head: Version) {
+        let Some(peer) = self.peer_of(from) else { return };
+        if !self.holds(from, of, head) {
+            return;
+        }
+        if from == of {
+            self.compare_with_owner(now, of, head);
+        } else if self.peer_of(of).is_some() {
+            return;
+        }
+        let Some(held) = self.held.get(of) else { return };
+        let idle = PATIENCE <= now.since(held.moved);
+        if idle && held.copy.head() < head {
+            self.want(now, &peer, of, head, 0);
+        }
+    }
+
+    /// Returns the node whose present life is `from`, if there is a session with it.
+    fn peer_of(&self, from: &Replica) -> Option<NodeId> {
+        let (node, peer) = self.peers.get_key_value(from.node())?;
+        (peer.replica.as_ref() == Some(from)).then(|| node.clone())
+    }
+
+    /// Takes in that `by` holds `of`'s journal up to `head`; returns whether that can be.
+    fn holds(&mut self, by: &Replica, of: &Replica, head: Version) -> bool {
+        let is_ours = self.me.as_ref() == Some(of);
+        if !is_ours && !self.held.contains_key(of) {
+            return false;
+        }
+        if is_ours && self.own.head() < head {
+            let reason = Refusal::AheadOfUs { claimed: head, head: self.own.head() };
+            self.refuse(by, reason);
+            return false;
+        }
+        let heads = self.acks.entry(by.clone()).or_default();
+        let acked = heads.entry(of.clone()).or_default();
+        *acked = head.max(*acked);
+        let Some(peer) = self.peers.get_mut(by.node()) else { return true };
+        match peer.streams.get_mut(of) {
+            Some(stream) => stream.arrived(head),
+            None if is_ours => {
+                let start = if head < self.own.floor() { 0 } else { head };
+                peer.streams.insert(of.clone(), Stream::from(start));
+            }
+            None => return true,
+        }
+        self.unsent |= is_ours;
+        true
+    }
+
+    /// Sends our journal from `head` on again if what was sent beyond it seems lost.
+    fn rewind(&mut self, now: Time, peer: &NodeId, me: &Replica, head: Version) {
+        let floor = self.own.floor();
+        let streams = self.peers.get_mut(peer).map(|peer| &mut peer.streams);
+        let Some(stream) = streams.and_then(|streams| streams.get_mut(me)) else { return };
+        if head < stream.sent && PATIENCE <= now.since(stream.at) {
+            *stream = Stream::from(if head < floor { 0 } else { head });
+        }
+    }
+
+    /// Takes in what `from` holds of a journal that is not ours.
+    fn handle_row(&mut self, now: Time, from: &Replica, peer: &NodeId, row: &DigestRow) {
+        if !self.admit(now, &row.replica, Duration::from_millis(row.silence_ms)) {
+            return;
+        }
+        self.holds(from, &row.replica, row.head);
+        let held = self.held.get_mut(&row.replica).expect("just admitted");
+        held.copy.collect_tombstones(row.floor);
+        if *from == row.replica {
+            self.compare_with_owner(now, &row.replica, row.head);
+        }
+        self.compare_fingerprints(now, from, row);
+        self.want(now, peer, &row.replica, row.head, row.floor);
+    }
+
+    /// Makes sure that there is a copy of `replica`'s journal; returns whether there may be one.
+    fn admit(&mut self, now: Time, replica: &Replica, silence: Duration) -> bool {
+        if self.held.contains_key(replica) {
+            return true;
+        }
+        if self.forgotten.contains(replica.key())
+            || self.settings.forget_after / 2 <= silence
+            || self.held.len() == REPLICAS_MAX
+            || self.keys.contains_key(&replica.key())
+        {
+            return false;
+        }
+        self.keys.insert(replica.key(), replica.clone());
+        self.held.insert(replica.clone(), Held::new(now, silence));
+        self.outputs.push_back(Output::Appeared { replica: replica.clone() });
+        true
+    }
+
+    /// Doubts a copy that holds what its owner, for too long, does not show that it wrote.
+    fn compare_with_owner(&mut self, now: Time, owner: &Replica, head: Version) {
+        let patience = self.settings.digest_interval * DOUBT_INTERVALS;
+        let Some(held) = self.held.get_mut(owner) else { return };
+        match held.beyond_owner {
+            Some((_, version)) if version <= head => held.beyond_owner = None,
+            Some((since, _)) if patience <= now.since(since) => {
+                held.beyond_owner = None;
+                held.copy.refetch(0);
+                self.ask(now, owner.node(), owner, 0);
+            }
+            Some(_) => (),
+            None if head < held.copy.head() => {
+                held.beyond_owner = Some((now, held.copy.head()));
+            }
+            None => (),
+        }
+    }
+
+    /// Doubts a copy that differs from another at the same head.
+    ///
+    /// The owner is right. If it is not there, a copy that it confirmed is; between two others a coin
+    /// decides, at each meeting anew, so that they do not merely swap.
+    fn compare_fingerprints(&mut self, now: Time, from: &Replica, row: &DigestRow) {
+        let of_owner = *from == row.replica;
+        let owner = self.peer_of(&row.replica);
+        let held = self.held.get_mut(&row.replica).expect("the row was admitted");
+        let (head, fingerprint) = (held.copy.head(), held.copy.journal().fingerprint());
+        if row.head != head || held.copy.refetching().is_some() {
+            return;
+        }
+        if row.fingerprint == fingerprint {
+            if of_owner {
+                held.confirmed = Some(head);
+            }
+            return;
+        }
+        if !of_owner && held.confirmed == Some(head) {
+            return;
+        }
+        let source = match owner {
+            Some(owner) => owner,
+            None if self.random.below(2) == 0 => from.node().clone(),
+            None => return,
+        };
+        held.copy.refetch(head);
+        held.asked = None;
+        self.ask(now, &source, &row.replica, 0);
+    }
+
+    /// Asks `peer`, who holds `replica`'s journal up to `head`, for what is missing of it.
+    fn want(&mut self, now: Time, peer: &NodeId, replica: &Replica, head: Version, floor: Version) {
+        let interval = self.settings.digest_interval;
+        let Some(held) = self.held.get_mut(replica) else { return };
+        let (closed, refetching) = (held.copy.head(), held.copy.refetching());
+        if head <= closed && refetching.is_none_or(|least| head < least || head == 0) {
+            return;
+        }
+        if held.copy.staged_until().is_some_and(|until| head < until) {
+            // This peer cannot complete what is staged; whoever could has had its time.
+            if now.since(held.moved) < interval {
+                return;
+            }
+            held.copy.drop_staged();
+        }
+        let need = held.copy.need(floor);
+        if need < head {
+            self.ask(now, peer, replica, need);
+        }
+    }
+
+    /// Asks `peer` for `replica`'s journal from `need` on, unless that was asked just now.
+    fn ask(&mut self, now: Time, peer: &NodeId, replica: &Replica, need: Version) {
+        let Some(held) = self.held.get_mut(replica) else { return };
+        if let Some(asked) = &held.asked
+            && now.since(asked.at) < PATIENCE
+            && (asked.from == need || asked.of != *peer)
+        {
+            return;
+        }
+        held.asked = Some(Asked { of: peer.clone(), from: need, at: now });
+        let message = Message::Need(Need { replica: replica.clone(), from: need });
+        self.outputs.push_back(Output::Send { to: peer.clone(), message });
+    }
+
+    /// Tells of a copy that closed: to readers now, to its owner and its sender at the next flush.
+    fn closed(&mut self, sender: NodeId, replica: Replica, changes: Vec<crate::crdt::Change>) {
+        let head = self.closed_head(&replica);
+        self.changed(replica.clone(), changes);
+        self.outputs.push_back(Output::Closed { replica: replica.clone(), head });
+        if let Some(owner) = self.peer_of(&replica) {
+            self.owe_ack(owner, replica.clone());
+        }
+        self.owe_ack(sender, replica);
+    }
+
+    fn owe_ack(&mut self, peer: NodeId, replica: Replica) {
+        if let Some(state) = self.peers.get_mut(&peer) {
+            state.closed.insert(replica);
+            self.unacked.insert(peer);
+        }
+    }
+}

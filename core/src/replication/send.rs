@@ -1,0 +1,160 @@
+//! What goes out: streams of deltas with a window, digests, acks.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::mem;
+
+use serde::{Deserialize, Serialize};
+
+use crate::crdt::{Delta, Version};
+use crate::limits::DELTA_BYTES_MAX;
+use crate::message::{Ack, Digest, DigestRow, Message};
+use crate::replication::{Output, Peer, Replication};
+use crate::{NodeId, Replica, Time};
+
+/// A journal on its way to one peer.
+///
+/// What is in flight is what was sent and neither acknowledged nor asked beyond; it has a bound, so
+/// that a slow peer costs no memory. A stream does not end: once all is sent, it waits for more.
+///
+/// Invariants: `need` ≤ `sent`; `flying` ascends, from above `need` to `sent`; `bytes` sums over it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Stream {
+    /// The peer has everything up to here, perhaps staged.
+    pub(super) need: Version,
+    /// Everything up to here was sent.
+    pub(super) sent: Version,
+    /// Where each delta in flight ends, and how long it is.
+    flying: VecDeque<(Version, usize)>,
+    bytes: usize,
+    /// When the last delta was sent.
+    pub(super) at: Time,
+}
+
+impl Stream {
+    /// Most deltas in flight: many small ones, so that pushes do not wait for acks.
+    const DELTAS_MAX: usize = 256;
+    /// Most bytes in flight, but for the last delta.
+    const BYTES_MAX: usize = 3 * DELTA_BYTES_MAX;
+
+    /// Creates a stream to a peer that has everything up to `from`.
+    pub(super) fn from(from: Version) -> Self {
+        Self { need: from, sent: from, ..Self::default() }
+    }
+
+    /// Returns whether `version` was sent and is not known to have arrived.
+    pub(super) fn is_flying(&self, version: Version) -> bool {
+        self.need < version && version <= self.sent
+    }
+
+    /// Takes in that the peer has everything up to `version`.
+    pub(super) fn arrived(&mut self, version: Version) {
+        self.need = self.need.max(version);
+        self.sent = self.sent.max(version);
+        while let Some((_, bytes)) = self.flying.pop_front_if(|(end, _)| *end <= version) {
+            self.bytes -= bytes;
+        }
+        self.check();
+    }
+
+    fn has_room(&self) -> bool {
+        self.flying.len() < Self::DELTAS_MAX && self.bytes < Self::BYTES_MAX
+    }
+
+    fn send(&mut self, now: Time, delta: &Delta) {
+        assert!(self.has_room(), "a full window sends nothing");
+        let bytes = delta.bytes();
+        self.flying.push_back((delta.to, bytes));
+        self.bytes += bytes;
+        (self.sent, self.at) = (delta.to, now);
+        self.check();
+    }
+
+    fn check(&self) {
+        assert!(self.need <= self.sent, "what has arrived was sent");
+        debug_assert!(self.flying.iter().is_sorted(), "deltas fly in order");
+        debug_assert_eq!(self.bytes, self.flying.iter().map(|(_, bytes)| bytes).sum::<usize>());
+    }
+}
+
+impl Replication {
+    /// Sends what was held back to be sent together: new writes of ours, and acks.
+    pub fn handle_flush(&mut self, now: Time) {
+        if mem::take(&mut self.unsent)
+            && let Some(me) = self.me.clone()
+        {
+            let peers: Vec<NodeId> = self.peers.keys().cloned().collect();
+            for peer in peers {
+                self.pump(now, &peer, &me);
+            }
+        }
+        for peer in mem::take(&mut self.unacked) {
+            let Some(Peer { closed, .. }) = self.peers.get_mut(&peer) else { continue };
+            let closed = mem::take(closed);
+            let heads = closed.iter().map(|replica| (replica.key(), self.closed_head(replica)));
+            let message = Message::Ack(Ack { heads: heads.collect() });
+            self.outputs.push_back(Output::Send { to: peer, message });
+        }
+    }
+
+    /// Lets time pass: compares journals with a random peer when that is due.
+    pub fn handle_timeout(&mut self, now: Time) {
+        if self.next_digest.is_none_or(|at| now < at) {
+            return;
+        }
+        self.schedule_digest(now);
+        self.collect_tombstones();
+        let known = self.peers.iter().filter(|(_, peer)| peer.replica.is_some());
+        let known: Vec<&NodeId> = known.map(|(peer, _)| peer).collect();
+        let count = u64::try_from(known.len()).expect("peers are few");
+        if count > 0 {
+            let pick = usize::try_from(self.random.below(count)).expect("below the count");
+            let peer = known[pick].clone();
+            self.send_digest(&peer, true);
+        }
+        assert!(self.next_digest.is_some_and(|at| now < at), "no timer is left expired");
+    }
+
+    pub(super) fn schedule_digest(&mut self, now: Time) {
+        let wait = self.random.jittered(self.settings.digest_interval);
+        self.next_digest = Some(now + wait.max(core::time::Duration::from_micros(1)));
+    }
+
+    /// Tells `to` what is held of every journal.
+    pub(super) fn send_digest(&mut self, to: &NodeId, answer: bool) {
+        let row = |replica: &Replica| {
+            let journal = self.journal(replica).expect("every replica here has a journal");
+            DigestRow {
+                replica: replica.clone(),
+                head: journal.head(),
+                fingerprint: journal.fingerprint(),
+                floor: journal.floor(),
+                silence_ms: self.silence_ms(replica),
+            }
+        };
+        let rows = self.replicas().map(row).collect();
+        let message = Message::Digest(Digest { rows, answer });
+        self.outputs.push_back(Output::Send { to: to.clone(), message });
+    }
+
+    /// Sends on from where the stream of `replica`'s journal to `to` is, as far as its window goes.
+    pub(super) fn pump(&mut self, now: Time, to: &NodeId, replica: &Replica) {
+        let silence_ms = self.silence_ms(replica);
+        let journal = if self.me.as_ref() == Some(replica) {
+            &self.own
+        } else {
+            let Some(held) = self.held.get(replica) else { return };
+            held.copy.journal()
+        };
+        let Some(peer) = self.peers.get_mut(to) else { return };
+        let Some(stream) = peer.streams.get_mut(replica) else { return };
+        while stream.has_room() {
+            let Some(delta) = journal.delta(replica, stream.sent, self.settings.budget) else {
+                break;
+            };
+            stream.send(now, &delta);
+            let message = Message::Delta(Delta { silence_ms, ..delta });
+            self.outputs.push_back(Output::Send { to: to.clone(), message });
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! A child's process on this node, from the claim that announces it to the tombstone that ends it.
+
+use alloc::string::String;
+
+use serde::{Deserialize, Serialize};
+
+use crate::entry::{ClaimEntry, Standing};
+use crate::supervisor::children::ChildKey;
+use crate::{Blob, ChildSpec, StartReason, Time};
+
+/// A child's process on this node.
+///
+/// Its claim stands in our journal exactly while the instance exists, through restarts in place.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Instance {
+    /// The child that it runs.
+    pub(crate) key: ChildKey,
+    /// What to run.
+    pub(crate) spec: ChildSpec,
+    /// Its standing in conflicts; its number changes with every restart.
+    pub(crate) standing: Standing,
+    /// The epoch that its claim carries.
+    pub(crate) epoch: u64,
+    /// What it does now.
+    pub(crate) phase: Phase,
+    /// Why its present run was started.
+    pub(crate) reason: StartReason,
+    /// What an earlier run left behind for the present one.
+    pub(crate) state: Option<Blob>,
+    /// How many runs in a row failed.
+    pub(crate) failures: u32,
+    /// Whether it ever ran, here or elsewhere.
+    pub(crate) has_run: bool,
+    /// When its present run began.
+    pub(crate) since: Time,
+}
+
+/// What an instance does.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Phase {
+    /// Its start function runs.
+    Starting,
+    /// It runs.
+    Running,
+    /// It failed, and waits for its next start.
+    Waiting {
+        /// When that is.
+        until: Time,
+    },
+    /// It was told to stop.
+    Stopping {
+        /// What becomes of it then.
+        then: Then,
+    },
+    /// It was stopped in favour of a winner that has not taken it in yet.
+    Frozen,
+}
+
+/// What becomes of an instance once it has stopped.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Then {
+    /// It is dropped.
+    Gone,
+    /// It is kept, frozen, until the winner has taken it in.
+    Frozen,
+}
+
+impl Instance {
+    /// Returns the claim that stands for it.
+    pub(crate) fn claim(&self) -> ClaimEntry {
+        ClaimEntry {
+            standing: self.standing,
+            epoch: self.epoch,
+            running: self.phase == Phase::Running,
+            name: self.spec.name.clone(),
+        }
+    }
+
+    /// Returns whether it does what instances do when nothing is under way.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        match self.phase {
+            Phase::Running => true,
+            Phase::Starting | Phase::Waiting { .. } | Phase::Stopping { .. } | Phase::Frozen => {
+                false
+            }
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum RunEnd {
+    /// Its start function failed.
+    StartFailed(String),
+    /// It ended as it should.
+    Finished,
+    /// It failed.
+    Failed(String),
+}

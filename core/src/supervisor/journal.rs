@@ -1,0 +1,162 @@
+//! What the journals say of children, as it becomes visible.
+
+use crate::effect::Effect;
+use crate::entry::{ClaimEntry, EndedEntry, Key, SpecEntry};
+use crate::supervisor::children::{Child, ChildKey, Claim, Past};
+use crate::supervisor::instance::Then;
+use crate::supervisor::{Around, Supervisor};
+use crate::{Name, Output, Replica, Scope, StopReason, ViewChange};
+
+impl Supervisor {
+    /// Takes in that the specification of `key` stands in the journal of `replica`, or does not
+    /// any more.
+    pub(crate) fn handle_spec(
+        &mut self,
+        around: &mut Around<'_>,
+        replica: &Replica,
+        key: ChildKey,
+        entry: Option<SpecEntry>,
+    ) {
+        self.children.change(key, |child| match entry {
+            Some(entry) => {
+                if !child.spec_in.contains(replica) {
+                    child.spec_in.push(replica.clone());
+                }
+                child.spec.get_or_insert(entry);
+            }
+            None => {
+                child.spec_in.retain(|holder| holder != replica);
+                if child.spec_in.is_empty() && child.end.is_none() {
+                    child.spec = None;
+                }
+            }
+        });
+        self.reconcile(around, key);
+    }
+
+    /// Takes in that the end of `key` stands in the journal of `replica`, or does not any more.
+    pub(crate) fn handle_ended(
+        &mut self,
+        around: &mut Around<'_>,
+        replica: &Replica,
+        key: ChildKey,
+        entry: Option<EndedEntry>,
+    ) {
+        self.children.change(key, |child| match entry {
+            Some(entry) => {
+                if !child.ended_in.contains(replica) {
+                    child.ended_in.push(replica.clone());
+                }
+                // Of two ends the first counts, so that all nodes tell the same one.
+                let earlier = child.end.as_ref().is_none_or(|known| {
+                    (entry.stamp, &entry.outcome) < (known.stamp, &known.outcome)
+                });
+                if earlier {
+                    child.end = Some(entry);
+                }
+            }
+            None => {
+                // An end is absorbing: it is forgotten with the child, never taken back.
+                child.ended_in.retain(|holder| holder != replica);
+            }
+        });
+        self.reconcile(around, key);
+    }
+
+    /// Takes in a claim of `replica` on `key`, or that it has gone: `retired` with its node's life,
+    /// or given up.
+    pub(crate) fn handle_claim(
+        &mut self,
+        around: &mut Around<'_>,
+        replica: &Replica,
+        is_visible: bool,
+        key: ChildKey,
+        entry: Option<ClaimEntry>,
+        is_retired: bool,
+    ) {
+        self.children.change(key, |child| {
+            let place = child.claims.iter().position(|claim| claim.replica == *replica);
+            match (place, entry) {
+                (Some(place), Some(entry)) => {
+                    child.claims[place].entry = entry;
+                    child.claims[place].visible = is_visible;
+                }
+                (None, Some(entry)) => {
+                    let replica = replica.clone();
+                    child.claims.push(Claim { replica, entry, visible: is_visible });
+                }
+                (Some(place), None) => {
+                    let gone = child.claims.swap_remove(place);
+                    remember(child, &gone, !is_retired);
+                }
+                (None, None) => (),
+            }
+        });
+        self.reconcile(around, key);
+    }
+
+    /// Takes in that the journal of `replica`, which claims `key`, was masked or unmasked.
+    pub(crate) fn handle_visibility(
+        &mut self,
+        around: &mut Around<'_>,
+        replica: &Replica,
+        key: ChildKey,
+        is_visible: bool,
+    ) {
+        self.children.change(key, |child| {
+            for claim in &mut child.claims {
+                if claim.replica == *replica {
+                    claim.visible = is_visible;
+                }
+            }
+        });
+        self.reconcile(around, key);
+    }
+
+    /// Looks again at the children that wait for `name` to be free.
+    pub(crate) fn handle_name(&mut self, around: &mut Around<'_>, scope: Scope, name: &Name) {
+        let unclaimed = self.children.unclaimed();
+        let waiting = self.children.reservers(scope, name).filter(|key| unclaimed.contains(*key));
+        let before = self.due.len();
+        self.due.extend(waiting.copied());
+        if before < self.due.len() {
+            self.place(around);
+        }
+    }
+
+    /// Does what the present knowledge of `key` asks for, and tells readers what changed.
+    fn reconcile(&mut self, around: &mut Around<'_>, key: ChildKey) {
+        let Some(child) = self.children.child(&key) else { return };
+        let view = child.view();
+        let has_ended = child.end.is_some();
+        let is_specified_here = child.spec_in.contains(around.me);
+
+        if view != child.shown {
+            self.children.change(key, |child| child.shown = view.clone());
+            let change = ViewChange::Child { scope: key.0, child: key.1, view };
+            self.effects.push_back(Effect::Emit(Output::View(change)));
+        }
+        if has_ended {
+            self.due.remove(&key);
+            if is_specified_here {
+                self.effects.push_back(Effect::Delete { key: Key::Spec(key.0, key.1).encode() });
+            }
+            if let Some(&number) = self.by_child.get(&key) {
+                self.stop(number, StopReason::Terminated, Then::Gone);
+            }
+        } else if self.children.unclaimed().contains(&key) {
+            self.due.insert(key);
+            self.place(around);
+        }
+    }
+}
+
+/// Remembers the last claim that went, so that the next process knows how it stands to it.
+fn remember(child: &mut Child, gone: &Claim, released: bool) {
+    let standing = &gone.entry.standing;
+    let epoch = gone.entry.epoch;
+    if child.past.is_none_or(|past| past.epoch <= epoch) {
+        let (lineage, moves) = (standing.lineage, standing.moves);
+        child.past = Some(Past { epoch, lineage, moves, released });
+    }
+}

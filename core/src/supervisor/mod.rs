@@ -1,0 +1,353 @@
+//! Keeps every accepted child running, somewhere.
+//!
+//! ```text
+//!   accepted ──▶ specification ──▶ unclaimed ──(ring owner)──▶ starting ──▶ running ──▶ ended
+//!                                     ▲                           │  ▲        │
+//!                                     │                           ▼  │        │
+//!                                     └── owner down or left    waiting ◀─────┘ failed
+//! ```
+//!
+//! The member that receives a start writes the specification; the ring owner among the live members
+//! starts a child that has a specification, no end and no visible claim. A takeover is a claim in
+//! the taker's own journal, never an edit of somebody else's.
+
+mod children;
+mod instance;
+mod journal;
+mod runs;
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::board::Board;
+use crate::effect::Effect;
+use crate::entry::{EndedEntry, Entry, Key};
+use crate::message::Seat;
+use crate::targets::Targets;
+use crate::{
+    Blob, ChildId, Config, HybridClock, Name, NameConflict, Outcome, Output, Random, Replica,
+    Scope, Stamp, StopReason, Time,
+};
+
+pub(crate) use crate::supervisor::children::{Child, ChildKey};
+use crate::supervisor::children::{Children, Succession};
+use crate::supervisor::instance::{Instance, Phase, Then};
+
+/// What the supervisor may look at and count with while it handles an input.
+pub(crate) struct Around<'a> {
+    /// The present time.
+    pub(crate) now: Time,
+    /// This life of this node.
+    pub(crate) me: &'a Replica,
+    /// Who claims what.
+    pub(crate) board: &'a Board,
+    /// Who could run what.
+    pub(crate) targets: &'a Targets,
+    /// Where stamps come from.
+    pub(crate) clock: &'a mut HybridClock,
+    /// Where process numbers come from.
+    pub(crate) numbers: &'a mut u64,
+}
+
+impl Around<'_> {
+    fn next_number(&mut self) -> u64 {
+        *self.numbers += 1;
+        *self.numbers
+    }
+}
+
+/// The children of all supervisors, and the processes of those that run here.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Supervisor {
+    start_timeout: Duration,
+    conflict_grace: Duration,
+    backoff_min: Duration,
+    backoff_max: Duration,
+    starts_at_once: usize,
+    random: Random,
+    children: Children,
+    /// Unclaimed children whose place is to be looked at again.
+    due: BTreeSet<ChildKey>,
+    instances: BTreeMap<u64, Instance>,
+    by_child: BTreeMap<ChildKey, u64>,
+    waiting: BTreeSet<(Time, u64)>,
+    starting: usize,
+    unrest: usize,
+    is_leaving: bool,
+    effects: VecDeque<Effect>,
+}
+
+impl Supervisor {
+    /// Creates a supervisor without children.
+    pub(crate) fn new(config: &Config, random: Random) -> Self {
+        Self {
+            start_timeout: config.start_timeout,
+            conflict_grace: config.conflict_grace,
+            backoff_min: config.backoff_min,
+            backoff_max: config.backoff_max,
+            starts_at_once: config.starts_at_once,
+            random,
+            children: Children::default(),
+            due: BTreeSet::new(),
+            instances: BTreeMap::new(),
+            by_child: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            starting: 0,
+            unrest: 0,
+            is_leaving: false,
+            effects: VecDeque::new(),
+        }
+    }
+
+    /// Returns the next effect, in order.
+    pub(crate) fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// Returns when the next child is to be started again.
+    pub(crate) fn poll_timeout(&self) -> Option<Time> {
+        self.waiting.first().map(|(at, _)| *at)
+    }
+
+    /// Returns what is known of `key`.
+    pub(crate) fn child(&self, key: &ChildKey) -> Option<&Child> {
+        self.children.child(key)
+    }
+
+    /// Returns the child that keeps `name` for itself between two runs, if one does.
+    pub(crate) fn reserving(&self, scope: Scope, name: &Name) -> Option<ChildId> {
+        self.children.reserving(scope, name)
+    }
+
+    /// Returns how many processes are not at rest, and how many children nobody runs though some
+    /// member could.
+    pub(crate) fn pending(&self, targets: &Targets) -> u64 {
+        let homeless = self.children.unclaimed().iter().filter(|key| {
+            let child = self.children.child(key).expect("unclaimed children are known");
+            let spec = child.spec.as_ref().expect("unclaimed children have a specification");
+            targets.owner(&child.placement_key(key.1), &spec.spec.kind).is_some()
+        });
+        (self.unrest + homeless.count()) as u64
+    }
+
+    /// Returns how many processes of children are on this node.
+    pub(crate) fn instance_count(&self) -> usize {
+        self.instances.len()
+    }
+
+    /// Returns what the process `number` sits on as a child: the child, and its name.
+    pub(crate) fn seats(&self, number: u64) -> impl Iterator<Item = Seat> {
+        let instance = self.instances.get(&number);
+        instance.into_iter().flat_map(|instance| {
+            let (scope, child) = instance.key;
+            let name = instance.spec.name.clone().map(|(scope, name)| Seat::Name(scope, name));
+            core::iter::once(Seat::Child(scope, child)).chain(name)
+        })
+    }
+
+    /// Returns the child that the process `number` runs.
+    pub(crate) fn child_of(&self, number: u64) -> Option<ChildKey> {
+        self.instances.get(&number).map(|instance| instance.key)
+    }
+
+    /// Returns whether the process `number` is one of ours, and was not told to stop.
+    pub(crate) fn is_present(&self, number: u64) -> bool {
+        self.instances.get(&number).is_some_and(|instance| match instance.phase {
+            Phase::Starting | Phase::Running | Phase::Waiting { .. } => true,
+            Phase::Stopping { .. } | Phase::Frozen => false,
+        })
+    }
+
+    /// Iterates over the children that ended before `stamp`, the oldest end first.
+    pub(crate) fn ended_before(&self, stamp: Stamp) -> impl Iterator<Item = (&ChildKey, &Child)> {
+        self.children.ended_before(stamp)
+    }
+
+    /// Lets go of every process here: this life of the node is over, and its journal retired.
+    pub(crate) fn abandon(&mut self) -> Vec<u64> {
+        self.due.clear();
+        self.by_child.clear();
+        self.waiting.clear();
+        (self.starting, self.unrest) = (0, 0);
+        core::mem::take(&mut self.instances).into_keys().collect()
+    }
+
+    /// Looks at the place of every unclaimed child again: the members changed.
+    pub(crate) fn handle_placement(&mut self, around: &mut Around<'_>) {
+        self.due.extend(self.children.unclaimed().iter().copied());
+        self.place(around);
+    }
+
+    /// Ends `key` for good, as `outcome` says.
+    pub(crate) fn end(&mut self, around: &mut Around<'_>, key: ChildKey, outcome: Outcome) {
+        let entry = EndedEntry { stamp: around.clock.stamp(), outcome };
+        let key = Key::Ended(key.0, key.1).encode();
+        self.effects.push_back(Effect::Put { key, value: entry.encode() });
+    }
+
+    /// Stops every process of a child here at once: the node leaves, and starts nothing more.
+    pub(crate) fn handle_leave(&mut self) {
+        self.is_leaving = true;
+        let numbers: Vec<u64> = self.instances.keys().copied().collect();
+        for number in numbers {
+            self.stop(number, StopReason::Leaving, Then::Gone);
+        }
+    }
+
+    /// Stops the process `number` in favour of a winner and keeps it, frozen.
+    pub(crate) fn freeze(&mut self, number: u64, conflict: NameConflict) {
+        self.stop(number, StopReason::Conflict(conflict), Then::Frozen);
+    }
+
+    /// Drops the frozen process `number`: a winner took it in, or its child goes on as another.
+    pub(crate) fn release(&mut self, number: u64) {
+        self.drop_instance(number);
+    }
+
+    /// Starts the frozen process `number` again from what it left: the winner has gone.
+    pub(crate) fn resume(&mut self, number: u64, state: Option<Blob>) {
+        let Some(instance) = self.instances.get_mut(&number) else { return };
+        assert_eq!(instance.phase, Phase::Frozen, "only what is frozen can be resumed");
+        instance.state = state;
+        instance.reason = crate::StartReason::Resumed;
+        self.set_phase(number, Phase::Starting);
+        self.emit_start(number);
+    }
+
+    /// Raises the epoch of the process `number` above every other one of its child: it took
+    /// another process of the child in.
+    pub(crate) fn handle_absorbed(&mut self, number: u64) {
+        let Some(instance) = self.instances.get_mut(&number) else { return };
+        let known = self.children.child(&instance.key).map_or(0, Child::epoch);
+        instance.epoch = instance.epoch.max(known) + 1;
+        self.write_claim(number);
+    }
+
+    /// Starts the children that are due, as far as they belong here and the pace allows.
+    fn place(&mut self, around: &mut Around<'_>) {
+        if self.is_leaving {
+            return;
+        }
+        while self.starting < self.starts_at_once
+            && let Some(key) = self.due.pop_first()
+        {
+            if self.children.unclaimed().contains(&key) && !self.by_child.contains_key(&key) {
+                self.place_child(around, key);
+            }
+        }
+    }
+
+    fn place_child(&mut self, around: &mut Around<'_>, key: ChildKey) {
+        let child = self.children.child(&key).expect("unclaimed children are known");
+        let spec = &child.spec.as_ref().expect("unclaimed children have a specification").spec;
+        let owner = around.targets.owner(&child.placement_key(key.1), &spec.kind);
+        if owner != Some(around.me.node()) {
+            return;
+        }
+        let succession = child.succession();
+        let lost = matches!(succession, Succession::FailedOver { .. });
+        if lost && !around.targets.may_take_over() {
+            return;
+        }
+        if lost && spec.restart == crate::Restart::Temporary {
+            let reason = alloc::string::String::from("its node went down");
+            return self.end(around, key, Outcome::Failed { reason });
+        }
+        if let Some(outcome) = beaten_before_it_starts(around.board, key, spec.name.as_ref()) {
+            return self.end(around, key, outcome);
+        }
+        if let Some((scope, name)) = &spec.name
+            && around.board.best(&Seat::Name(*scope, name.clone())).is_some()
+        {
+            // Another process of this child still stands there, or one that does not run yet.
+            return;
+        }
+        self.claim(around, key, succession);
+    }
+}
+
+/// Returns how `key` ends if somebody else runs under its name already.
+fn beaten_before_it_starts(
+    board: &Board,
+    key: ChildKey,
+    name: Option<&(Scope, Name)>,
+) -> Option<Outcome> {
+    let (scope, name) = name?;
+    let claimants = board.claimants(&Seat::Name(*scope, name.clone()));
+    let rival = claimants.iter().find(|rival| rival.running && rival.child != Some(key))?;
+    Some(match rival.child {
+        Some((_, winner)) => Outcome::MergedInto { winner },
+        None => Outcome::NameLost,
+    })
+}
+
+impl Supervisor {
+    fn set_phase(&mut self, number: u64, phase: Phase) {
+        let instance = self.instances.get_mut(&number).expect("the process is on this node");
+        let was_starting = instance.phase == Phase::Starting;
+        let was_at_rest = instance.is_at_rest();
+        if let Phase::Waiting { until } = instance.phase {
+            self.waiting.remove(&(until, number));
+        }
+        if let Phase::Waiting { until } = phase {
+            self.waiting.insert((until, number));
+        }
+        instance.phase = phase;
+        let (is_starting, is_at_rest) = (instance.phase == Phase::Starting, instance.is_at_rest());
+        self.starting = self.starting + usize::from(is_starting) - usize::from(was_starting);
+        self.unrest = self.unrest + usize::from(was_at_rest) - usize::from(is_at_rest);
+    }
+
+    fn write_claim(&mut self, number: u64) {
+        let instance = self.instances.get(&number).expect("the process is on this node");
+        let key = Key::Claim(instance.key.0, instance.key.1).encode();
+        self.effects.push_back(Effect::Put { key, value: instance.claim().encode() });
+    }
+
+    /// Drops an instance: its claim goes first of all.
+    fn drop_instance(&mut self, number: u64) {
+        let Some(instance) = self.instances.get(&number) else { return };
+        let key = instance.key;
+        let (was_starting, was_at_rest) =
+            (instance.phase == Phase::Starting, instance.is_at_rest());
+        if let Phase::Waiting { until } = instance.phase {
+            self.waiting.remove(&(until, number));
+        }
+        self.instances.remove(&number);
+        self.by_child.remove(&key);
+        self.starting -= usize::from(was_starting);
+        self.unrest -= usize::from(!was_at_rest);
+        self.effects.push_back(Effect::Delete { key: Key::Claim(key.0, key.1).encode() });
+        self.effects.push_back(Effect::Gone { number });
+        assert_eq!(self.instances.len(), self.by_child.len(), "one process for each child");
+    }
+
+    /// Tells the process `number` to stop, and remembers what becomes of it then.
+    fn stop(&mut self, number: u64, reason: StopReason, then: Then) {
+        let Some(instance) = self.instances.get(&number) else { return };
+        let grace = match &reason {
+            StopReason::Conflict(_) => self.conflict_grace.min(instance.spec.grace),
+            StopReason::Terminated | StopReason::Leaving | StopReason::NodeDown => {
+                instance.spec.grace
+            }
+        };
+        match (&instance.phase, then) {
+            (Phase::Starting | Phase::Running, _) => {
+                self.set_phase(number, Phase::Stopping { then });
+                self.effects.push_back(Effect::Emit(Output::Stop { number, reason, grace }));
+            }
+            (Phase::Stopping { .. }, Then::Gone) => {
+                self.set_phase(number, Phase::Stopping { then });
+            }
+            (Phase::Waiting { .. } | Phase::Frozen, Then::Gone) => self.drop_instance(number),
+            (Phase::Waiting { .. }, Then::Frozen) => {
+                self.set_phase(number, Phase::Frozen);
+                self.effects.push_back(Effect::Frozen { number, state: None });
+            }
+            (Phase::Stopping { .. } | Phase::Frozen, Then::Frozen) => (),
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The runs of a child's process: start, end, back-off, start again.
+
+use crate::effect::Effect;
+use crate::entry::{Entry, Key, SpecEntry, Standing};
+use crate::rank::Origin;
+use crate::supervisor::children::{ChildKey, Succession};
+use crate::supervisor::instance::{Instance, Phase, RunEnd, Then};
+use crate::supervisor::{Around, Supervisor};
+use crate::{Blob, ChildSpec, Event, Outcome, Output, ProcessEvent, Restart, Start, StartReason};
+use alloc::string::String;
+
+impl Supervisor {
+    /// Accepts a child: from here on it is kept running somewhere.
+    pub(crate) fn accept(&mut self, around: &mut Around<'_>, key: ChildKey, spec: ChildSpec) {
+        let entry = SpecEntry { stamp: around.clock.stamp(), spec };
+        let key = Key::Spec(key.0, key.1).encode();
+        self.effects.push_back(Effect::Put { key, value: entry.encode() });
+    }
+
+    /// Takes in what happened to the process `number`.
+    pub(crate) fn handle_process(
+        &mut self,
+        around: &mut Around<'_>,
+        number: u64,
+        event: ProcessEvent,
+    ) {
+        let Some(instance) = self.instances.get(&number) else { return };
+        match (instance.phase.clone(), event) {
+            (Phase::Starting, ProcessEvent::Started) => self.handle_started(around, number),
+            (Phase::Starting | Phase::Running, ProcessEvent::StartFailed { reason }) => {
+                self.handle_run_end(around, number, RunEnd::StartFailed(reason));
+            }
+            (Phase::Starting | Phase::Running, ProcessEvent::Exited { failure: None }) => {
+                self.handle_run_end(around, number, RunEnd::Finished);
+            }
+            (Phase::Starting | Phase::Running, ProcessEvent::Exited { failure: Some(reason) }) => {
+                self.handle_run_end(around, number, RunEnd::Failed(reason));
+            }
+            (Phase::Stopping { then }, event) => self.handle_stopped(number, then, event),
+            // Nothing was asked of it, or it is gone already: the report is late.
+            (Phase::Starting | Phase::Running, ProcessEvent::Stopped { .. })
+            | (Phase::Running, ProcessEvent::Started)
+            | (Phase::Waiting { .. } | Phase::Frozen, _) => (),
+        }
+        self.place(around);
+    }
+
+    /// Starts again what has waited long enough.
+    pub(crate) fn handle_timeout(&mut self, around: &mut Around<'_>) {
+        while let Some(&(at, number)) = self.waiting.first()
+            && at <= around.now
+        {
+            self.restart(around, number);
+        }
+    }
+
+    /// Claims `key` for this node and starts its process.
+    pub(super) fn claim(&mut self, around: &mut Around<'_>, key: ChildKey, succession: Succession) {
+        let child = self.children.child(&key).expect("the caller knows the child");
+        let entry = child.spec.as_ref().expect("what is claimed has a specification");
+        let (lineage, moves, reason) = match succession {
+            Succession::First => (0, 0, StartReason::Fresh),
+            Succession::Moved { lineage, moves } => {
+                (lineage, moves.saturating_add(1), StartReason::Moved)
+            }
+            Succession::FailedOver { lineage } => {
+                (lineage.saturating_add(1), 0, StartReason::FailedOver)
+            }
+        };
+        let number = around.next_number();
+        let origin = Some(Origin { stamp: entry.stamp, id: key.1 });
+        let standing = Standing { number, stamp: around.clock.stamp(), origin, lineage, moves };
+        let instance = Instance {
+            key,
+            spec: entry.spec.clone(),
+            standing,
+            epoch: child.epoch() + 1,
+            phase: Phase::Starting,
+            reason,
+            state: None,
+            failures: 0,
+            has_run: succession != Succession::First,
+            since: around.now,
+        };
+        self.instances.insert(number, instance);
+        let twin = self.by_child.insert(key, number);
+        assert_eq!(twin, None, "a child has at most one process on a node");
+        self.starting += 1;
+        self.unrest += 1;
+        self.write_claim(number);
+        self.emit_start(number);
+    }
+
+    pub(super) fn emit_start(&mut self, number: u64) {
+        let instance = self.instances.get_mut(&number).expect("the process is on this node");
+        let start = Start {
+            number,
+            scope: instance.key.0,
+            child: instance.key.1,
+            kind: instance.spec.kind.clone(),
+            args: instance.spec.args.clone(),
+            reason: instance.reason,
+            state: instance.state.take(),
+            timeout: self.start_timeout,
+        };
+        self.effects.push_back(Effect::Emit(Output::Start(start)));
+    }
+
+    fn handle_started(&mut self, around: &Around<'_>, number: u64) {
+        self.set_phase(number, Phase::Running);
+        let instance = self.instances.get_mut(&number).expect("the process is on this node");
+        instance.has_run = true;
+        instance.since = around.now;
+        let standing = instance.standing;
+        self.write_claim(number);
+        self.effects.push_back(Effect::Running { number, standing });
+    }
+
+    fn handle_run_end(&mut self, around: &mut Around<'_>, number: u64, end: RunEnd) {
+        let instance = self.instances.get(&number).expect("the process is on this node");
+        let key = instance.key;
+        let outcome = match (instance.spec.restart, &end) {
+            (_, RunEnd::StartFailed(reason)) if !instance.has_run => {
+                Some(Outcome::StartFailed { reason: reason.clone() })
+            }
+            (Restart::Transient | Restart::Temporary, RunEnd::Finished) => Some(Outcome::Finished),
+            (Restart::Temporary, RunEnd::StartFailed(reason) | RunEnd::Failed(reason)) => {
+                Some(Outcome::Failed { reason: reason.clone() })
+            }
+            (Restart::Permanent, _)
+            | (Restart::Transient, RunEnd::StartFailed(_) | RunEnd::Failed(_)) => None,
+        };
+        match outcome {
+            Some(outcome) => {
+                self.drop_instance(number);
+                self.end(around, key, outcome);
+            }
+            None => self.back_off(around, number, end),
+        }
+    }
+
+    /// Lets the process `number` wait for its next start, the longer the more often it failed.
+    fn back_off(&mut self, around: &Around<'_>, number: u64, end: RunEnd) {
+        let instance = self.instances.get_mut(&number).expect("the process is on this node");
+        if self.backoff_max <= around.now.since(instance.since) {
+            instance.failures = 0;
+        }
+        let doublings = instance.failures.min(20);
+        let wait = self.backoff_min.saturating_mul(1 << doublings).min(self.backoff_max);
+        instance.failures = instance.failures.saturating_add(1);
+        let child = instance.key.1;
+        let backoff = self.random.jittered(wait);
+
+        let reason = match end {
+            RunEnd::StartFailed(reason) | RunEnd::Failed(reason) => reason,
+            RunEnd::Finished => String::from("it ended, and is to run always"),
+        };
+        self.set_phase(number, Phase::Waiting { until: around.now + backoff });
+        self.write_claim(number);
+        self.effects.push_back(Effect::Gone { number });
+        let event = Event::ChildFailed { child, reason, backoff };
+        self.effects.push_back(Effect::Emit(Output::Event(event)));
+    }
+
+    fn restart(&mut self, around: &mut Around<'_>, number: u64) {
+        self.set_phase(number, Phase::Starting);
+        let mut instance = self.instances.remove(&number).expect("the process is on this node");
+        let next = around.next_number();
+        instance.standing.number = next;
+        instance.reason = StartReason::Restarted;
+        instance.epoch += 1;
+        self.by_child.insert(instance.key, next);
+        self.instances.insert(next, instance);
+        self.write_claim(next);
+        self.emit_start(next);
+    }
+
+    /// Takes in that a process that was told to stop is gone, in whatever way it went.
+    fn handle_stopped(&mut self, number: u64, then: Then, event: ProcessEvent) {
+        let state: Option<Blob> = match event {
+            ProcessEvent::Stopped { state } => state,
+            ProcessEvent::Exited { .. } | ProcessEvent::StartFailed { .. } => None,
+            // It came up just before it was told to stop.
+            ProcessEvent::Started => return,
+        };
+        match then {
+            Then::Gone => self.drop_instance(number),
+            Then::Frozen => {
+                self.set_phase(number, Phase::Frozen);
+                self.effects.push_back(Effect::Frozen { number, state });
+            }
+        }
+    }
+}

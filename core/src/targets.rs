@@ -1,0 +1,59 @@
+//! Who could run what: the ring of live members, and the kinds that they have code for.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+
+use serde::{Deserialize, Serialize};
+
+use crate::NodeId;
+use crate::placement::{Ring, Weight};
+
+/// The members that children may be placed on.
+///
+/// Invariant: the ring holds exactly the members of `kinds`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Targets {
+    ring: Ring,
+    kinds: BTreeMap<NodeId, BTreeSet<String>>,
+    may_take_over: bool,
+}
+
+impl Targets {
+    /// Makes `members` the ones to place on; returns whether that changes anything.
+    ///
+    /// Costs the members that came, went or changed, and O(m) comparisons for m members.
+    pub(crate) fn update(
+        &mut self,
+        members: BTreeMap<NodeId, BTreeSet<String>>,
+        may_take_over: bool,
+    ) -> bool {
+        if self.kinds == members && self.may_take_over == may_take_over {
+            return false;
+        }
+        for gone in self.kinds.keys().filter(|node| !members.contains_key(node)) {
+            self.ring.remove(gone);
+        }
+        for node in members.keys().filter(|node| !self.kinds.contains_key(node)) {
+            self.ring.insert(node.clone(), Weight::default());
+        }
+        self.kinds = members;
+        self.may_take_over = may_take_over;
+        true
+    }
+
+    /// Returns the first member from `key` on that has code for `kind`.
+    pub(crate) fn owner(&self, key: &[u8], kind: &str) -> Option<&NodeId> {
+        self.ring.candidates(key).find(|node| self.kinds[*node].contains(kind))
+    }
+
+    /// Returns the member that comes `place`th from `key` on, counting from 0 and in a circle.
+    pub(crate) fn candidate(&self, key: &[u8], place: usize) -> Option<&NodeId> {
+        let count = self.kinds.len();
+        (count > 0).then(|| self.ring.candidates(key).nth(place % count)).flatten()
+    }
+
+    /// Returns whether children of silent members may be started here yet.
+    pub(crate) fn may_take_over(&self) -> bool {
+        self.may_take_over
+    }
+}
