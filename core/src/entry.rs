@@ -4,16 +4,15 @@
 //! specification, an end: it outlives the node that wrote it, by adoption). Keys start with a class
 //! byte and entries with a format byte; what a node does not understand it keeps and relays.
 
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
 use crate::hash::hash128;
+use crate::membership::MemberEntry;
 use crate::rank::{Origin, Rank};
 use crate::{
-    Address, Blob, ChildId, ChildSpec, Name, Outcome, ProcessId, Replica, ReplicaKey, Scope, Stamp,
-    wire,
+    Blob, ChildId, ChildSpec, Name, Outcome, ProcessId, Replica, ReplicaKey, Scope, Stamp, wire,
 };
 
 /// The format of the entries that we write.
@@ -116,28 +115,6 @@ pub(crate) trait Entry: Serialize + for<'a> Deserialize<'a> {
         }
         wire::decode::<(u8, Self)>(bytes).ok().map(|(_, entry)| entry)
     }
-}
-
-/// What a node says of itself.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub(crate) struct MemberEntry {
-    /// Where it listens.
-    pub(crate) address: Address,
-    /// The kinds of processes that it can run.
-    pub(crate) kinds: Vec<String>,
-    /// Whether it stays.
-    pub(crate) presence: Presence,
-}
-
-/// Whether a node stays.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Presence {
-    /// It stays.
-    Here,
-    /// It hands its children over.
-    Leaving,
-    /// It has gone for good.
-    Left,
 }
 
 /// A name that a process was given after its start.

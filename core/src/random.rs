@@ -23,7 +23,7 @@ impl Random {
     }
 
     /// Returns any number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         let [a, b, c, d] = &mut self.0;
         let result = a.wrapping_add(*d).rotate_left(23).wrapping_add(*a);
 
@@ -44,7 +44,7 @@ impl Random {
     /// Panics if `end` is 0: there is no such number.
     pub fn below(&mut self, end: u64) -> u64 {
         assert!(end > 0, "no number is below zero");
-        ((u128::from(self.next()) * u128::from(end)) >> 64) as u64
+        ((u128::from(self.draw()) * u128::from(end)) >> 64) as u64
     }
 
     /// Returns `duration` changed by up to a quarter either way.
@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn the_numbers_are_the_published_ones() {
         let mut random = Random([1, 2, 3, 4]);
-        let numbers = [(); 4].map(|()| random.next());
+        let numbers = [(); 4].map(|()| random.draw());
         assert_eq!(numbers, [41_943_041, 58_720_359, 3_588_806_011_781_223, 3_591_011_842_654_386]);
 
         let mut state = 1_234_567;

@@ -109,9 +109,10 @@ impl Cluster {
     fn run_for(&mut self, duration: Duration) {
         let end = self.now + duration;
         loop {
-            let timer = self.nodes.iter().filter_map(|(id, node)| {
-                node.poll_timeout().map(|(at, _)| (at, id.clone()))
-            });
+            let timer = self
+                .nodes
+                .iter()
+                .filter_map(|(id, node)| node.poll_timeout().map(|(at, _)| (at, id.clone())));
             let (timer, node) = timer.min().unwrap();
             let input = self.inputs.front().map(|(at, ..)| *at);
             let at = input.map_or(timer, |input| input.min(timer));

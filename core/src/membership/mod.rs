@@ -1,24 +1,20 @@
-//! Who is there: joining, beating, going silent, coming back, leaving.
+//! Who is there: sessions, joining, beats, and the judgement of who is alive.
 //!
-//! ```text
-//!             rising beat                 half of the timeout        the whole timeout
-//!   (unknown) ──────────▶ returning ─▶ alive ──────────▶ suspect ──────────▶ down
-//!                            ▲   copy    ▲   rising beat    │                  │
-//!                            │  closed   └──────────────────┘                  │
-//!                            └─────────────────────────────────────────────────┘ rising beat
-//! ```
+//! Every node counts its own beats, and every frame carries the count. The others pass on what they
+//! heard of whom and how long ago, so that a count travels round a broken link. A member is down
+//! when its count has not risen *here, by any path,* for the failure timeout; only a frame on the
+//! member's own session raises it at its source, so that two dead nodes cannot vouch for each other.
+//! The judgement is every node's own and is written into nobody's state.
 //!
-//! Only a node itself says that it is alive or leaving. *Down* is this node's own judgement: the
-//! beat counter of the other has not risen *here*, by any path, for the failure timeout. Counters
-//! are relayed with their age, and only a frame on a replica's own session raises one at its
-//! source: two dead nodes cannot vouch for each other, and one cut link makes nobody down.
-//!
-//! Source: beats with relayed counters after van Renesse et al., "A Gossip-Style Failure Detection
-//! Service", Middleware 1998; local health after Dadgar et al., "Lifeguard", 2018.
+//! Source: the beats are those of van Renesse et al., "A Gossip-Style Failure Detection Service",
+//! Middleware '98, with ages beside the counters; the patience of a slow observer is that of Dadgar
+//! et al., "Lifeguard: Local Health Awareness for More Accurate Failure Detection", DSN-W 2018.
 
-mod detector;
-mod joining;
-mod member;
+mod detect;
+mod join;
+mod judge;
+mod session;
+mod view;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
@@ -28,486 +24,439 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::crdt::Version;
-use crate::entry::{MemberEntry, Presence};
-use crate::membership::member::{Member, Session, State};
-use crate::message::{Beat, Message};
-use crate::{
-    Address, Config, Event, Incarnation, MemberStatus, NodeId, Random, Replica, ReplicaKey, Stamp,
-    Time, Wall,
-};
+use crate::message::Message;
+use crate::{Address, Config, Event, Incarnation, NodeId, Random, Replica, ReplicaKey, Stamp};
+use crate::{Time, Wall};
 
-/// What the membership asks of the node.
+/// Everything a [`Membership`] asks of its node, in the order it must be done.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub(crate) enum MembershipOutput {
-    /// Say something to a peer.
+#[must_use]
+pub(crate) enum Output {
+    /// Send `message` to `to`, in an envelope with [`Membership::incarnation`] and
+    /// [`Membership::beat`].
     Send {
-        /// The peer.
+        /// The peer to send to.
         to: NodeId,
         /// What to say.
         message: Message,
     },
     /// Try to have a session with whoever listens at `address`.
     Dial {
-        /// Where.
+        /// Where to try.
         address: Address,
     },
     /// Stop dialling `address`.
     HangUp {
-        /// Where.
+        /// Where it was tried.
         address: Address,
     },
-    /// End the session with a peer that cannot be believed.
+    /// End the session with `peer`.
     Disconnect {
         /// The peer.
         peer: NodeId,
     },
-    /// A beat has passed.
-    Beat,
-    /// Something about a member changed.
-    Changed,
-    /// Something that a log wants to know.
-    Event(Event),
-    /// This node's life begins.
+    /// Clocks and rules agree with `peer`'s: begin to exchange journals with it.
+    Opened {
+        /// The peer.
+        peer: NodeId,
+    },
+    /// This node has a life: begin its journal, after taking in `stamp_floor`.
     Joined {
         /// The life.
         replica: Replica,
-        /// The latest stamp that the peers know.
-        stamp: Stamp,
+        /// The highest hybrid clock among the peers that welcomed us.
+        stamp_floor: Stamp,
     },
-    /// The life at the other end of a session is known.
-    Peer {
-        /// The peer.
-        peer: NodeId,
-        /// Its life.
+    /// A higher life of our name is remembered: stop every process and begin a new journal.
+    Reborn {
+        /// The life that is over.
+        was: Replica,
+        /// The life that begins.
         replica: Replica,
     },
-    /// A member beats, and our copy of its journal is complete.
-    Up {
-        /// Its life.
-        replica: Replica,
-    },
-    /// A member has been silent for half of the failure timeout.
-    Suspect {
-        /// Its life.
-        replica: Replica,
-    },
-    /// A member has been silent for the whole failure timeout.
-    Down {
-        /// Its life.
-        replica: Replica,
-        /// For how long nothing was heard.
-        silent: Duration,
-    },
-    /// A life is over: it left, or a newer one of its node beats.
-    Retired {
-        /// The life.
-        replica: Replica,
-    },
-    /// A member has been silent for so long that nobody waits for it any more.
-    Forgotten {
-        /// Its life.
-        replica: Replica,
-    },
-    /// A newer life of this very node beats: this one must end.
+    /// A higher life of our name beats: stop every process and exit.
     Superseded {
-        /// The newer life.
+        /// The higher life.
         by: Incarnation,
     },
+    /// Show the replica's journal.
+    Up {
+        /// Whose journal.
+        replica: Replica,
+    },
+    /// Mask the replica's journal.
+    Down {
+        /// Whose journal.
+        replica: Replica,
+        /// For how long nothing was heard of it.
+        silent: Duration,
+    },
+    /// Mask the replica's journal for good: that life is over.
+    Retired {
+        /// Whose journal.
+        replica: Replica,
+        /// Whether a later life took its place; else the node left by itself.
+        superseded: bool,
+    },
+    /// Nothing was heard of the replica for `forget_after`, or there is no room to remember it.
+    Forgotten {
+        /// Whose journal.
+        replica: Replica,
+    },
+    /// [`Membership::member`] of the node is no longer what it was.
+    Changed {
+        /// Which member.
+        node: NodeId,
+    },
+    /// Tell whoever listens.
+    Event(Event),
 }
 
-/// Another life of this very node, later than the present one.
+/// How far an envelope is to be believed, in the order of trust.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[must_use]
+pub(crate) enum Verdict {
+    /// Clocks and rules were not compared yet: only [`Message::Hello`] counts.
+    Unchecked,
+    /// The sender's life is over, or was refused: only [`Message::Hello`] counts.
+    Stale,
+    /// The sender has not joined yet: only [`Message::Hello`], [`Message::Join`] and
+    /// [`Message::Welcome`] count.
+    Stranger,
+    /// The sender is this replica: everything counts.
+    Member(Replica),
+}
+
+/// What a member says of itself, in its own journal.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub(crate) struct MemberEntry {
+    /// Where it listens.
+    pub(crate) address: Address,
+    /// The kinds of processes it can run.
+    pub(crate) kinds: Vec<String>,
+    /// Whether it stays.
+    pub(crate) presence: Presence,
+}
+
+/// Whether a member stays.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Presence {
+    /// It stays.
+    Here,
+    /// It hands its children over and will leave.
+    Leaving,
+    /// It has left for good.
+    Left,
+}
+
+/// Furthest that a counter of lives or beats may jump at once.
+///
+/// Whoever could raise one to the top of its range would silence its owner, who could not go
+/// higher; at a jump of 2³² at a time that takes 2³² lies, and each is answered by the owner's next
+/// beat.
+const JUMP_MAX: u64 = 1 << 32;
+
+/// Times between two greetings of an open session, which measure its round trip, in beats.
+const GREETING_BEATS: u32 = 20;
+
+/// The machine that knows who is there.
+///
+/// Feed it with the `handle_…` verbs, drain it with [`poll_output`](Self::poll_output), and call
+/// [`handle_tick`](Self::handle_tick) after each input and no later than
+/// [`poll_timeout`](Self::poll_timeout) says. What it believes is read from `members`, `live`,
+/// `is_visible` and their like.
+///
+/// An envelope costs O(log n) for n members; a beat, sent or received, O(n log n).
+///
+/// Invariant: `nodes[n].current` is a key of `lives` whose replica is of node `n` and has the
+/// incarnation `nodes[n].highest`; every other life of `n` is lower and retired. `own` is a key of
+/// `lives` as long as this node has a life. `unreachable` holds keys of `lives` alone.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Membership {
+    settings: Settings,
+    random: Random,
+    now: Time,
+    /// The last reading of the wall clock, and when it was taken.
+    wall: Option<(Time, Wall)>,
+    phase: Phase,
+    own: Option<ReplicaKey>,
+    leaving: bool,
+    beat: u64,
+    beat_sent: Time,
+    next_beat: Time,
+    seeds: BTreeMap<Address, Seed>,
+    seeds_redial_at: Option<Time>,
+    nodes: BTreeMap<NodeId, Known>,
+    lives: BTreeMap<ReplicaKey, Life>,
+    rival: Option<Rival>,
+    /// Lives that are up and whose address refused our last attempt to dial.
+    unreachable: BTreeSet<ReplicaKey>,
+    /// When to judge again at the latest.
+    next_judgement: Time,
+    /// Nobody goes down before.
+    grace_until: Time,
+    /// No child is taken over before.
+    takeover_after: Time,
+    /// How late our own timers were of late.
+    strain: u32,
+    refused: u64,
+    outputs: VecDeque<Output>,
+}
+
+/// What of the configuration concerns us.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Settings {
+    id: NodeId,
+    address: Address,
+    rule: String,
+    beat_interval: Duration,
+    failure_timeout: Duration,
+    forget_after: Duration,
+    clock_bound: Duration,
+}
+
+/// How far this node is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+enum Phase {
+    Idle,
+    Joining(Joining),
+    Joined,
+    Over,
+}
+
+/// What a node without a life has learned.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Joining {
+    since: Time,
+    first_welcome: Option<Time>,
+    counter: u64,
+    stamp: Stamp,
+}
+
+/// An address that was configured.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+enum Seed {
+    Tried,
+    Refused,
+}
+
+/// A later life of our own name, of which we do not know whether it beats.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Rival {
     replica: Replica,
-    /// The highest beat counter of it that was seen.
-    counter: Option<u64>,
-    /// When somebody told of it.
+    key: ReplicaKey,
+    since: Time,
+    /// If it has not beaten by then, it is a memory.
+    until: Time,
+}
+
+/// A node by its name, through all its lives.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Known {
+    address: Option<Address>,
+    session: Option<Session>,
+    redial_at: Option<Time>,
+    round_trip: Option<Duration>,
+    current: Option<ReplicaKey>,
+    /// The highest life admitted; stays when the life is forgotten.
+    highest: Incarnation,
+    /// When its address was last told to us.
     since: Time,
 }
 
-/// A member, as the node sees it.
-pub(crate) struct MemberRow<'a> {
-    /// Its present life.
-    pub(crate) replica: &'a Replica,
-    /// How it is.
-    pub(crate) status: MemberStatus,
-    /// Where it listens, once it said so.
-    pub(crate) address: Option<&'a Address>,
-    /// The kinds of processes that it can run.
-    pub(crate) kinds: &'a [String],
+/// A session with a peer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Session {
+    since: Time,
+    /// When a frame last arrived.
+    heard: Time,
+    /// Clocks and rules were compared.
+    agreed: bool,
+    /// It was refused: dialled again only much later.
+    barred: bool,
+    /// We asked the transport to end it.
+    ending: bool,
+    /// It answered our [`Message::Join`].
+    welcomed: bool,
+    /// We have told the user that something it sent was refused.
+    complained: bool,
+    next_greeting: Time,
 }
 
-/// Who is there.
-///
-/// Invariant: `current` names the one life of each node that is not over, and `by_key` every
-/// replica of `members`.
+/// One life of a node.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Membership {
-    config: Config,
-    rule: String,
-    random: Random,
-    wall: Wall,
-    me: Option<Replica>,
-    beat: u64,
-    next_beat: Time,
-    /// When the node started, and until when it waits for a welcome.
-    join: joining::Join,
-    sessions: BTreeMap<NodeId, Session>,
-    members: BTreeMap<Replica, Member>,
-    current: BTreeMap<NodeId, Replica>,
-    by_key: BTreeMap<ReplicaKey, Replica>,
-    /// Addresses that refused the last attempt to dial them.
-    refused: BTreeSet<Address>,
-    /// How much slower than it should this node was of late: 0 is healthy.
-    slowness: u32,
-    /// Nobody is judged before this: the node has just thawed.
-    no_verdict_before: Time,
-    /// Until when children of silent members are not taken over: perhaps we are cut off.
-    doubt: Option<Time>,
-    /// Other lives of this very node, of which somebody knows.
-    rivals: BTreeMap<ReplicaKey, Rival>,
-    last_handled: Time,
-    is_leaving: bool,
-    outputs: VecDeque<MembershipOutput>,
+struct Life {
+    replica: Replica,
+    /// The highest beat counter known, by any path.
+    counter: u64,
+    /// When that counter was last heard to rise, less its age.
+    heard: Time,
+    /// Where silence counts from: `heard`, later only for time that we ourselves were stopped.
+    judged: Time,
+    /// The closed head of our copy of its journal.
+    closed: Version,
+    state: State,
+    entry: Option<MemberEntry>,
+    /// The members whose own session with it is not open, by their last beat.
+    cut_off_by: BTreeSet<ReplicaKey>,
+    /// Since when nobody can reach it and its address refuses us.
+    doomed: Option<Time>,
+    /// When it went down for its silence.
+    fell: Option<Time>,
+}
+
+/// What we hold of a life.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+enum State {
+    Alive,
+    Suspect,
+    Down,
+    /// It beats again; shown once our copy has reached this head, unless that is not known yet.
+    Returning {
+        head: Option<Version>,
+    },
+    Retired,
+}
+
+impl State {
+    /// Returns whether the life's journal counts.
+    fn is_up(self) -> bool {
+        match self {
+            Self::Alive | Self::Suspect => true,
+            Self::Down | Self::Returning { .. } | Self::Retired => false,
+        }
+    }
 }
 
 impl Membership {
-    /// Creates the membership of a node that has not joined; it dials its seeds.
+    /// Creates the machine of a node that goes by the conflict rule `rule`, name and version.
     pub(crate) fn new(config: &Config, rule: &str, random: Random, now: Time) -> Self {
-        let mut this = Self {
-            config: config.clone(),
-            rule: String::from(rule),
-            random,
-            wall: Wall::default(),
-            me: None,
-            beat: 0,
-            next_beat: now + config.beat_interval,
-            join: joining::Join::new(now, config),
-            sessions: BTreeMap::new(),
-            members: BTreeMap::new(),
-            current: BTreeMap::new(),
-            by_key: BTreeMap::new(),
-            refused: BTreeSet::new(),
-            slowness: 0,
-            no_verdict_before: now,
-            doubt: None,
-            rivals: BTreeMap::new(),
-            last_handled: now,
-            is_leaving: false,
-            outputs: VecDeque::new(),
+        let settings = Settings {
+            id: config.id.clone(),
+            address: config.address.clone(),
+            rule: rule.into(),
+            beat_interval: config.beat_interval,
+            failure_timeout: config.failure_timeout,
+            forget_after: config.forget_after,
+            clock_bound: config.clock_bound,
         };
-        for address in config.seeds.iter().filter(|seed| **seed != config.address) {
-            this.outputs.push_back(MembershipOutput::Dial { address: address.clone() });
+        let others = config.seeds.iter().filter(|&seed| *seed != config.address);
+        Self {
+            settings,
+            random,
+            now,
+            wall: None,
+            phase: Phase::Idle,
+            own: None,
+            leaving: false,
+            beat: 0,
+            beat_sent: now,
+            next_beat: now,
+            seeds: others.map(|seed| (seed.clone(), Seed::Tried)).collect(),
+            seeds_redial_at: None,
+            nodes: BTreeMap::new(),
+            lives: BTreeMap::new(),
+            rival: None,
+            unreachable: BTreeSet::new(),
+            next_judgement: now + config.failure_timeout,
+            grace_until: now,
+            takeover_after: now,
+            strain: 0,
+            refused: 0,
+            outputs: VecDeque::new(),
         }
-        this.check_join(now);
-        this
     }
 
-    /// Returns the next output, in order.
-    pub(crate) fn poll_output(&mut self) -> Option<MembershipOutput> {
+    /// Dials the seeds and begins to join; without seeds the node joins at once, alone.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it was started before.
+    pub(crate) fn start(&mut self, now: Time) {
+        assert!(matches!(self.phase, Phase::Idle), "a node starts once");
+        self.advance(now);
+        let first_welcome = None;
+        let joining = Joining { since: now, first_welcome, counter: 0, stamp: Stamp::default() };
+        self.phase = Phase::Joining(joining);
+        // The first beat comes at random, so that a cluster started at once does not beat at once.
+        let interval = u64::try_from(self.settings.beat_interval.as_micros()).unwrap_or(u64::MAX);
+        self.next_beat = now + Duration::from_micros(self.random.below(interval) + 1);
+        self.dial_seeds();
+        self.try_to_join();
+        self.check();
+    }
+
+    /// Returns the next thing to do, in order, or `None` when nothing is left.
+    pub(crate) fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// Returns when the next beat, verdict or other step is due.
-    pub(crate) fn poll_timeout(&self) -> Option<Time> {
-        let verdict = self.next_verdict();
-        let joining = self.me.is_none().then(|| self.join.poll_timeout()).flatten();
-        let timers = [Some(self.next_beat), verdict, self.doubt, joining];
-        timers.into_iter().flatten().min()
-    }
-
-    /// Takes in a reading of the wall clock.
-    pub(crate) fn handle_wall(&mut self, wall: Wall) {
-        self.wall = wall;
-    }
-
-    /// Does what is due.
-    pub(crate) fn handle_timeout(&mut self, now: Time) {
-        self.check_join(now);
-        self.judge(now);
-        if self.next_beat <= now {
-            let late = now.since(self.next_beat);
-            self.slowness = if self.config.beat_interval < late {
-                (self.slowness + 1).min(detector::SLOWNESS_MAX)
-            } else {
-                self.slowness.saturating_sub(1)
-            };
-            self.next_beat = now + self.config.beat_interval;
-            self.beat += u64::from(self.me.is_some());
-            self.outlive_rivals(now);
-            self.send_beat(now);
-            self.repeat_greetings(now);
-            self.outputs.push_back(MembershipOutput::Beat);
-        }
-        if self.doubt.is_some_and(|until| until <= now) {
-            self.doubt = None;
-            self.outputs.push_back(MembershipOutput::Changed);
-        }
-    }
-
-    /// Takes in a new session.
-    pub(crate) fn handle_connected(&mut self, now: Time, peer: &NodeId) {
-        self.sessions.insert(peer.clone(), Session::default());
-        if let Some(address) = self.address_of(peer) {
-            self.refused.remove(&address);
-        }
-        self.greet(now, peer);
-        if self.me.is_some() {
-            self.send_beat_to(now, peer);
-        }
-    }
-
-    /// Takes in the end of a session; the peer is dialled again at once.
-    pub(crate) fn handle_disconnected(&mut self, now: Time, peer: &NodeId) {
-        self.sessions.remove(peer);
-        self.join.handle_disconnected(peer);
-        let is_over = self.current.get(peer).is_none();
-        if let (Some(address), false) = (self.address_of(peer), is_over) {
-            self.outputs.push_back(MembershipOutput::Dial { address });
-        }
-        self.check_join(now);
-    }
-
-    /// Takes in that nobody listens at `address`.
-    pub(crate) fn handle_refused(&mut self, now: Time, address: &Address) {
-        self.join.handle_refused(address);
-        if self.refused.insert(address.clone()) && self.me.is_some() {
-            self.send_beat(now);
-        }
-        self.check_join(now);
-    }
-
-    /// Takes in what a member says of itself, in its journal.
-    pub(crate) fn handle_member(&mut self, now: Time, replica: &Replica, entry: &MemberEntry) {
-        if self.me.as_ref() == Some(replica) {
-            return;
-        }
-        self.admit(now, replica);
-        let Some(member) = self.members.get_mut(replica) else { return };
-        let is_news = member.address.as_ref() != Some(&entry.address);
-        member.address = Some(entry.address.clone());
-        member.kinds.clone_from(&entry.kinds);
-        member.is_leaving = entry.presence == Presence::Leaving;
-        self.outputs.push_back(MembershipOutput::Changed);
-        if entry.presence == Presence::Left {
-            self.outputs.push_back(MembershipOutput::HangUp { address: entry.address.clone() });
-            return self.retire(replica);
-        }
-        if is_news && !self.sessions.contains_key(replica.node()) {
-            self.outputs.push_back(MembershipOutput::Dial { address: entry.address.clone() });
-        }
-    }
-
-    /// Takes in that our copy of the journal of `replica` is complete up to `head`.
-    pub(crate) fn handle_closed(&mut self, now: Time, replica: &Replica, head: Version) {
-        self.set_head(replica, head);
-        let Some(member) = self.members.get_mut(replica) else { return };
-        if let State::Returning { head: wanted } = member.state
-            && wanted <= head
-            && now.since(member.risen) < self.config.failure_timeout
-        {
-            member.state = State::Alive;
-            self.outputs.push_back(MembershipOutput::Up { replica: replica.clone() });
-        }
-    }
-
-    /// Takes in that a journal of `replica` exists somewhere.
-    pub(crate) fn handle_remembered(&mut self, now: Time, replica: &Replica) {
-        if *replica.node() != self.config.id {
-            return self.admit(now, replica);
-        }
-        let is_later = self.me.as_ref().is_none_or(|me| me < replica);
-        if is_later {
-            let rival = Rival { replica: replica.clone(), counter: None, since: now };
-            self.rivals.entry(replica.key()).or_insert(rival);
-        }
-    }
-
-    /// Starts again above a later life of this node that somebody remembers and nobody hears.
-    fn outlive_rivals(&mut self, now: Time) {
-        let patience = self.config.failure_timeout;
-        let silent = |rival: &Rival| patience <= now.since(rival.since);
-        let counters = self.rivals.values().filter(|rival| silent(rival));
-        let highest = counters.map(|rival| rival.replica.incarnation().counter).max();
-        if let Some(counter) = highest {
-            self.rivals.clear();
-            self.join.handle_counter(counter);
-            self.begin_life(now);
-        }
-    }
-
-    /// Takes in that this node hands its children over.
-    pub(crate) fn handle_leave(&mut self) {
-        self.is_leaving = true;
-        self.outputs.push_back(MembershipOutput::Changed);
-    }
-
-    /// Takes in that nothing depends on `replica` any more.
-    pub(crate) fn handle_forgotten(&mut self, replica: &Replica) {
-        if let Some(member) = self.members.remove(replica) {
-            self.by_key.remove(&replica.key());
-            let is_current = self.current.get(replica.node()) == Some(replica);
-            if is_current {
-                self.current.remove(replica.node());
-            }
-            if let (Some(address), false) =
-                (member.address, self.current.contains_key(replica.node()))
-            {
-                self.outputs.push_back(MembershipOutput::HangUp { address });
-            }
-        }
-    }
-
-    /// Takes in how far our copy of the journal of `replica` is.
-    pub(crate) fn set_head(&mut self, replica: &Replica, head: Version) {
-        if let Some(member) = self.members.get_mut(replica) {
-            member.head = head;
-        }
-    }
-
-    /// Returns this node's beat counter.
-    pub(crate) fn beat(&self) -> u64 {
-        self.beat
-    }
-
-    /// Iterates over the members, this node included, in the order of their ids.
-    pub(crate) fn members(&self) -> impl Iterator<Item = MemberRow<'_>> {
-        self.current.values().filter_map(|replica| {
-            let member = self.members.get(replica)?;
-            let is_me = self.me.as_ref() == Some(replica);
-            let status = match member.state {
-                _ if is_me && self.is_leaving => MemberStatus::Leaving,
-                _ if is_me => MemberStatus::Alive,
-                State::Down | State::Returning { .. } => MemberStatus::Down,
-                State::Suspect => MemberStatus::Suspect,
-                State::Alive if member.is_leaving => MemberStatus::Leaving,
-                State::Alive => MemberStatus::Alive,
-            };
-            let address = if is_me { Some(&self.config.address) } else { member.address.as_ref() };
-            Some(MemberRow { replica, status, address, kinds: &member.kinds })
-        })
-    }
-
-    /// Iterates over the lives that are not over and not forgotten, this one included.
-    pub(crate) fn not_forgotten(&self) -> impl Iterator<Item = &Replica> {
-        self.current.values()
-    }
-
-    /// Iterates over the other members that are not down and have a session.
-    pub(crate) fn listeners(&self) -> impl Iterator<Item = &Replica> {
-        self.members().filter_map(|member| {
-            let is_me = self.me.as_ref() == Some(member.replica);
-            let listens =
-                member.status != MemberStatus::Down && self.is_connected(member.replica.node());
-            (!is_me && listens).then_some(member.replica)
-        })
-    }
-
-    /// Returns whether `replica` is down, or not back yet.
-    pub(crate) fn is_down(&self, replica: &Replica) -> bool {
-        self.members.get(replica).is_none_or(|member| match member.state {
-            State::Down | State::Returning { .. } => true,
-            State::Alive | State::Suspect => false,
-        })
-    }
-
-    /// Returns whether a session with `node` is up.
-    pub(crate) fn is_connected(&self, node: &NodeId) -> bool {
-        self.sessions.contains_key(node)
-    }
-
-    /// Returns for how long nothing was heard of `replica`, by any path.
-    pub(crate) fn silence(&self, replica: &Replica, now: Time) -> Duration {
-        if self.me.as_ref() == Some(replica) {
-            return Duration::ZERO;
-        }
-        self.members.get(replica).map_or(Duration::ZERO, |member| now.since(member.risen))
-    }
-
-    /// Returns whether children of silent members may be taken over yet.
+    /// Returns when to call [`handle_tick`](Self::handle_tick) at the latest.
     ///
-    /// When over half of the members go silent within one timeout, it is more likely that we are
-    /// cut off: takeovers wait as long again.
-    pub(crate) fn may_take_over(&self) -> bool {
-        self.doubt.is_none()
+    /// It is never late for a beat, a judgement, the end of joining or of the wait for takeovers;
+    /// it may be early by what was heard since the last judgement. Takes O(1) time.
+    pub(crate) fn poll_timeout(&self) -> Option<Time> {
+        let base = match &self.phase {
+            Phase::Idle | Phase::Over => return None,
+            Phase::Joining(joining) => self.next_beat.min(self.join_deadline(joining)),
+            Phase::Joined => self.next_beat,
+        };
+        let rival = self.rival.as_ref().map_or(base, |rival| rival.until);
+        let takeover = if self.now < self.takeover_after { self.takeover_after } else { base };
+        Some(base.min(rival).min(takeover).min(self.next_judgement))
     }
 
-    /// Makes `replica` a member, if it is not one, and not older than one of its node.
-    fn admit(&mut self, now: Time, replica: &Replica) {
-        if self.members.contains_key(replica) || self.members.len() >= crate::limits::REPLICAS_MAX {
+    /// Does what is due at `now`: beats, judges, greets, dials, forgets, joins.
+    pub(crate) fn handle_tick(&mut self, now: Time) {
+        self.advance(now);
+        if matches!(self.phase, Phase::Idle | Phase::Over) {
             return;
         }
-        if let Some(known) = self.current.get(replica.node()).cloned() {
-            if replica.incarnation() < known.incarnation() {
-                return;
-            }
-            self.retire(&known);
+        if self.rival.as_ref().is_some_and(|rival| rival.until <= now) {
+            self.be_reborn();
         }
-        self.members.insert(replica.clone(), Member::new(now));
-        self.by_key.insert(replica.key(), replica.clone());
-        self.current.insert(replica.node().clone(), replica.clone());
-        self.join.handle_counter_of(replica, &self.config.id);
-        self.outputs.push_back(MembershipOutput::Changed);
-    }
-
-    fn retire(&mut self, replica: &Replica) {
-        if self.current.get(replica.node()) == Some(replica) {
-            self.current.remove(replica.node());
-            self.outputs.push_back(MembershipOutput::Retired { replica: replica.clone() });
+        if self.next_judgement <= now {
+            self.judge();
         }
-    }
-
-    fn address_of(&self, peer: &NodeId) -> Option<Address> {
-        let replica = self.current.get(peer)?;
-        self.members.get(replica)?.address.clone()
-    }
-
-    fn begin_life(&mut self, now: Time) {
-        let incarnation = self.join.next_incarnation(&mut self.random);
-        let replica = Replica::new(self.config.id.clone(), incarnation);
-        if let Some(before) = self.me.take() {
-            self.current.remove(before.node());
+        if self.next_beat <= now {
+            self.weigh_lateness();
+            self.tend_sessions();
+            self.forget();
+            self.send_beat();
         }
-        self.beat = 1;
-        let mut member = Member::new(now);
-        member.state = State::Alive;
-        member.kinds.clone_from(&self.config.kinds);
-        self.members.insert(replica.clone(), member);
-        self.by_key.insert(replica.key(), replica.clone());
-        self.current.insert(replica.node().clone(), replica.clone());
-        self.me = Some(replica.clone());
-        let stamp = self.join.stamp();
-        self.outputs.push_back(MembershipOutput::Joined { replica, stamp });
-        self.outputs.push_back(MembershipOutput::Changed);
-        self.send_beat(now);
-        self.next_beat = now + self.config.beat_interval;
+        self.try_to_join();
+
+        assert!(self.poll_timeout().is_none_or(|at| now < at), "no timer is left expired");
+        self.check();
     }
 
-    fn send_beat(&mut self, now: Time) {
-        let peers: Vec<NodeId> = self.sessions.keys().cloned().collect();
-        if self.me.is_some() {
-            let beat = self.pulses(now);
-            for to in peers {
-                let message = Message::Beat(beat.clone());
-                self.outputs.push_back(MembershipOutput::Send { to, message });
-            }
+    /// Takes in a reading of the wall clock. Greetings wait for the first.
+    pub(crate) fn handle_wall(&mut self, now: Time, wall: Wall) {
+        self.advance(now);
+        self.wall = Some((now, wall));
+    }
+
+    /// Lets time pass up to `now`, and credits to every peer what we were stopped for.
+    fn advance(&mut self, now: Time) {
+        assert!(self.now <= now, "time runs forwards: {} is before {}", now, self.now);
+        let asked = self.poll_timeout().map_or(now, |at| at.max(self.now));
+        let gap = now.since(asked);
+        self.now = now;
+        if gap > self.settings.beat_interval {
+            self.thaw(gap);
         }
     }
 
-    fn send_beat_to(&mut self, now: Time, peer: &NodeId) {
-        let message = Message::Beat(self.pulses(now));
-        self.outputs.push_back(MembershipOutput::Send { to: peer.clone(), message });
-    }
-
-    fn pulses(&self, now: Time) -> Beat {
-        let me = self.me.as_ref().expect("only a node that has joined beats");
-        let mut pulses = Vec::with_capacity(self.current.len());
-        for replica in
-            core::iter::once(me).chain(self.current.values().filter(|other| *other != me))
-        {
-            let member = self.members.get(replica).expect("current replicas are members");
-            pulses.push(self.pulse(now, replica, member));
+    fn check(&self) {
+        assert!(self.own.is_none_or(|own| self.lives.contains_key(&own)), "we know ourselves");
+        assert!(self.unreachable.len() <= self.lives.len(), "only lives are out of reach");
+        #[cfg(debug_assertions)]
+        for (key, life) in &self.lives {
+            let known = &self.nodes[life.replica.node()];
+            let current = known.current == Some(*key);
+            assert!(life.heard <= life.judged, "only our own stops are forgiven");
+            assert!(current || life.state == State::Retired, "of each node one life counts");
+            assert!(life.replica.incarnation() <= known.highest, "the highest life is known");
         }
-        Beat { pulses }
     }
 }

@@ -38,7 +38,12 @@ impl Node {
                 let remaining = self.supervisor.instance_count();
                 Reply::Leave(Err(LeaveError::TimedOut { remaining }))
             }
-            wait => wait.timed_out(pending.timeout),
+            Wait::Start { .. }
+            | Wait::Terminate { .. }
+            | Wait::ForwardedRegister { .. }
+            | Wait::ForwardedUnregister { .. }
+            | Wait::Shown { .. }
+            | Wait::Call => pending.wait.timed_out(pending.timeout),
         };
         let leaves = pending.wait == Wait::Leave;
         if pending.wait == Wait::Call {
@@ -132,18 +137,20 @@ impl Node {
     ) -> Option<Result<StartedChild, StartChildError>> {
         let child = self.supervisor.child(&key)?;
         if let Some(end) = &child.end {
-            return Some(Err(match end.outcome.clone() {
-                Outcome::StartFailed { reason } => StartChildError::Failed { reason },
-                outcome => StartChildError::Ended { outcome },
-            }));
+            let error = if let Outcome::StartFailed { reason } = &end.outcome {
+                StartChildError::Failed { reason: reason.clone() }
+            } else {
+                StartChildError::Ended { outcome: end.outcome.clone() }
+            };
+            return Some(Err(error));
         }
         let process = child.view()?.process?;
         let is_elsewhere = Some(&process.replica) != self.me.as_ref();
         let has_spread =
             entry.is_none_or(|(journal, version)| self.holders(journal, *version) >= Replicas::TWO);
         let replicated = is_elsewhere || has_spread;
-        let alone = self.membership.listeners().next().is_none();
-        (replicated || alone).then(|| Ok(StartedChild { child: key.1, process, replicated }))
+        let alone = self.listeners().next().is_none();
+        (replicated || alone).then_some(Ok(StartedChild { child: key.1, process, replicated }))
     }
 
     pub(super) fn await_replicas(&mut self, ticket: u64, timeout: Duration, replicas: Replicas) {

@@ -4,9 +4,8 @@ use alloc::vec::Vec;
 
 use crate::board::Claimant;
 use crate::crdt::Change;
-use crate::entry::{
-    AbsorbedEntry, ClaimEntry, EndedEntry, Entry, Key, MemberEntry, NameEntry, SpecEntry,
-};
+use crate::entry::{AbsorbedEntry, ClaimEntry, EndedEntry, Entry, Key, NameEntry, SpecEntry};
+use crate::membership::MemberEntry;
 use crate::message::Seat;
 use crate::node::Node;
 use crate::supervisor::ChildKey;
@@ -17,13 +16,17 @@ impl Node {
     pub(super) fn handle_change(&mut self, replica: &Replica, change: &Change) {
         let Some(key) = Key::decode(&change.key) else { return };
         let (before, after) = (change.before.as_ref(), change.after.as_ref());
-        if self.retired.contains(replica) && !key.is_of_cluster() {
-            return;
+        if self.retired.contains(replica) {
+            if !key.is_of_cluster() {
+                return;
+            }
+            let keys = core::iter::once(change.key.clone());
+            self.adoption.handle_gone(self.now, replica, true, keys);
         }
         match key {
             Key::Member => {
                 if let Some(entry) = after.and_then(|bytes| MemberEntry::decode(bytes)) {
-                    self.membership.handle_member(self.now, replica, &entry);
+                    self.membership.handle_member(self.now, replica, entry);
                 }
             }
             Key::Name(scope, name) => {
@@ -39,13 +42,13 @@ impl Node {
                 let after = after.and_then(|bytes| ClaimEntry::decode(bytes));
                 let key = (scope, child);
                 let is_visible = self.visible.contains(replica);
-                let entry = after.clone();
-                self.with_supervisor(|supervisor, around| {
-                    supervisor.handle_claim(around, replica, is_visible, key, entry, false);
-                });
                 if is_visible {
                     self.handle_child_claim(replica, key, before.as_ref(), after.as_ref());
                 }
+                self.with_supervisor(|supervisor, around| {
+                    supervisor.handle_claim(around, replica, is_visible, key, after, false);
+                });
+                self.check_child_requests(key);
             }
             Key::Spec(scope, child) => {
                 let entry = after.and_then(|bytes| SpecEntry::decode(bytes));
@@ -94,12 +97,13 @@ impl Node {
                 }
                 Some(Key::Claim(scope, child)) => {
                     let key = (scope, child);
-                    self.with_supervisor(|supervisor, around| {
-                        supervisor.handle_visibility(around, replica, key, is_visible);
-                    });
                     let entry = ClaimEntry::decode(&value);
                     let (before, after) = shown_or_hidden(entry.as_ref(), is_visible);
                     self.handle_child_claim(replica, key, before, after);
+                    self.with_supervisor(|supervisor, around| {
+                        supervisor.handle_visibility(around, replica, key, is_visible);
+                    });
+                    self.check_child_requests(key);
                 }
                 Some(Key::Absorbed(..)) if is_visible => {
                     let change = Change { version: 0, key, before: None, after: Some(value) };
@@ -179,7 +183,6 @@ impl Node {
         if let Some((scope, name)) = name {
             self.seat(replica, &Seat::Name(scope, name), was.as_ref(), is);
         }
-        self.check_child_requests(key);
     }
 
     /// Puts a claim on the board, and tells whom that concerns.

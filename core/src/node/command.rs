@@ -2,8 +2,8 @@
 
 use core::time::Duration;
 
-use crate::entry::Presence;
 use crate::limits::{PAYLOAD_BYTES_MAX, SPEC_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::membership::Presence;
 use crate::message::{Operation, Seat};
 use crate::node::Node;
 use crate::registry::Denial;
@@ -238,7 +238,7 @@ impl Node {
             let runs = self.registry.is_running(process.number);
             return if runs { Ok(process) } else { Err(CallError::NoProcess { process }) };
         }
-        if !self.membership.is_connected(process.replica.node()) {
+        if !self.membership.is_open(process.replica.node()) {
             return Err(CallError::Unreachable { node: process.replica.node().clone() });
         }
         Ok(process)

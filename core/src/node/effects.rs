@@ -4,8 +4,7 @@ use alloc::format;
 use core::time::Duration;
 
 use crate::effect::Effect;
-use crate::entry::Presence;
-use crate::membership::MembershipOutput;
+use crate::membership::{Output as MembershipOutput, Presence};
 use crate::node::Node;
 use crate::replication::Output as ReplicationOutput;
 use crate::{Event, ExitReason, Outcome, Output, ProcessEvent, Replica, StopReason};
@@ -108,7 +107,6 @@ impl Node {
             Effect::Forget { replica } => {
                 self.retired.remove(&replica);
                 self.replication.forget(&replica);
-                self.membership.handle_forgotten(&replica);
             }
         }
     }
@@ -150,8 +148,10 @@ impl Node {
                 self.membership.handle_closed(self.now, &replica, head);
                 self.check_journal_requests(&replica, u64::MAX);
             }
-            ReplicationOutput::Appeared { replica } => {
-                self.membership.handle_remembered(self.now, &replica);
+            ReplicationOutput::Appeared { replica, silence } => {
+                if !self.membership.handle_remembered(self.now, &replica, silence) {
+                    self.replication.remove(&replica);
+                }
             }
             ReplicationOutput::Refused { from, reason } => {
                 let (peer, reason) = (from.node().clone(), format!("it sent {reason}"));
@@ -161,77 +161,51 @@ impl Node {
     }
 
     fn carry_out_membership(&mut self, output: MembershipOutput) {
-        let event = match output {
-            MembershipOutput::Send { to, message } => return self.send(&to, message),
+        match output {
+            MembershipOutput::Send { to, message } => self.send(&to, message),
             MembershipOutput::Dial { address } => {
-                return self.outputs.push_back(Output::Dial { address });
+                self.outputs.push_back(Output::Dial { address });
             }
             MembershipOutput::HangUp { address } => {
-                return self.outputs.push_back(Output::HangUp { address });
+                self.outputs.push_back(Output::HangUp { address });
             }
             MembershipOutput::Disconnect { peer } => {
-                return self.outputs.push_back(Output::Disconnect { peer });
+                self.outputs.push_back(Output::Disconnect { peer });
             }
-            MembershipOutput::Changed => {
-                self.members_changed = true;
-                return;
+            MembershipOutput::Opened { peer } => self.replication.handle_connected(self.now, peer),
+            MembershipOutput::Joined { replica, stamp_floor } => {
+                self.clock.handle_stamp(stamp_floor);
+                self.replication.begin(self.now, replica.clone());
+                self.begin(replica);
             }
-            MembershipOutput::Beat => return self.handle_beat(),
-            MembershipOutput::Event(event) => event,
-            MembershipOutput::Joined { replica, stamp } => {
-                self.clock.handle_stamp(stamp);
-                self.begin(&replica);
-                Event::Joined { replica }
+            MembershipOutput::Reborn { was, replica } => {
+                self.replication.begin_again(self.now, replica.clone());
+                self.end_life(&was);
+                self.begin(replica);
             }
-            MembershipOutput::Peer { peer, replica } => {
-                return self.replication.handle_peer(self.now, &peer, &replica);
-            }
+            MembershipOutput::Superseded { by } => self.exit(ExitReason::Superseded { by }),
             MembershipOutput::Up { replica } => {
-                self.members_changed = true;
                 self.adoption.handle_back(&replica);
                 self.set_visible(&replica, true);
-                Event::MemberUp { replica }
             }
-            MembershipOutput::Suspect { replica } => {
-                self.members_changed = true;
-                Event::MemberSuspect { replica }
-            }
-            MembershipOutput::Down { replica, silent } => {
-                self.members_changed = true;
+            MembershipOutput::Down { replica, .. } => {
                 self.update_targets();
                 self.replication.drop_staged(&replica);
                 self.set_visible(&replica, false);
-                Event::MemberDown { replica, silent }
             }
-            MembershipOutput::Retired { replica } => {
-                self.members_changed = true;
+            MembershipOutput::Retired { replica, .. } | MembershipOutput::Forgotten { replica } => {
                 self.update_targets();
                 self.retire(&replica);
-                Event::MemberRetired { replica }
             }
-            MembershipOutput::Forgotten { replica } => {
-                self.members_changed = true;
-                self.retire(&replica);
-                Event::MemberRetired { replica }
-            }
-            MembershipOutput::Superseded { by } => {
-                return self.exit(ExitReason::Superseded { by });
-            }
-        };
-        self.outputs.push_back(Output::Event(event));
+            MembershipOutput::Changed { .. } => self.members_changed = true,
+            MembershipOutput::Event(event) => self.outputs.push_back(Output::Event(event)),
+        }
     }
 
     /// Begins this life: from here on there is a journal to write.
-    fn begin(&mut self, replica: &Replica) {
-        let before = self.me.replace(replica.clone());
-        match &before {
-            None => self.replication.begin(self.now, replica.clone()),
-            Some(_) => self.replication.begin_again(self.now, replica.clone()),
-        }
-        if let Some(before) = &before {
-            self.end_life(before);
-        }
+    fn begin(&mut self, replica: Replica) {
         self.visible.insert(replica.clone());
+        self.me = Some(replica);
         self.write_member(Presence::Here);
         self.members_changed = true;
     }
@@ -247,13 +221,5 @@ impl Node {
         }
         self.carry_out_effects();
         self.retire(before);
-    }
-
-    /// Does what is done once a beat.
-    fn handle_beat(&mut self) {
-        self.with_conflicts(|conflicts, own| conflicts.handle_beat(own));
-        self.adopt();
-        self.collect();
-        self.prepare_digest();
     }
 }

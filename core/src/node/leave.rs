@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::entry::Presence;
+use crate::membership::Presence;
 use crate::node::Node;
 use crate::requests::Wait;
 use crate::{ExitReason, Output, Reply};
@@ -14,7 +14,7 @@ impl Node {
             return self.exit(ExitReason::Left);
         }
         if self.presence == Presence::Here {
-            self.membership.handle_leave();
+            self.membership.leave(self.now);
             self.write_member(Presence::Leaving);
             self.members_changed = true;
             self.supervisor.handle_leave();
@@ -29,9 +29,10 @@ impl Node {
         if self.presence == Presence::Left {
             let me = self.me.clone().expect("only a node that has joined leaves");
             let head = self.replication.head();
-            let mut others = self.membership.listeners();
-            if others.all(|other| head <= self.replication.acked(&me, other)) {
-                drop(others);
+            let mut others = self.listeners();
+            let is_known = others.all(|other| head <= self.replication.acked(&me, other));
+            drop(others);
+            if is_known {
                 self.exit(ExitReason::Left);
             }
         }
@@ -41,9 +42,10 @@ impl Node {
     pub(super) fn exit(&mut self, reason: ExitReason) {
         for ticket in self.requests.tickets() {
             let Some(pending) = self.requests.remove(ticket) else { continue };
-            let reply = match pending.wait {
-                Wait::Leave => Reply::Leave(Ok(())),
-                wait => wait.timed_out(pending.timeout),
+            let reply = if pending.wait == Wait::Leave {
+                Reply::Leave(Ok(()))
+            } else {
+                pending.wait.timed_out(pending.timeout)
             };
             self.outputs.push_back(Output::Reply { ticket, reply });
         }

@@ -2,39 +2,37 @@
 
 use alloc::format;
 
+use crate::membership::Verdict;
 use crate::message::{Call, Cast, Condition, Envelope, Message, Probe};
 use crate::node::Node;
-use crate::{Event, Incarnation, NodeId, Output, Replica};
+use crate::{Event, NodeId, Output, Replica};
 
 impl Node {
     pub(super) fn handle_envelope(&mut self, from: NodeId, envelope: Envelope) {
         if from == self.config.id {
             return;
         }
-        match envelope.message {
-            Message::Hello(hello) => {
-                return self.membership.handle_hello(self.now, &from, &hello);
-            }
-            Message::Join => {
-                let stamp = self.clock.last();
-                return self.membership.handle_join(&from, stamp);
-            }
-            Message::Welcome(welcome) => {
-                return self.membership.handle_welcome(self.now, &from, &welcome);
-            }
-            _ => (),
-        }
-        if envelope.incarnation == Incarnation::NONE {
-            // It has not joined: it has nothing to say that we could believe.
-            return;
-        }
-        let from = Replica::new(from, envelope.incarnation);
-        if !self.membership.handle_heard(self.now, &from, envelope.beat) {
-            return;
-        }
+        let Envelope { incarnation, beat, message } = envelope;
+        let verdict = self.membership.handle_heard(self.now, &from, incarnation, beat);
         self.carry_out_effects();
-        if !self.is_over {
-            self.handle_message(&from, envelope.message);
+        if self.is_over {
+            return;
+        }
+        match (verdict, message) {
+            (_, Message::Hello(hello)) => self.membership.handle_hello(self.now, &from, &hello),
+            (Verdict::Stranger | Verdict::Member(_), Message::Join) => {
+                let stamp = self.clock.last();
+                self.membership.handle_join(self.now, &from, stamp);
+            }
+            (Verdict::Stranger | Verdict::Member(_), Message::Welcome(welcome)) => {
+                self.membership.handle_welcome(self.now, &from, &welcome);
+            }
+            (Verdict::Member(from), message) => {
+                self.replication.handle_peer(self.now, from.node(), &from);
+                self.handle_message(&from, message);
+            }
+            // Nothing else that it says can be believed, yet or any more.
+            (Verdict::Unchecked | Verdict::Stale | Verdict::Stranger, _) => (),
         }
     }
 

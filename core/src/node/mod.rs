@@ -33,17 +33,18 @@ use crate::adoption::Adoption;
 use crate::board::Board;
 use crate::conflict::Conflicts;
 use crate::crdt::Budget;
-use crate::entry::{Entry, Key, MemberEntry, Presence};
-use crate::membership::Membership;
+use crate::entry::{Entry, Key};
+use crate::membership::{MemberEntry, Membership, Presence};
 use crate::message::{Envelope, Message};
 use crate::messaging::Messaging;
+use crate::rank::Rank;
 use crate::registry::Registry;
 use crate::replication::{Replication, Settings};
 use crate::requests::Requests;
 use crate::settle::Settling;
 use crate::supervisor::{Around, Supervisor};
 use crate::targets::Targets;
-use crate::{Blob, Config, HybridClock, Incarnation, NodeId, Random, Replica, Time, hash64, wire};
+use crate::{Blob, Config, HybridClock, NodeId, Random, Replica, Time, hash64, wire};
 
 pub use crate::node::input::{CallId, Command, Input, ProcessEvent, Replicas, Target};
 pub use crate::node::output::{
@@ -56,7 +57,9 @@ pub use crate::node::output::{
 pub enum TimerKind {
     /// To say that it is there, and to judge who is not.
     Membership,
-    /// To compare journals with a peer, and to repeat what was not answered.
+    /// To repeat what was not answered, and to tidy up.
+    Upkeep,
+    /// To compare journals with a peer.
     Replication,
     /// To start a child again.
     Restart,
@@ -122,6 +125,8 @@ pub struct Node {
     /// What readers were told of the members.
     shown_members: BTreeMap<NodeId, MemberView>,
     presence: Presence,
+    /// When to do next what is done once a beat.
+    next_upkeep: Time,
     is_over: bool,
     outputs: VecDeque<Output>,
 }
@@ -137,8 +142,10 @@ impl Node {
             panic!("the configuration makes no sense: {error}");
         }
         let mut random = Random::new(seed);
-        let mut fork = || Random::new(random.next());
-        let membership = Membership::new(&config, crate::rank::Rank::RULE, fork(), now);
+        let mut fork = || Random::new(random.draw());
+        let mut membership = Membership::new(&config, Rank::RULE, fork(), now);
+        membership.start(now);
+        let next_upkeep = now + config.beat_interval;
         let settings = Settings {
             digest_interval: config.digest_interval,
             forget_after: config.forget_after,
@@ -170,6 +177,7 @@ impl Node {
             members_changed: false,
             shown_members: BTreeMap::new(),
             presence: Presence::Here,
+            next_upkeep,
             is_over: false,
             outputs: VecDeque::new(),
         }
@@ -188,12 +196,8 @@ impl Node {
         if self.is_over {
             return;
         }
-        self.membership.handle_now(now);
         match input {
-            Input::Connected { peer } => {
-                self.membership.handle_connected(now, &peer);
-                self.replication.handle_connected(now, peer);
-            }
+            Input::Connected { peer } => self.membership.handle_connected(now, &peer),
             Input::Disconnected { peer } => {
                 self.membership.handle_disconnected(now, &peer);
                 self.replication.handle_disconnected(now, &peer);
@@ -208,7 +212,7 @@ impl Node {
             Input::Answer { call, result } => self.messaging.handle_answer(call, result),
             Input::Wall(wall) => {
                 self.clock.handle_wall(wall);
-                self.membership.handle_wall(wall);
+                self.membership.handle_wall(now, wall);
             }
             Input::Flush => self.replication.handle_flush(now),
             Input::Tick => (),
@@ -235,6 +239,7 @@ impl Node {
         }
         let timers = [
             (self.membership.poll_timeout(), TimerKind::Membership),
+            (Some(self.next_upkeep), TimerKind::Upkeep),
             (self.replication.poll_timeout(), TimerKind::Replication),
             (self.supervisor.poll_timeout(), TimerKind::Restart),
             (self.requests.next_deadline(), TimerKind::Deadline),
@@ -258,12 +263,16 @@ impl Node {
     /// Fires every timer that is due.
     fn handle_timeouts(&mut self) {
         let now = self.now;
-        if self.membership.poll_timeout().is_some_and(|at| at <= now) {
-            self.prepare_beat();
-            self.membership.handle_timeout(now);
+        if let Some(me) = &self.me {
+            self.membership.handle_closed(now, me, self.replication.head());
+        }
+        self.membership.handle_tick(now);
+        if self.next_upkeep <= now {
+            self.next_upkeep = now + self.config.beat_interval;
+            self.keep_up();
         }
         if self.replication.poll_timeout().is_some_and(|at| at <= now) {
-            self.prepare_digest();
+            self.tell_silence();
             self.replication.handle_timeout(now);
         }
         if self.supervisor.poll_timeout().is_some_and(|at| at <= now) {
@@ -285,8 +294,7 @@ impl Node {
             let me = self.me.clone().expect("only a node that has joined talks to itself");
             return self.handle_message(&me, message);
         }
-        let incarnation = self.me.as_ref().map_or(Incarnation::NONE, Replica::incarnation);
-        let beat = self.membership.beat();
+        let (incarnation, beat) = (self.membership.incarnation(), self.membership.beat());
         let envelope = Envelope { incarnation, beat, message };
         self.outputs.push_back(Output::Send { to: to.clone(), envelope });
     }

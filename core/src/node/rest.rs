@@ -16,18 +16,18 @@ impl Node {
         let mut rows = Vec::new();
         let mut peers = Vec::new();
         let mut unsure = 0;
-        for member in self.membership.members() {
+        for (node, member) in self.membership.members() {
+            let Some(replica) = self.membership.current(node) else { continue };
             if member.status == MemberStatus::Down {
                 continue;
             }
-            let replica = member.replica;
             rows.push((
                 replica.key(),
                 self.replication.closed_head(replica),
                 self.replication.fingerprint(replica),
             ));
             if replica != me {
-                peers.push((replica.node().clone(), self.membership.is_connected(replica.node())));
+                peers.push((node.clone(), self.membership.is_open(node)));
             }
             let is_sure = match member.status {
                 MemberStatus::Alive => self.visible.contains(replica) && member.address.is_some(),

@@ -12,14 +12,21 @@ use crate::{Replica, Replicas, Stamp, Wall};
 const ENDED_KEPT: Duration = Duration::from_secs(10 * 60);
 
 impl Node {
+    /// Does what is done once a beat.
+    pub(super) fn keep_up(&mut self) {
+        self.with_conflicts(|conflicts, own| conflicts.handle_beat(own));
+        self.adopt();
+        self.collect();
+    }
+
     /// Adopts what nobody else holds, once a beat.
-    pub(super) fn adopt(&mut self) {
+    fn adopt(&mut self) {
         let Some(me) = self.me.clone() else { return };
         self.adopt_from_silent();
         let (supervisor, replication) = (&self.supervisor, &self.replication);
         let (membership, retired) = (&self.membership, &self.retired);
         let is_living = |replica: &Replica| {
-            !retired.contains(replica) && (*replica == me || !membership.is_down(replica))
+            !retired.contains(replica) && (*replica == me || membership.is_visible(replica))
         };
         let journals = Journals {
             is_held: &|key| match Key::decode(key) {
@@ -55,9 +62,9 @@ impl Node {
     fn adopt_from_silent(&mut self) {
         let long = self.config.forget_after / 4;
         let silent = self.membership.not_forgotten().filter(|replica| {
-            self.membership.is_down(replica)
+            !self.membership.is_visible(replica)
                 && !self.adoption.knows(replica)
-                && long <= self.membership.silence(replica, self.now)
+                && self.membership.silence(replica, self.now).is_some_and(|silent| long <= silent)
         });
         let silent: Vec<Replica> = silent.cloned().collect();
         for replica in silent {
@@ -70,7 +77,7 @@ impl Node {
     }
 
     /// Deletes entries of ours that nothing needs any more, once a beat.
-    pub(super) fn collect(&mut self) {
+    fn collect(&mut self) {
         let (replication, retired) = (&self.replication, &self.retired);
         self.conflicts.collect(|loser, number, claim| {
             let loser = replication.replicas().find(|replica| replica.key() == loser);

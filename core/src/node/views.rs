@@ -1,11 +1,11 @@
 //! What readers are told of the members, and what follows from who is there.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::entry::Presence;
 use crate::node::Node;
-use crate::{MemberStatus, MemberView, NodeId, Output, Replica, ViewChange};
+use crate::{MemberView, NodeId, Output, Replica, ViewChange};
 
 impl Node {
     /// Tells readers and machines what changed among the members.
@@ -32,36 +32,24 @@ impl Node {
     /// Makes the live members the ones to place on; returns whether that changed anything.
     pub(super) fn update_targets(&mut self) -> bool {
         let mut members = BTreeMap::new();
-        for member in self.membership.members() {
-            let is_me = self.me.as_ref() == Some(member.replica);
-            let is_target = match member.status {
-                MemberStatus::Alive | MemberStatus::Suspect => {
-                    is_me && self.presence == Presence::Here
-                        || self.visible.contains(member.replica) && member.address.is_some()
-                }
-                MemberStatus::Leaving | MemberStatus::Down => false,
+        for replica in self.membership.live() {
+            let is_me = self.me.as_ref() == Some(replica);
+            let kinds: BTreeSet<String> = if is_me {
+                self.config.kinds.iter().cloned().collect()
+            } else {
+                let view = self.membership.member(replica.node());
+                view.map(|view| view.kinds.into_iter().collect()).unwrap_or_default()
             };
-            if is_target {
-                let kinds = if is_me { &self.config.kinds } else { member.kinds };
-                let kinds: BTreeSet<_> = kinds.iter().cloned().collect();
-                members.insert(member.replica.node().clone(), kinds);
-            }
+            members.insert(replica.node().clone(), kinds);
         }
-        let may_take_over = self.membership.may_take_over();
+        let may_take_over = self.membership.may_take_over(self.now);
         self.targets.update(members, may_take_over)
     }
 
     fn show_members(&mut self) {
-        let mut shown: BTreeMap<NodeId, MemberView> = BTreeMap::new();
-        for member in self.membership.members() {
-            let view = MemberView {
-                incarnation: member.replica.incarnation(),
-                address: member.address.cloned(),
-                status: member.status,
-                kinds: member.kinds.to_vec(),
-            };
-            shown.insert(member.replica.node().clone(), view);
-        }
+        let members = self.membership.members();
+        let shown: BTreeMap<NodeId, MemberView> =
+            members.map(|(node, view)| (node.clone(), view)).collect();
         for (node, view) in &shown {
             if self.shown_members.get(node) != Some(view) {
                 let change = ViewChange::Member { node: node.clone(), view: Some(view.clone()) };
@@ -75,24 +63,20 @@ impl Node {
         self.shown_members = shown;
     }
 
-    /// Gives the membership what its next beat says of the journals.
-    pub(super) fn prepare_beat(&mut self) {
-        let heads: Vec<_> = self
-            .replication
-            .replicas()
-            .map(|replica| (replica.clone(), self.replication.closed_head(replica)))
-            .collect();
-        for (replica, head) in heads {
-            self.membership.set_head(&replica, head);
-        }
+    /// Iterates over the other members that are up and have a session.
+    pub(super) fn listeners(&self) -> impl Iterator<Item = &Replica> {
+        let peers = self.membership.peers().filter_map(|peer| self.membership.current(peer));
+        peers.filter(|replica| self.membership.is_visible(replica))
     }
 
     /// Gives the replication what its next digest says of silent replicas.
-    pub(super) fn prepare_digest(&mut self) {
+    pub(super) fn tell_silence(&mut self) {
         let silent: Vec<_> = self
             .membership
             .not_forgotten()
-            .map(|replica| (replica.clone(), self.membership.silence(replica, self.now)))
+            .filter_map(|replica| {
+                Some((replica.clone(), self.membership.silence(replica, self.now)?))
+            })
             .collect();
         for (replica, silence) in silent {
             self.replication.set_silence(&replica, silence);

@@ -63,6 +63,8 @@ pub enum Output {
     Appeared {
         /// The replica.
         replica: Replica,
+        /// How long nothing was heard of it, summed over relays.
+        silence: Duration,
     },
     /// Readers of one journal, our own or a copy, see something else.
     Changed {

@@ -262,7 +262,7 @@ impl Replication {
         }
         self.keys.insert(replica.key(), replica.clone());
         self.held.insert(replica.clone(), Held::new(now, silence));
-        self.outputs.push_back(Output::Appeared { replica: replica.clone() });
+        self.outputs.push_back(Output::Appeared { replica: replica.clone(), silence });
         true
     }
 

@@ -51,7 +51,10 @@ impl Stream {
     pub(super) fn arrived(&mut self, version: Version) {
         self.need = self.need.max(version);
         self.sent = self.sent.max(version);
-        while let Some((_, bytes)) = self.flying.pop_front_if(|(end, _)| *end <= version) {
+        while let Some(&(end, bytes)) = self.flying.front()
+            && end <= version
+        {
+            self.flying.pop_front();
             self.bytes -= bytes;
         }
         self.check();

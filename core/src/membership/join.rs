@@ -1,0 +1,175 @@
+//! Joining: how a node comes by a life that nobody had before.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::{
+    JUMP_MAX, Joining, Life, MemberEntry, Membership, Output, Phase, Presence, Rival, Seed, State,
+};
+use crate::limits::MEMBERS_MAX;
+use crate::message::{Message, Welcome};
+use crate::{Address, Event, Incarnation, NodeId, Replica, ReplicaKey, Stamp, Time};
+
+impl Membership {
+    /// Answers a node that asks for what a new life of it must know; `stamp` is our hybrid clock.
+    pub(crate) fn handle_join(&mut self, now: Time, from: &NodeId, stamp: Stamp) {
+        self.advance(now);
+        let counter = self.nodes.get(from).map_or(0, |known| known.highest.counter);
+        let settings = &self.settings;
+        let ours = self.own.map(|_| (settings.id.clone(), settings.address.clone()));
+        let members: Vec<(NodeId, Address)> =
+            ours.into_iter().chain(self.addresses(from)).take(MEMBERS_MAX).collect();
+        let message = Message::Welcome(Welcome { counter, stamp, members });
+        self.outputs.push_back(Output::Send { to: from.clone(), message });
+    }
+
+    /// Takes in the answer of `from` to our [`Message::Join`]; ignored by who does not join.
+    pub(crate) fn handle_welcome(&mut self, now: Time, from: &NodeId, welcome: &Welcome) {
+        self.advance(now);
+        let Phase::Joining(joining) = &mut self.phase else { return };
+        let session = self.nodes.get_mut(from).and_then(|known| known.session.as_mut());
+        let Some(session) = session.filter(|session| session.agreed) else { return };
+        session.welcomed = true;
+        joining.first_welcome.get_or_insert(now);
+        joining.stamp = joining.stamp.max(welcome.stamp);
+        if welcome.counter <= JUMP_MAX {
+            joining.counter = joining.counter.max(welcome.counter);
+        } else {
+            self.complain(from, "it knows a life of ours with an impossible counter");
+        }
+        for (node, address) in welcome.members.iter().take(MEMBERS_MAX) {
+            self.learn_address(node, address);
+        }
+        self.try_to_join();
+        self.check();
+    }
+
+    /// Takes in that a life of our own name is known elsewhere, for which nothing was heard for
+    /// `silence`; returns whether its journal is worth keeping.
+    ///
+    /// A higher life than ours is a rival. If it beats, it is the one to stay. If it is but a
+    /// memory, we take a new life above it: until then nobody believes us.
+    pub(super) fn remember_ourselves(&mut self, replica: &Replica, silence: Duration) -> bool {
+        let theirs = replica.incarnation();
+        let ours = self.incarnation();
+        if theirs.counter > ours.counter.saturating_add(JUMP_MAX) {
+            self.refused = self.refused.saturating_add(1);
+            return false;
+        }
+        match &mut self.phase {
+            Phase::Idle | Phase::Over => false,
+            Phase::Joining(joining) => {
+                joining.counter = joining.counter.max(theirs.counter);
+                self.remember_retired(replica, silence)
+            }
+            Phase::Joined if theirs == ours => true,
+            Phase::Joined if theirs < ours => self.remember_retired(replica, silence),
+            Phase::Joined => {
+                if self.rival.as_ref().is_none_or(|rival| rival.replica.incarnation() < theirs) {
+                    let left = self.settings.failure_timeout.saturating_sub(silence);
+                    let until = self.now + left.max(Duration::from_micros(1));
+                    let (replica, key, since) = (replica.clone(), replica.key(), self.now);
+                    self.rival = Some(Rival { replica, key, since, until });
+                }
+                false
+            }
+        }
+    }
+
+    /// Takes in that a relay heard `rival` beat `age` ago; a beat after we began to watch ends us.
+    pub(super) fn hear_rival(&mut self, key: ReplicaKey, age: Duration) {
+        let now = self.now;
+        let rises = |rival: &Rival| rival.key == key && age < now.since(rival.since);
+        if let Some(rival) = self.rival.take_if(|rival| rises(rival)) {
+            self.be_superseded(rival.replica.incarnation());
+        }
+    }
+
+    pub(super) fn be_superseded(&mut self, by: Incarnation) {
+        if matches!(self.phase, Phase::Joined) {
+            assert!(self.incarnation() < by, "only a later life takes our place");
+            self.phase = Phase::Over;
+            self.outputs.push_back(Output::Superseded { by });
+        }
+    }
+
+    /// Takes a life above that of a rival that is but a memory.
+    pub(super) fn be_reborn(&mut self) {
+        let rival = self.rival.take().expect("the caller has seen it");
+        let key = self.own.take().expect("only a life has rivals");
+        let life = self.lives.get_mut(&key).expect("we know ourselves");
+        let was = life.replica.clone();
+        life.state = State::Retired;
+        life.heard = self.now;
+        life.judged = self.now;
+        let entry = life.entry.clone();
+
+        let silence = Duration::ZERO;
+        let highest = rival.replica.incarnation().counter;
+        let replica = self.be_born(highest);
+        self.remember_retired(&rival.replica, silence);
+        if let (Some(own), Some(entry)) = (self.own, entry) {
+            self.lives.get_mut(&own).expect("just born").entry =
+                Some(MemberEntry { presence: Presence::Here, ..entry });
+        }
+        assert!(was.incarnation() < replica.incarnation(), "lives only grow");
+        self.outputs.push_back(Output::Reborn { was, replica });
+        self.outputs.push_back(Output::Changed { node: self.settings.id.clone() });
+        self.send_beat();
+    }
+
+    /// Returns when a joiner stops waiting.
+    pub(super) fn join_deadline(&self, joining: &Joining) -> Time {
+        let silent = joining.since + self.settings.failure_timeout;
+        let welcomed = joining.first_welcome.map(|first| first + self.settings.beat_interval);
+        welcomed.map_or(silent, |welcomed| welcomed.min(silent))
+    }
+
+    /// Takes a life once everything has been learned that can be.
+    ///
+    /// That is so when all peers have answered, or one has and a beat has passed; when every seed
+    /// refuses, or there is none; and when nobody has answered for the failure timeout.
+    pub(super) fn try_to_join(&mut self) {
+        let Phase::Joining(joining) = &self.phase else { return };
+        let sessions = || self.nodes.values().filter_map(|known| known.session.as_ref());
+        let all_answered = joining.first_welcome.is_some() && sessions().all(|s| s.welcomed);
+        let refused = self.seeds.values().all(|seed| *seed == Seed::Refused);
+        let alone = refused && sessions().next().is_none();
+        if !all_answered && !alone && self.now < self.join_deadline(joining) {
+            return;
+        }
+        let (highest, stamp_floor) = (joining.counter, joining.stamp);
+        self.phase = Phase::Joined;
+        let replica = self.be_born(highest);
+        self.outputs.push_back(Output::Joined { replica: replica.clone(), stamp_floor });
+        self.outputs.push_back(Output::Event(Event::Joined { replica }));
+        self.outputs.push_back(Output::Changed { node: self.settings.id.clone() });
+        self.send_beat();
+    }
+
+    /// Begins a life above `highest`.
+    fn be_born(&mut self, highest: u64) -> Replica {
+        assert!(self.own.is_none(), "one life at a time");
+        let counter = highest.saturating_add(1);
+        let incarnation = Incarnation { counter, nonce: self.random.draw() | 1 };
+        let replica = Replica::new(self.settings.id.clone(), incarnation);
+        let key = replica.key();
+        let known = self.nodes.entry(self.settings.id.clone()).or_default();
+        assert!(known.highest < incarnation, "nobody had this life before");
+        known.highest = incarnation;
+        known.current = Some(key);
+        self.lives.insert(key, Life::new(replica.clone(), self.now));
+        self.own = Some(key);
+        replica
+    }
+
+    /// Returns where the members other than `joiner` listen.
+    fn addresses(&self, joiner: &NodeId) -> impl Iterator<Item = (NodeId, Address)> {
+        let others = self.nodes.iter().filter(move |(node, _)| *node != joiner);
+        others.filter_map(|(node, known)| {
+            let life = self.lives.get(&known.current?)?;
+            let address = known.address.clone().filter(|_| life.state != State::Retired)?;
+            Some((node.clone(), address))
+        })
+    }
+}

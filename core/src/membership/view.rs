@@ -1,0 +1,140 @@
+//! What is believed of whom.
+
+use core::time::Duration;
+
+use super::{Known, Life, Membership, Phase, Presence, State};
+use crate::{Incarnation, MemberStatus, MemberView, NodeId, Replica, ReplicaKey, Time};
+
+impl Membership {
+    /// Returns the life of this node; `None` before it joined.
+    pub(crate) fn own(&self) -> Option<&Replica> {
+        self.own.map(|own| &self.lives[&own].replica)
+    }
+
+    /// Returns what goes into every envelope beside [`Membership::beat`].
+    pub(crate) fn incarnation(&self) -> Incarnation {
+        self.own().map_or(Incarnation::NONE, Replica::incarnation)
+    }
+
+    /// Returns how often this node has beaten.
+    pub(crate) fn beat(&self) -> u64 {
+        self.beat
+    }
+
+    /// Returns whether this node has joined and is not over.
+    pub(crate) fn is_joined(&self) -> bool {
+        matches!(self.phase, Phase::Joined)
+    }
+
+    /// Iterates over the members that are not gone, this node included, in the order of their ids.
+    pub(crate) fn members(&self) -> impl Iterator<Item = (&NodeId, MemberView)> {
+        self.nodes.keys().filter_map(|node| Some((node, self.member(node)?)))
+    }
+
+    /// Returns what is known of `node`, or `None` if it has not joined, has left or is forgotten.
+    pub(crate) fn member(&self, node: &NodeId) -> Option<MemberView> {
+        let (key, life) = self.present(node)?;
+        let leaves = self.leaving && self.own == Some(key) || life.is_leaving();
+        let status = match life.state {
+            State::Retired => return None,
+            State::Down | State::Returning { .. } => MemberStatus::Down,
+            State::Alive | State::Suspect if leaves => MemberStatus::Leaving,
+            State::Suspect => MemberStatus::Suspect,
+            State::Alive => MemberStatus::Alive,
+        };
+        let entry = life.entry.as_ref();
+        Some(MemberView {
+            incarnation: life.replica.incarnation(),
+            address: entry.map(|entry| entry.address.clone()),
+            status,
+            kinds: entry.map(|entry| entry.kinds.clone()).unwrap_or_default(),
+        })
+    }
+
+    /// Returns the present life of `node`, whatever its state.
+    pub(crate) fn current(&self, node: &NodeId) -> Option<&Replica> {
+        self.present(node).map(|(_, life)| &life.replica)
+    }
+
+    /// Returns the life that `key` is short for.
+    pub(crate) fn replica(&self, key: ReplicaKey) -> Option<&Replica> {
+        self.lives.get(&key).map(|life| &life.replica)
+    }
+
+    /// Returns whether the journal of `replica` counts: it is alive, suspect or leaving.
+    pub(crate) fn is_visible(&self, replica: &Replica) -> bool {
+        self.current_key(replica).is_some_and(|key| self.lives[&key].state.is_up())
+    }
+
+    /// Iterates over the members that a child may be placed on, in the order of their ids: those
+    /// that are up, have said what they can run and do not leave, and this node unless it leaves.
+    pub(crate) fn live(&self) -> impl Iterator<Item = &Replica> {
+        let present = self.nodes.keys().filter_map(|node| self.present(node));
+        let fit = |(key, life): &(ReplicaKey, &Life)| {
+            if self.own == Some(*key) {
+                return self.is_joined() && !self.leaving;
+            }
+            life.state.is_up() && life.entry.is_some() && !life.is_leaving()
+        };
+        present.filter(fit).map(|(_, life)| &life.replica)
+    }
+
+    /// Iterates over the lives that may still acknowledge something, this node's included.
+    pub(crate) fn not_forgotten(&self) -> impl Iterator<Item = &Replica> {
+        let lasts = |life: &&Life| life.state != State::Retired;
+        self.lives.values().filter(lasts).map(|life| &life.replica)
+    }
+
+    /// Iterates over all lives known, those that are over included.
+    pub(crate) fn remembered(&self) -> impl Iterator<Item = &Replica> {
+        self.lives.values().map(|life| &life.replica)
+    }
+
+    /// Returns for how long nothing was heard of `replica` at `now`, by any path; `None` if it is
+    /// not known. Time for which this node was stopped counts.
+    pub(crate) fn silence(&self, replica: &Replica, now: Time) -> Option<Duration> {
+        let key = self.current_key(replica).unwrap_or_else(|| replica.key());
+        let life = self.lives.get(&key).filter(|life| life.replica == *replica)?;
+        Some(if self.own == Some(key) { Duration::ZERO } else { now.since(life.heard) })
+    }
+
+    /// Returns whether children of members that are down may be started here at `now`.
+    ///
+    /// Not so for a while after over half of the members went silent at once, or after this node
+    /// itself was stopped; [`Membership::poll_timeout`] says when to ask again.
+    pub(crate) fn may_take_over(&self, now: Time) -> bool {
+        self.is_joined() && self.takeover_after <= now
+    }
+
+    /// Returns the last measured time to `peer` and back.
+    pub(crate) fn round_trip(&self, peer: &NodeId) -> Option<Duration> {
+        self.nodes.get(peer)?.round_trip
+    }
+
+    /// Iterates over the members that have no session of their own with `replica`, by their last
+    /// beats: who hears whom.
+    pub(crate) fn cut_off_from(&self, replica: &Replica) -> impl Iterator<Item = &Replica> {
+        let key = self.current_key(replica);
+        let witnesses = key.into_iter().flat_map(|key| &self.lives[&key].cut_off_by);
+        witnesses.filter_map(|witness| self.replica(*witness))
+    }
+
+    /// Returns how many envelopes, pulses and lives were not believed.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    fn present(&self, node: &NodeId) -> Option<(ReplicaKey, &Life)> {
+        let key = self.nodes.get(node).and_then(|known: &Known| known.current)?;
+        Some((key, &self.lives[&key]))
+    }
+}
+
+impl Life {
+    fn is_leaving(&self) -> bool {
+        self.entry.as_ref().is_some_and(|entry| match entry.presence {
+            Presence::Here => false,
+            Presence::Leaving | Presence::Left => true,
+        })
+    }
+}
