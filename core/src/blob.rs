@@ -1,5 +1,6 @@
 //! Bytes that are shared and never change.
 
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -57,6 +58,12 @@ impl From<Vec<u8>> for Blob {
 impl From<&str> for Blob {
     fn from(text: &str) -> Self {
         Self(Arc::from(text.as_bytes()))
+    }
+}
+
+impl From<String> for Blob {
+    fn from(text: String) -> Self {
+        Self(Arc::from(text.into_bytes()))
     }
 }
 

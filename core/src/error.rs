@@ -80,6 +80,14 @@ pub enum StartChildError {
     /// This node is joining or leaving and takes nothing on; ask another, or wait until it is ready.
     #[error("the node is not ready: it is joining or leaving")]
     NotReady,
+    /// A name is 1 to 512 bytes; nothing was started.
+    #[error("a name of {bytes} bytes; it must have 1 to {max}")]
+    BadName {
+        /// How long it is.
+        bytes: usize,
+        /// How long it may be.
+        max: usize,
+    },
 }
 
 /// Who keeps a name from being taken.
@@ -157,6 +165,14 @@ pub enum RegisterError {
     /// This node is joining or leaving; ask another, or wait until it is ready.
     #[error("the node is not ready: it is joining or leaving")]
     NotReady,
+    /// A name is 1 to 512 bytes; choose another.
+    #[error("a name of {bytes} bytes; it must have 1 to {max}")]
+    BadName {
+        /// How long it is.
+        bytes: usize,
+        /// How long it may be.
+        max: usize,
+    },
 }
 
 /// Why a name was not given up. Every variant but the last leaves the registry as it was.
@@ -183,6 +199,14 @@ pub enum UnregisterError {
     /// This node is joining or leaving; ask another, or wait until it is ready.
     #[error("the node is not ready: it is joining or leaving")]
     NotReady,
+    /// A name is 1 to 512 bytes; nobody holds such a name.
+    #[error("a name of {bytes} bytes; it must have 1 to {max}")]
+    BadName {
+        /// How long it is.
+        bytes: usize,
+        /// How long it may be.
+        max: usize,
+    },
 }
 
 /// Why a message got no reply.

@@ -1,0 +1,301 @@
+//! What a node is made of, before it runs.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ordu_core::limits::CLUSTER_BYTES_MAX;
+use ordu_core::transport::{Runtime, Transport};
+use ordu_core::{Address, Config, ConfigError, IdError, NodeId};
+use tokio::sync::{mpsc, watch};
+
+use crate::context::Context;
+use crate::driver::Driver;
+use crate::feed::Feed;
+use crate::hands::Hands;
+use crate::kinds::Kinds;
+use crate::node::{Node, Phase, Shared};
+use crate::process::{Finish, Process};
+use crate::pump::pump;
+use crate::view::View;
+
+/// What a node is made of, before it runs; made by [`Node::builder`].
+///
+/// What the [`Config`] of the state machine says of a time holds here as well.
+#[must_use = "nothing happens before it is started"]
+pub struct NodeBuilder {
+    pub(crate) cluster: String,
+    node: String,
+    seeds: Vec<String>,
+    kinds: Kinds,
+    kind_twice: Option<String>,
+    tunings: Vec<Tuning>,
+    messages_max: usize,
+    transport: Option<Arc<dyn Transport>>,
+    runtime: Option<Arc<dyn Runtime>>,
+}
+
+/// A change of the defaults.
+type Tuning = Box<dyn FnOnce(&mut Config) + Send>;
+
+impl NodeBuilder {
+    /// Messages that wait for a process before more are refused, unless told otherwise.
+    const MESSAGES_MAX: usize = 1_024;
+
+    pub(crate) fn new(cluster: String, node: String) -> Self {
+        Self {
+            cluster,
+            node,
+            seeds: Vec::new(),
+            kinds: Kinds::default(),
+            kind_twice: None,
+            tunings: Vec::new(),
+            messages_max: Self::MESSAGES_MAX,
+            transport: None,
+            runtime: None,
+        }
+    }
+
+    /// Lets the node run processes of type `P`.
+    pub fn kind<P: Process>(mut self) -> Self {
+        if !self.kinds.add::<P>() {
+            self.kind_twice = Some(P::KIND.to_owned());
+        }
+        self
+    }
+
+    /// Lets the node run `process`, a plain `async fn(Context)`, as children of kind `kind`.
+    pub fn kind_fn<F, Fut>(mut self, kind: &str, process: F) -> Self
+    where
+        F: Fn(Context) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output: Finish> + Send + 'static,
+    {
+        if !self.kinds.add_plain(kind, process) {
+            self.kind_twice = Some(kind.to_owned());
+        }
+        self
+    }
+
+    /// Adds places where members may be found that know the cluster. Without any the node starts a
+    /// cluster of its own.
+    pub fn seeds<S: Into<String>>(mut self, seeds: impl IntoIterator<Item = S>) -> Self {
+        self.seeds.extend(seeds.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets how long a member may be silent before it is taken for dead; 3 s by default.
+    pub fn failure_timeout(self, timeout: Duration) -> Self {
+        self.tuned(move |config| config.failure_timeout = timeout)
+    }
+
+    /// Sets how often the node says that it is there; 500 ms by default.
+    pub fn beat_interval(self, interval: Duration) -> Self {
+        self.tuned(move |config| config.beat_interval = interval)
+    }
+
+    /// Sets how often the node compares what it knows with a random peer; 1 s by default.
+    pub fn digest_interval(self, interval: Duration) -> Self {
+        self.tuned(move |config| config.digest_interval = interval)
+    }
+
+    /// Sets how long a silent member is remembered; 24 h by default.
+    pub fn forget_after(self, silence: Duration) -> Self {
+        self.tuned(move |config| config.forget_after = silence)
+    }
+
+    /// Sets how far a peer's wall clock may lie from ours; 500 ms by default.
+    pub fn clock_bound(self, bound: Duration) -> Self {
+        self.tuned(move |config| config.clock_bound = bound)
+    }
+
+    /// Sets how long a start function may take; 10 s by default.
+    pub fn start_timeout(self, timeout: Duration) -> Self {
+        self.tuned(move |config| config.start_timeout = timeout)
+    }
+
+    /// Sets how long the loser of a conflict may take to stop; 1 s by default.
+    pub fn conflict_grace(self, grace: Duration) -> Self {
+        self.tuned(move |config| config.conflict_grace = grace)
+    }
+
+    /// Sets how long a failed child waits before its next start, at first and at most; 100 ms and
+    /// 30 s by default.
+    pub fn backoff(self, min: Duration, max: Duration) -> Self {
+        self.tuned(move |config| (config.backoff_min, config.backoff_max) = (min, max))
+    }
+
+    /// Sets how many processes may be starting at once; 1,000 by default.
+    pub fn starts_at_once(self, starts: usize) -> Self {
+        self.tuned(move |config| config.starts_at_once = starts)
+    }
+
+    /// Sets how many messages may wait for a process before more are refused; 1,024 by default.
+    pub fn messages_max(mut self, messages: usize) -> Self {
+        self.messages_max = messages;
+        self
+    }
+
+    /// Reaches other nodes through `transport`; it must be ready, and is closed with the node.
+    pub fn transport(mut self, transport: Arc<dyn Transport>) -> Self {
+        self.transport = Some(transport);
+        self
+    }
+
+    /// Runs on `runtime`, its clock and its randomness.
+    pub fn runtime(mut self, runtime: Arc<dyn Runtime>) -> Self {
+        self.runtime = Some(runtime);
+        self
+    }
+
+    fn tuned(mut self, tune: impl FnOnce(&mut Config) + Send + 'static) -> Self {
+        self.tunings.push(Box::new(tune));
+        self
+    }
+
+    /// Starts the node. It joins the cluster by itself, see [`Node::ready`].
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with the description, or why the transport cannot listen. Nothing runs
+    /// then.
+    pub async fn start(mut self) -> Result<Node, StartNodeError> {
+        let mut config = self.config()?;
+        let id = config.id.clone();
+        let (transport, runtime) = self.world(&id).await?;
+        let address = transport.local_address();
+        config.address = address.clone();
+
+        let random = |bytes: &mut [u8; 8]| {
+            runtime.fill_random(bytes);
+            u64::from_le_bytes(*bytes)
+        };
+        let (seed, view_seed) = (random(&mut [0; 8]), random(&mut [0; 8]));
+        let machine = ordu_core::Node::new(config, seed, runtime.now());
+        let (mailbox, mails) = mpsc::channel(Driver::MAILBOX);
+        let (phase_end, phase) = watch::channel(Phase::Joining);
+        let node = Node::from_shared(Shared {
+            id,
+            address,
+            runtime: Arc::clone(&runtime),
+            mailbox: mailbox.clone(),
+            view: View::new(view_seed),
+            events: Feed::new(),
+            phase,
+            messages_max: self.messages_max,
+        });
+        let hands = Hands::new(node.clone(), Arc::clone(&transport), self.kinds);
+        let post = (mailbox.clone(), mails);
+        let driver = Driver::new(machine, hands, post, Arc::clone(&runtime), phase_end);
+        runtime.spawn(Box::pin(driver.run()));
+        runtime.spawn(Box::pin(pump(transport, mailbox)));
+        Ok(node)
+    }
+
+    /// Returns what the state machine is told, all but the address; nothing is opened before.
+    fn config(&mut self) -> Result<Config, StartNodeError> {
+        let (bytes, max) = (self.cluster.len(), CLUSTER_BYTES_MAX);
+        if !(1..=max).contains(&bytes) {
+            return Err(StartNodeError::ClusterName { bytes, max });
+        }
+        let id = NodeId::new(self.node.as_str());
+        let id = id.map_err(|source| StartNodeError::NodeId { source })?;
+        if let Some(kind) = &self.kind_twice {
+            return Err(StartNodeError::KindTwice { kind: kind.clone() });
+        }
+        if self.messages_max == 0 {
+            return Err(StartNodeError::NoMessages);
+        }
+        let unbound = Address::new("unbound").expect("it is neither empty nor long");
+        let mut config = Config::new(id, unbound);
+        for seed in &self.seeds {
+            let address = Address::new(seed.as_str());
+            let bad = |source| StartNodeError::Seed { seed: seed.clone(), source };
+            config.seeds.push(address.map_err(bad)?);
+        }
+        config.kinds = self.kinds.names();
+        for tune in std::mem::take(&mut self.tunings) {
+            tune(&mut config);
+        }
+        config.check().map_err(|source| StartNodeError::Config { source })?;
+        Ok(config)
+    }
+
+    /// Returns what the node runs on.
+    async fn world(
+        &self,
+        _id: &NodeId,
+    ) -> Result<(Arc<dyn Transport>, Arc<dyn Runtime>), StartNodeError> {
+        match (&self.transport, &self.runtime) {
+            (Some(transport), Some(runtime)) => Ok((Arc::clone(transport), Arc::clone(runtime))),
+            (Some(_), None) => Err(StartNodeError::NoRuntime),
+            (None, Some(_) | None) => Err(StartNodeError::NoTransport),
+        }
+    }
+}
+
+impl fmt::Debug for NodeBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NodeBuilder")
+            .field("cluster", &self.cluster)
+            .field("node", &self.node)
+            .field("seeds", &self.seeds)
+            .field("kinds", &self.kinds.names())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a node was not started. Nothing runs and nothing is open.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartNodeError {
+    /// The cluster's name is empty or too long; all nodes must give the same one.
+    #[error("a cluster name of {bytes} bytes; it must have 1 to {max}")]
+    ClusterName {
+        /// How long it is.
+        bytes: usize,
+        /// How long it may be.
+        max: usize,
+    },
+    /// The node's name cannot be one.
+    #[error("the node's name is not valid")]
+    NodeId {
+        /// What is wrong with it.
+        source: IdError,
+    },
+    /// A seed cannot be an address.
+    #[error("seed {seed:?} is no address")]
+    Seed {
+        /// As it was given.
+        seed: String,
+        /// What is wrong with it.
+        source: IdError,
+    },
+    /// Two kinds of processes have one name; which of them a child is could not be told.
+    #[error("two kinds of processes are called {kind:?}")]
+    KindTwice {
+        /// The name.
+        kind: String,
+    },
+    /// Processes that take no messages cannot be talked to; allow one at least.
+    #[error("messages_max must not be zero")]
+    NoMessages,
+    /// The times do not fit together.
+    #[error("the settings do not fit together")]
+    Config {
+        /// Which of them, and how they would.
+        source: ConfigError,
+    },
+    /// A runtime was given without a transport that runs on it.
+    #[error("there is no transport; give one together with the runtime")]
+    NoTransport,
+    /// A transport was given without the runtime that it runs on.
+    #[error("there is no runtime; give the one that the transport runs on")]
+    NoRuntime,
+    /// The transport cannot listen.
+    #[error("the transport cannot listen")]
+    Transport {
+        /// Why.
+        source: Box<dyn Error + Send + Sync>,
+    },
+}

@@ -1,0 +1,242 @@
+//! The one task that owns a node's state machine: everything that happens goes through its mailbox.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ordu_core::message::CallFailure;
+use ordu_core::transport::Runtime;
+use ordu_core::{
+    Blob, CallId, Command, ExitReason, Input, ProcessEvent, ProcessId, Reply, Time, Wall,
+};
+use tokio::select;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::hands::Hands;
+use crate::node::Phase;
+use crate::runner::BeginOnce;
+
+/// Everything that a driver's mailbox takes.
+pub(crate) enum Mail {
+    /// The transport says something.
+    Input(Input),
+    /// A user asks for something.
+    Request { command: Command, deadline: Time, answer: oneshot::Sender<Reply> },
+    /// A user wants a process of this node that no supervisor looks after.
+    Spawn { begin: Box<BeginOnce>, deadline: Time, answer: oneshot::Sender<ProcessId> },
+    /// Something happened to a process.
+    Process { number: u64, event: ProcessEvent },
+    /// A process answered a call, or could not.
+    Answer { call: CallId, result: Result<Blob, CallFailure> },
+    /// The time has come that the timer was set to.
+    Alarm,
+    /// The node is to end at once, as in a crash.
+    Halt,
+}
+
+/// Owns the state machine of a node, and carries out what it asks for.
+pub(crate) struct Driver {
+    machine: ordu_core::Node,
+    hands: Hands,
+    mailbox: mpsc::Receiver<Mail>,
+    runtime: Arc<dyn Runtime>,
+    timer: watch::Sender<Option<Time>>,
+    phase: watch::Sender<Phase>,
+    now: Time,
+    wall: Option<Wall>,
+}
+
+/// Why a driver came to its end.
+enum Ending {
+    /// The machine said that the node is over.
+    Exit(ExitReason),
+    /// A user wants it to end at once.
+    Halt,
+}
+
+impl Driver {
+    /// Mails that the mailbox holds before whoever sends more has to wait.
+    pub(crate) const MAILBOX: usize = 4_096;
+
+    /// Mails that are taken in before what they cause is carried out.
+    const BATCH_MAX: usize = 256;
+
+    /// How far the wall clock moves before the machine is told.
+    const WALL_STEP_MS: u64 = 50;
+
+    /// How long processes may take to stop once their node is over.
+    const EXIT_GRACE: Duration = Duration::from_secs(1);
+
+    /// Creates the driver of `machine`, and starts its timer.
+    pub(crate) fn new(
+        machine: ordu_core::Node,
+        hands: Hands,
+        (post, mailbox): (mpsc::Sender<Mail>, mpsc::Receiver<Mail>),
+        runtime: Arc<dyn Runtime>,
+        phase: watch::Sender<Phase>,
+    ) -> Self {
+        let (timer, set) = watch::channel(None);
+        runtime.spawn(Box::pin(keep_time(set, post, Arc::clone(&runtime))));
+        let now = runtime.now();
+        Self { machine, hands, mailbox, runtime, timer, phase, now, wall: None }
+    }
+
+    /// Drives the node to its end.
+    pub(crate) async fn run(mut self) {
+        let mut batch = Vec::with_capacity(Self::BATCH_MAX);
+        let ending = loop {
+            if let Some(ending) = self.turn(&mut batch) {
+                break ending;
+            }
+            batch.clear();
+            if self.mailbox.recv_many(&mut batch, Self::BATCH_MAX).await == 0 {
+                // The timer alone keeps the mailbox open, so this is the end of the runtime.
+                break Ending::Halt;
+            }
+        };
+        self.finish(ending).await;
+    }
+
+    /// Takes in what is ready and carries out what comes of it.
+    fn turn(&mut self, batch: &mut Vec<Mail>) -> Option<Ending> {
+        let now = self.runtime.now();
+        assert!(self.now <= now, "time ran backwards from {} to {now}", self.now);
+        self.now = now;
+        self.read_wall();
+        for mail in batch.drain(..) {
+            match self.input_of(mail) {
+                Some(input) => self.machine.handle(now, input),
+                None => return Some(Ending::Halt),
+            }
+        }
+        loop {
+            self.machine.handle(now, Input::Flush);
+            while let Some(output) = self.machine.poll_output() {
+                self.hands.carry_out(now, output);
+            }
+            if let Some(reason) = self.hands.take_exit() {
+                return Some(Ending::Exit(reason));
+            }
+            let inputs = self.hands.take_inputs();
+            if inputs.is_empty() {
+                break;
+            }
+            for input in inputs {
+                self.machine.handle(now, input);
+            }
+        }
+        self.tell_phase();
+        self.set_timer();
+        None
+    }
+
+    /// Tells the machine the wall time, if it moved or was never read.
+    fn read_wall(&mut self) {
+        let wall = self.runtime.wall();
+        let moved = |before: Wall| before.as_millis().abs_diff(wall.as_millis());
+        if self.wall.is_none_or(|before| Self::WALL_STEP_MS <= moved(before)) {
+            self.wall = Some(wall);
+            self.machine.handle(self.now, Input::Wall(wall));
+        }
+    }
+
+    /// Returns what a mail is to the machine, or `None` if the node is to end at once.
+    fn input_of(&mut self, mail: Mail) -> Option<Input> {
+        Some(match mail {
+            Mail::Input(input) => input,
+            Mail::Request { command, deadline, answer } => {
+                let timeout = deadline.since(self.now);
+                Input::Request { ticket: self.hands.expect_reply(answer), timeout, command }
+            }
+            Mail::Spawn { begin, deadline, answer } => {
+                let timeout = deadline.since(self.now);
+                let ticket = self.hands.expect_spawn(begin, answer);
+                Input::Request { ticket, timeout, command: Command::Spawn }
+            }
+            Mail::Process { number, event } => {
+                self.hands.note_process(number, &event);
+                Input::Process { number, event }
+            }
+            Mail::Answer { call, result } => Input::Answer { call, result },
+            Mail::Alarm => {
+                // The timer is not set to anything any more.
+                self.timer.send_replace(None);
+                Input::Tick
+            }
+            Mail::Halt => return None,
+        })
+    }
+
+    fn tell_phase(&self) {
+        if let Some(replica) = self.hands.replica() {
+            let ready = Phase::Ready(replica.clone());
+            self.phase.send_if_modified(|phase| {
+                let changed = *phase != ready;
+                if changed {
+                    *phase = ready;
+                }
+                changed
+            });
+        }
+    }
+
+    /// Sets the timer if it would ring too late; one that rings too early is left alone, since a
+    /// tick costs less than to wake the timer.
+    fn set_timer(&self) {
+        let wanted = self.machine.poll_timeout().map(|(at, _kind)| at);
+        let set = *self.timer.borrow();
+        if let Some(at) = wanted
+            && set.is_none_or(|set| at < set)
+        {
+            self.timer.send_replace(Some(at));
+        }
+    }
+
+    /// Ends what is left: processes, sessions, and the waiting of all who asked for something.
+    async fn finish(mut self, ending: Ending) {
+        self.mailbox.close();
+        while self.mailbox.try_recv().is_ok() {}
+        let phase = match ending {
+            Ending::Exit(reason) => {
+                let (grace, runtime) = (Self::EXIT_GRACE, &self.runtime);
+                self.hands.stop_all(runtime.now() + grace, &**runtime).await;
+                Phase::Over(Some(reason))
+            }
+            Ending::Halt => Phase::Over(None),
+        };
+        self.hands.finish().await;
+        self.phase.send_replace(phase);
+    }
+}
+
+/// Puts [`Mail::Alarm`] into the mailbox at the time that `set` says.
+///
+/// A task of its own, so that a mailbox that is never empty does not poll a timer all the time.
+async fn keep_time(
+    mut set: watch::Receiver<Option<Time>>,
+    post: mpsc::Sender<Mail>,
+    runtime: Arc<dyn Runtime>,
+) {
+    loop {
+        let at = *set.borrow_and_update();
+        let rings = match at {
+            None => false,
+            Some(at) => select! {
+                biased;
+                changed = set.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    continue;
+                }
+                () = runtime.sleep_until(at) => true,
+            },
+        };
+        if rings && post.send(Mail::Alarm).await.is_err() {
+            return;
+        }
+        // After the alarm, until the driver sets the time anew.
+        if set.changed().await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! What a node tells the log.
+
+use ordu_core::Event;
+
+/// Writes `event` to the log.
+pub(crate) fn event(event: &Event) {
+    match event {
+        Event::Joined { replica } => tracing::info!(%replica, "joined the cluster"),
+        Event::MemberUp { replica } => tracing::info!(%replica, "a member is up"),
+        Event::MemberSuspect { replica } => {
+            tracing::info!(%replica, "a member has gone silent");
+        }
+        Event::MemberDown { replica, silent } => {
+            tracing::warn!(%replica, ?silent, "a member is down");
+        }
+        Event::MemberRetired { replica } => {
+            tracing::info!(%replica, "a life of a member is over for good");
+        }
+        Event::Conflict { winner, loser } => {
+            tracing::warn!(%winner, %loser, "two processes claim one thing");
+        }
+        Event::Merged { winner, loser } => {
+            tracing::info!(%winner, loser, "a process handed its state to the winner");
+        }
+        Event::ChildFailed { child, reason, backoff } => {
+            tracing::warn!(%child, reason, ?backoff, "a child failed and will be started again");
+        }
+        Event::ClockRefused { peer, ours, theirs } => {
+            tracing::warn!(%peer, %ours, %theirs, "refused a peer whose clock is too far from ours");
+        }
+        Event::RuleRefused { peer, rule } => {
+            tracing::warn!(%peer, ?rule, "refused a peer that goes by another conflict rule");
+        }
+        Event::Refused { peer, reason } => {
+            tracing::warn!(%peer, ?reason, "refused what a peer said");
+        }
+        // An event that this version does not know; its own text says it best.
+        other => tracing::info!(event = ?other, "something happened"),
+    }
+}

@@ -1,0 +1,343 @@
+//! The handle of a running node.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ordu_core::transport::Runtime;
+use ordu_core::{
+    Address, Command, Event, ExitReason, LeaveError, MemberView, NodeId, ProcessId, Replica, Reply,
+    SettleError, Target, Time,
+};
+use tokio::select;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::builder::NodeBuilder;
+use crate::call::{Call, Cast};
+use crate::context::Context;
+use crate::driver::Mail;
+use crate::events::Events;
+use crate::feed::Feed;
+use crate::operation::operation;
+use crate::process::{Finish, Process};
+use crate::registry::Registry;
+use crate::runner::{BeginOnce, live, live_plain};
+use crate::supervisor::Supervisor;
+use crate::view::View;
+
+/// The handle of a running node; a clone is of the same node.
+///
+/// A node runs until it leaves ([`Node::leave`]), is halted, or another node of its name takes its
+/// place. To drop its handles does not end it: its children live on, and so does it.
+///
+/// Once it is over every operation answers that it is not ready, and nothing hangs.
+#[derive(Clone)]
+pub struct Node {
+    shared: Arc<Shared>,
+}
+
+/// What all handles of a node share.
+pub(crate) struct Shared {
+    pub(crate) id: NodeId,
+    pub(crate) address: Address,
+    pub(crate) runtime: Arc<dyn Runtime>,
+    pub(crate) mailbox: mpsc::Sender<Mail>,
+    pub(crate) view: View,
+    pub(crate) events: Feed<Event>,
+    pub(crate) phase: watch::Receiver<Phase>,
+    pub(crate) messages_max: usize,
+}
+
+/// How far a node has come.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Phase {
+    /// It has no place in the cluster yet.
+    Joining,
+    /// It is a member.
+    Ready(Replica),
+    /// It is over; why, unless it was halted.
+    Over(Option<ExitReason>),
+}
+
+/// The node is over, and nobody is there to answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Over;
+
+impl Node {
+    /// Starts to describe a node called `node` of the cluster called `cluster`.
+    pub fn builder(cluster: impl Into<String>, node: impl Into<String>) -> NodeBuilder {
+        NodeBuilder::new(cluster.into(), node.into())
+    }
+
+    /// Returns the name of the node.
+    pub fn id(&self) -> &NodeId {
+        &self.shared.id
+    }
+
+    /// Returns where peers reach the node.
+    pub fn local_addr(&self) -> Address {
+        self.shared.address.clone()
+    }
+
+    /// Waits until the node has taken its place in the cluster.
+    ///
+    /// # Errors
+    ///
+    /// When that takes longer than `timeout`, or the node is over.
+    pub async fn ready(&self, timeout: Duration) -> Result<(), ReadyError> {
+        let runtime = &self.shared.runtime;
+        let deadline = runtime.now() + timeout;
+        let mut phase = self.shared.phase.clone();
+        let joined = phase.wait_for(|phase| *phase != Phase::Joining);
+        select! {
+            biased;
+            joined = joined => match joined.as_deref() {
+                Ok(Phase::Ready(_)) => Ok(()),
+                Ok(Phase::Over(_) | Phase::Joining) | Err(_) => Err(ReadyError::Over),
+            },
+            () = runtime.sleep_until(deadline) => Err(ReadyError::TimedOut { timeout }),
+        }
+    }
+
+    /// Waits until the node is over, and returns why; `None` if it was halted.
+    pub async fn over(&self) -> Option<ExitReason> {
+        let mut phase = self.shared.phase.clone();
+        let over = phase.wait_for(|phase| matches!(phase, Phase::Over(_))).await;
+        match over.as_deref() {
+            Ok(Phase::Over(reason)) => reason.clone(),
+            Ok(Phase::Joining | Phase::Ready(_)) | Err(_) => None,
+        }
+    }
+
+    /// Hands all children over and leaves the cluster for good; 30 s unless told otherwise.
+    ///
+    /// Returns once all that belongs to the node is closed. To leave a node that is over is no
+    /// error. Dropping the future does not stop what it began.
+    pub fn leave(&self) -> Leave {
+        Leave { node: self.clone(), timeout: Duration::from_secs(30) }
+    }
+
+    /// Ends the node at once, as a crash of its program would: nothing is handed over, and its
+    /// peers take its children over. For tests, and for last resorts.
+    pub async fn halt(&self) {
+        // An error means that it is over already.
+        let _ = self.shared.mailbox.send(Mail::Halt).await;
+        self.over().await;
+    }
+
+    /// Waits until the whole cluster is at rest: every member that is not down says, twice in a
+    /// row, that it believes what the others believe and that nothing is under way; 30 s unless
+    /// told otherwise.
+    pub fn settled(&self) -> Settled {
+        Settled { node: self.clone(), timeout: Duration::from_secs(30) }
+    }
+
+    /// Returns all members that this node knows and how they are, in the order of their names.
+    /// Reads the node's own view, without waiting.
+    pub fn members(&self) -> Vec<(NodeId, MemberView)> {
+        self.shared.view.members()
+    }
+
+    /// Returns the supervisor called `name`; it exists by being used, on every node.
+    pub fn supervisor(&self, name: &str) -> Supervisor {
+        Supervisor::new(self.clone(), name)
+    }
+
+    /// Returns the registry called `name`; it exists by being used, on every node.
+    pub fn registry(&self, name: &str) -> Registry {
+        Registry::new(self.clone(), name)
+    }
+
+    /// Runs `process` on this node, with no supervisor to look after it: when it ends it is gone,
+    /// and so are its names. 5 s unless told otherwise.
+    pub fn spawn<F, Fut>(&self, process: F) -> Spawn
+    where
+        F: FnOnce(Context) -> Fut + Send + 'static,
+        Fut: Future<Output: Finish> + Send + 'static,
+    {
+        self.spawn_boxed(Box::new(|life| Box::pin(live_plain(life, process))))
+    }
+
+    /// As [`Node::spawn`], for a process of type `P`.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `args` cannot be encoded.
+    pub fn spawn_process<P: Process>(&self, args: &P::Args) -> Spawn {
+        let args = ordu_core::Blob::from(ordu_core::wire::encode(args));
+        self.spawn_boxed(Box::new(|life| Box::pin(live::<P>(life, args))))
+    }
+
+    fn spawn_boxed(&self, begin: Box<BeginOnce>) -> Spawn {
+        Spawn { node: self.clone(), begin, timeout: Duration::from_secs(5) }
+    }
+
+    /// Calls `process`, wherever it runs, and waits for its reply; 5 s unless told otherwise.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `message` cannot be encoded.
+    pub fn call<P: Process>(&self, process: &ProcessId, message: &P::Message) -> Call<P> {
+        Call::new(self.clone(), Some(Target::Process(process.clone())), message)
+    }
+
+    /// Sends `message` to `process`, wherever it runs, and waits for no reply.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `message` cannot be encoded.
+    pub fn send<P: Process>(&self, process: &ProcessId, message: &P::Message) -> Cast {
+        Cast::new(self.clone(), Some(Target::Process(process.clone())), message)
+    }
+
+    /// Returns what happens from now on: who comes and goes, what fails, who wins.
+    pub fn events(&self) -> Events {
+        Events::new(self.shared.events.listen())
+    }
+
+    pub(crate) fn from_shared(shared: Shared) -> Self {
+        Self { shared: Arc::new(shared) }
+    }
+
+    pub(crate) fn runtime(&self) -> &Arc<dyn Runtime> {
+        &self.shared.runtime
+    }
+
+    pub(crate) fn mailbox(&self) -> &mpsc::Sender<Mail> {
+        &self.shared.mailbox
+    }
+
+    pub(crate) fn view(&self) -> &View {
+        &self.shared.view
+    }
+
+    pub(crate) fn events_feed(&self) -> &Feed<Event> {
+        &self.shared.events
+    }
+
+    pub(crate) fn messages_max(&self) -> usize {
+        self.shared.messages_max
+    }
+
+    /// Asks the state machine for something and waits for its answer, which comes at the deadline
+    /// at the latest.
+    pub(crate) async fn ask(&self, command: Command, timeout: Duration) -> Result<Reply, Over> {
+        let (answer, answered) = oneshot::channel();
+        let deadline = self.deadline(timeout);
+        let request = Mail::Request { command, deadline, answer };
+        self.shared.mailbox.send(request).await.map_err(|_| Over)?;
+        answered.await.map_err(|_| Over)
+    }
+
+    fn deadline(&self, timeout: Duration) -> Time {
+        self.shared.runtime.now() + timeout
+    }
+
+    async fn spawn_now(&self, begin: Box<BeginOnce>, timeout: Duration) -> Result<ProcessId, Over> {
+        if !matches!(*self.shared.phase.borrow(), Phase::Ready(_)) {
+            return Err(Over);
+        }
+        let (answer, answered) = oneshot::channel();
+        let spawn = Mail::Spawn { begin, deadline: self.deadline(timeout), answer };
+        self.shared.mailbox.send(spawn).await.map_err(|_| Over)?;
+        answered.await.map_err(|_| Over)
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node")
+            .field("id", self.id())
+            .field("address", &self.shared.address)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A leave; await it.
+#[derive(Debug)]
+#[must_use = "nothing happens before it is awaited"]
+pub struct Leave {
+    node: Node,
+    timeout: Duration,
+}
+
+operation!(Leave => Result<(), LeaveError>);
+
+impl Leave {
+    async fn run(self) -> Result<(), LeaveError> {
+        let left = match self.node.ask(Command::Leave, self.timeout).await {
+            Ok(Reply::Leave(left)) => left,
+            Ok(other) => unreachable!("a leave is answered as such, not with {other:?}"),
+            Err(Over) => Ok(()),
+        };
+        self.node.over().await;
+        left
+    }
+}
+
+/// A wait for the cluster to come to rest; await it.
+#[derive(Debug)]
+#[must_use = "nothing happens before it is awaited"]
+pub struct Settled {
+    node: Node,
+    timeout: Duration,
+}
+
+operation!(Settled => Result<(), SettleError>);
+
+impl Settled {
+    async fn run(self) -> Result<(), SettleError> {
+        match self.node.ask(Command::Settled, self.timeout).await {
+            Ok(Reply::Settled(settled)) => settled,
+            Ok(other) => unreachable!("a settle is answered as such, not with {other:?}"),
+            Err(Over) => Err(SettleError::NotReady),
+        }
+    }
+}
+
+/// The start of a process without a supervisor; await it.
+#[must_use = "nothing happens before it is awaited"]
+pub struct Spawn {
+    node: Node,
+    begin: Box<BeginOnce>,
+    timeout: Duration,
+}
+
+operation!(Spawn => Result<ProcessId, SpawnError>);
+
+impl Spawn {
+    async fn run(self) -> Result<ProcessId, SpawnError> {
+        let spawned = self.node.spawn_now(self.begin, self.timeout).await;
+        spawned.map_err(|Over| SpawnError::NotReady)
+    }
+}
+
+impl fmt::Debug for Spawn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Spawn").field("node", &self.node).finish_non_exhaustive()
+    }
+}
+
+/// Why a process without a supervisor was not started. Nothing of it is left.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpawnError {
+    /// This node has not joined yet, or is over; wait until it is ready.
+    #[error("the node is not ready: it is joining or over")]
+    NotReady,
+}
+
+/// Why a node is not ready.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadyError {
+    /// No seed answered in time; the node goes on trying.
+    #[error("the node did not join within {timeout:?}; no seed may be reachable")]
+    TimedOut {
+        /// How long the caller waited.
+        timeout: Duration,
+    },
+    /// The node is over and will never be ready.
+    #[error("the node is over")]
+    Over,
+}

@@ -1,0 +1,130 @@
+//! The names of a registry and how they change, without a gap.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use ordu_core::{Name, ProcessId, Scope};
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::node::Node;
+use crate::view::{Found, NameChange};
+
+/// All names of a registry, and then every change.
+///
+/// Whoever applies the events in order to an empty map, each as it comes, always ends with what the
+/// node's view holds. The first few changes after a snapshot may be in the snapshot already.
+pub struct Subscription {
+    node: Node,
+    scope: Scope,
+    /// `None` if the node was over when this was made.
+    listener: Option<broadcast::Receiver<NameChange>>,
+    /// Changes up to here are in the last snapshot.
+    version: u64,
+    ready: VecDeque<NameEvent>,
+}
+
+/// What a [`Subscription`] says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum NameEvent {
+    /// All names that are held: at first, and again whenever the listener was too slow.
+    Snapshot {
+        /// The names and their holders, in order; there are no others.
+        names: Vec<(Name, Found)>,
+        /// How many changes were missed, those of other registries included.
+        missed: u64,
+    },
+    /// A free name has a holder.
+    Registered {
+        /// The name.
+        name: Name,
+        /// Who holds it.
+        found: Found,
+    },
+    /// A name went from one process to another: a restart, a failover, or the end of a conflict.
+    Moved {
+        /// The name.
+        name: Name,
+        /// Who held it before.
+        from: ProcessId,
+        /// Who holds it now.
+        found: Found,
+    },
+    /// A name has another value, or another child, beside it.
+    Updated {
+        /// The name.
+        name: Name,
+        /// Who holds it, still.
+        found: Found,
+    },
+    /// A name is free, or hidden while its node is down.
+    Freed {
+        /// The name.
+        name: Name,
+        /// Who held it.
+        process: ProcessId,
+    },
+}
+
+impl Subscription {
+    pub(crate) fn new(node: Node, scope: Scope) -> Self {
+        let (listener, version) = node.view().listen().unzip();
+        let version = version.unwrap_or_default();
+        let mut subscription = Self { node, scope, listener, version, ready: VecDeque::new() };
+        if subscription.listener.is_some() {
+            subscription.take_snapshot(0);
+        }
+        subscription
+    }
+
+    /// Waits for the next event; `None` once the node is over. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<NameEvent> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Some(event);
+            }
+            match self.listener.as_mut()?.recv().await {
+                Ok(change) => self.ready.extend(self.event_of(change)),
+                Err(RecvError::Lagged(missed)) => {
+                    // Noted before the maps are read; what the listener still has in store and is
+                    // older than this is in them.
+                    self.version = self.node.view().version();
+                    self.take_snapshot(missed);
+                }
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    }
+
+    fn take_snapshot(&mut self, missed: u64) {
+        let held = self.node.view().names(self.scope).into_iter();
+        let names = held.map(|(name, holder)| (name, Found::from(holder))).collect();
+        self.ready.push_back(NameEvent::Snapshot { names, missed });
+    }
+
+    fn event_of(&self, change: NameChange) -> Option<NameEvent> {
+        let NameChange { version, scope, name, before, after } = change;
+        if scope != self.scope || version <= self.version {
+            return None;
+        }
+        match (before, after) {
+            (None, None) => None,
+            (None, Some(holder)) => Some(NameEvent::Registered { name, found: holder.into() }),
+            (Some(holder), None) => Some(NameEvent::Freed { name, process: holder.process }),
+            (Some(before), Some(holder)) if before == holder => None,
+            (Some(before), Some(holder)) if before.process == holder.process => {
+                Some(NameEvent::Updated { name, found: holder.into() })
+            }
+            (Some(before), Some(holder)) => {
+                Some(NameEvent::Moved { name, from: before.process, found: holder.into() })
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription").field("node", self.node.id()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,270 @@
+//! Children: started somewhere, kept running, ended for good.
+
+use std::fmt;
+use std::time::Duration;
+
+use ordu_core::limits::NAME_BYTES_MAX;
+use ordu_core::wire::encode;
+use ordu_core::{
+    Blob, ChildId, Command, Name, ProcessId, Reply, Restart, Scope, StartChildError, StartedChild,
+    Target, TerminateError,
+};
+use serde::Serialize;
+
+use crate::call::{Call, Cast};
+use crate::node::{Node, Over};
+use crate::operation::operation;
+use crate::process::Process;
+
+/// How long starts and ends of children wait unless told otherwise.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A supervisor of children, as one node sees it; a clone is of the same.
+///
+/// Every node can start and end children; where they run the cluster decides. Reads are of the
+/// node's own view and never wait for anything.
+#[derive(Clone, Debug)]
+pub struct Supervisor {
+    node: Node,
+    scope: Scope,
+}
+
+impl Supervisor {
+    pub(crate) fn new(node: Node, name: &str) -> Self {
+        Self { node, scope: Scope::named(name) }
+    }
+
+    /// Starts a child and keeps it running somewhere in the cluster; 10 s unless told otherwise.
+    ///
+    /// Two starts make two children, however equal; only a name makes a child the only one.
+    pub fn start_child(&self, spec: ChildSpec) -> StartChild {
+        StartChild { supervisor: self.clone(), spec, timeout: TIMEOUT }
+    }
+
+    /// Ends a child for good, wherever it runs; 10 s unless told otherwise.
+    pub fn terminate_child(&self, child: ChildId) -> Terminate {
+        Terminate { supervisor: self.clone(), child, timeout: TIMEOUT }
+    }
+
+    /// Returns a handle of `child`, if this node knows it and has seen it run.
+    pub fn child(&self, child: ChildId) -> Option<Child> {
+        let process = self.node.view().child(self.scope, child)?.last?;
+        Some(Child { supervisor: self.clone(), id: child, process, replicated: None })
+    }
+
+    /// Returns all children, in the order of their ids. Takes time for the children of all
+    /// supervisors.
+    pub fn children(&self) -> Vec<ChildInfo> {
+        let children = self.node.view().children(self.scope).into_iter();
+        let info = |(id, seen): (ChildId, crate::view::SeenChild)| ChildInfo {
+            id,
+            kind: seen.view.kind,
+            name: seen.view.name,
+            process: seen.view.process,
+        };
+        children.map(info).collect()
+    }
+
+    /// Returns how many children there are, those between two runs included. Takes O(1) time.
+    pub fn count(&self) -> usize {
+        self.node.view().child_count(self.scope)
+    }
+}
+
+/// A child, as [`Supervisor::children`] lists it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ChildInfo {
+    /// The child, for life.
+    pub id: ChildId,
+    /// What it runs.
+    pub kind: String,
+    /// The name it was started with.
+    pub name: Option<Name>,
+    /// The process that runs it; `None` between two runs.
+    pub process: Option<ProcessId>,
+}
+
+/// What to start: a kind of process, its arguments, and how it is looked after.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ChildSpec {
+    spec: ordu_core::ChildSpec,
+    /// The name as it was given; looked at when the child is started.
+    name: Option<(Scope, Blob)>,
+}
+
+impl ChildSpec {
+    /// Returns a process of type `P` that is started with `args`: without a name, restarted
+    /// whenever it ends, with 5 s to stop.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `args` cannot be encoded.
+    pub fn new<P: Process>(args: &P::Args) -> Self {
+        Self::of_kind(P::KIND, args)
+    }
+
+    /// As [`ChildSpec::new`], for a plain process that nodes know as `kind`.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `args` cannot be encoded.
+    pub fn of_kind<A: Serialize>(kind: impl Into<String>, args: &A) -> Self {
+        let spec = ordu_core::ChildSpec {
+            kind: kind.into(),
+            args: Blob::from(encode(args)),
+            restart: Restart::default(),
+            grace: Duration::from_secs(5),
+            name: None,
+            placement_key: None,
+        };
+        Self { spec, name: None }
+    }
+
+    /// Names the child in the registry `default`, for its whole life.
+    pub fn named(self, name: impl Into<Blob>) -> Self {
+        self.named_in("default", name)
+    }
+
+    /// Names the child in the registry called `registry`, for its whole life.
+    pub fn named_in(mut self, registry: &str, name: impl Into<Blob>) -> Self {
+        self.name = Some((Scope::named(registry), name.into()));
+        self
+    }
+
+    /// Sets when the child is started again.
+    pub fn restart(mut self, restart: Restart) -> Self {
+        self.spec.restart = restart;
+        self
+    }
+
+    /// Sets how long the child may take to stop before it is stopped by force.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.spec.grace = grace;
+        self
+    }
+
+    /// Sets what the child is placed by: children with one key run on one node.
+    pub fn placement_key(mut self, key: impl Into<Blob>) -> Self {
+        self.spec.placement_key = Some(key.into());
+        self
+    }
+}
+
+/// The start of a child; await it.
+#[derive(Debug)]
+#[must_use = "nothing happens before it is awaited"]
+pub struct StartChild {
+    supervisor: Supervisor,
+    spec: ChildSpec,
+    timeout: Duration,
+}
+
+operation!(StartChild => Result<Child, StartChildError>);
+
+impl StartChild {
+    async fn run(self) -> Result<Child, StartChildError> {
+        let Self { supervisor, spec: ChildSpec { mut spec, name }, timeout } = self;
+        if let Some((registry, name)) = name {
+            let (bytes, max) = (name.len(), NAME_BYTES_MAX);
+            let name = Name::new(name).map_err(|_| StartChildError::BadName { bytes, max })?;
+            spec.name = Some((registry, name));
+        }
+        let command = Command::Start { scope: supervisor.scope, spec };
+        let started = match supervisor.node.ask(command, timeout).await {
+            Ok(Reply::Start(started)) => started?,
+            Ok(other) => unreachable!("a start is answered as such, not with {other:?}"),
+            Err(Over) => return Err(StartChildError::NotReady),
+        };
+        let StartedChild { child: id, process, replicated } = started;
+        Ok(Child { supervisor, id, process, replicated: Some(replicated) })
+    }
+}
+
+/// The end of a child; await it.
+#[derive(Debug)]
+#[must_use = "nothing happens before it is awaited"]
+pub struct Terminate {
+    supervisor: Supervisor,
+    child: ChildId,
+    timeout: Duration,
+}
+
+operation!(Terminate => Result<(), TerminateError>);
+
+impl Terminate {
+    async fn run(self) -> Result<(), TerminateError> {
+        let Self { supervisor: Supervisor { node, scope }, child, timeout } = self;
+        match node.ask(Command::Terminate { scope, child }, timeout).await {
+            Ok(Reply::Terminate(terminated)) => terminated,
+            Ok(other) => unreachable!("a termination is answered as such, not with {other:?}"),
+            Err(Over) => Err(TerminateError::NotReady),
+        }
+    }
+}
+
+/// A child, for its whole life: through restarts, moves and failovers.
+///
+/// To drop the handle changes nothing for the child.
+#[derive(Clone)]
+pub struct Child {
+    supervisor: Supervisor,
+    id: ChildId,
+    process: ProcessId,
+    replicated: Option<bool>,
+}
+
+impl Child {
+    /// Returns the id of the child.
+    pub fn id(&self) -> ChildId {
+        self.id
+    }
+
+    /// Returns the process that runs the child, or the last one that this node saw.
+    pub fn process(&self) -> ProcessId {
+        let seen = self.supervisor.node.view().child(self.supervisor.scope, self.id);
+        seen.and_then(|seen| seen.last).unwrap_or_else(|| self.process.clone())
+    }
+
+    /// Returns whether a second member held the child's specification when its start was answered;
+    /// if not, the death of one node right then could have lost it. `None` if this handle did not
+    /// start the child.
+    pub fn was_replicated(&self) -> Option<bool> {
+        self.replicated
+    }
+
+    /// Calls whichever process runs the child; 5 s unless told otherwise.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `message` cannot be encoded.
+    pub fn call<P: Process>(&self, message: &P::Message) -> Call<P> {
+        Call::new(self.supervisor.node.clone(), self.target(), message)
+    }
+
+    /// Sends `message` to whichever process runs the child, and waits for no reply.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `message` cannot be encoded.
+    pub fn send<P: Process>(&self, message: &P::Message) -> Cast {
+        Cast::new(self.supervisor.node.clone(), self.target(), message)
+    }
+
+    /// Ends the child for good; 10 s unless told otherwise.
+    pub fn terminate(&self) -> Terminate {
+        self.supervisor.terminate_child(self.id)
+    }
+
+    fn target(&self) -> Option<Target> {
+        Some(Target::Child(self.supervisor.scope, self.id))
+    }
+}
+
+impl fmt::Debug for Child {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Child")
+            .field("id", &self.id)
+            .field("process", &self.process())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,117 @@
+//! What the unit tests run on: tokio's clock, and a transport that only listens.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use ordu_core::transport::{
+    Address, BoxFuture, Lane, Runtime, SendError, Transport, TransportEvent,
+};
+use ordu_core::{Blob, NodeId, Time, Wall};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+/// Tokio's clock and tasks; virtual where the test has paused it.
+#[derive(Debug)]
+pub(crate) struct TestRuntime {
+    origin: Instant,
+}
+
+impl TestRuntime {
+    /// Returns a runtime whose clock starts an hour ago.
+    pub(crate) fn shared() -> Arc<dyn Runtime> {
+        Arc::new(Self { origin: Instant::now() })
+    }
+
+    const HEAD_START: Duration = Duration::from_secs(3_600);
+}
+
+impl Runtime for TestRuntime {
+    fn spawn(&self, task: BoxFuture<()>) {
+        tokio::spawn(task);
+    }
+
+    fn now(&self) -> Time {
+        Time::ZERO + Self::HEAD_START + self.origin.elapsed()
+    }
+
+    fn wall(&self) -> Wall {
+        let ms = u64::try_from(self.origin.elapsed().as_millis()).unwrap();
+        Wall::from_millis(1_000_000 + ms)
+    }
+
+    fn sleep_until(&self, at: Time) -> BoxFuture<()> {
+        let wait = at.since(self.now());
+        Box::pin(tokio::time::sleep(wait))
+    }
+
+    fn fill_random(&self, bytes: &mut [u8]) {
+        bytes.fill(7);
+    }
+}
+
+/// What a [`TestTransport`] was asked to do.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Asked {
+    Dial(Address),
+    HangUp(Address),
+    Disconnect(NodeId),
+    Send(NodeId, Lane, Blob),
+    Close,
+}
+
+/// A transport that writes down what it is asked, and says what the test lets it say.
+pub(crate) struct TestTransport {
+    asked: Mutex<Vec<Asked>>,
+    events: tokio::sync::Mutex<mpsc::UnboundedReceiver<TransportEvent>>,
+}
+
+impl TestTransport {
+    /// Returns a transport and the end to make it speak by.
+    pub(crate) fn new() -> (Arc<Self>, mpsc::UnboundedSender<TransportEvent>) {
+        let (speak, events) = mpsc::unbounded_channel();
+        let events = tokio::sync::Mutex::new(events);
+        (Arc::new(Self { asked: Mutex::default(), events }), speak)
+    }
+
+    /// Returns what it was asked since the last call.
+    pub(crate) fn asked(&self) -> Vec<Asked> {
+        std::mem::take(&mut self.asked.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn note(&self, asked: Asked) {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(asked);
+    }
+}
+
+#[async_trait]
+impl Transport for TestTransport {
+    fn local_address(&self) -> Address {
+        Address::new("test:1").unwrap()
+    }
+
+    fn dial(&self, address: &Address) {
+        self.note(Asked::Dial(address.clone()));
+    }
+
+    fn hang_up(&self, address: &Address) {
+        self.note(Asked::HangUp(address.clone()));
+    }
+
+    fn disconnect(&self, peer: &NodeId) {
+        self.note(Asked::Disconnect(peer.clone()));
+    }
+
+    fn send(&self, peer: &NodeId, lane: Lane, frame: Blob) -> Result<(), SendError> {
+        self.note(Asked::Send(peer.clone(), lane, frame));
+        Ok(())
+    }
+
+    async fn next(&self) -> Option<TransportEvent> {
+        self.events.lock().await.recv().await
+    }
+
+    async fn close(&self) {
+        self.note(Asked::Close);
+    }
+}
