@@ -1,3 +1,68 @@
+<<<<<<< HEAD
 //! Not written yet.
 
 pub mod fuzz;
+=======
+//! A whole Ordu cluster on one seed.
+//!
+//! A [`World`] is a number of machines, each with a node of `ordu-core`, its own clocks, and model
+//! processes; and between them a network that delays, loses, repeats and cuts. It is one value, in
+//! one thread, on virtual time: an hour of a cluster takes a second or so, and the same seed gives
+//! the same hour, to the last bit.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use ordu_sim::{N1, N2, N3, World, named, seeds};
+//!
+//! for seed in seeds(20) {
+//!     let mut world = World::new(seed, 3);
+//!     let cart = world.start_child(N1, named("counter", "cart")).expect("the name is free");
+//!
+//!     // Wherever the cart runs, the machine dies.
+//!     let first = world.running_child(cart.child)[0];
+//!     world.kill(first);
+//!     world.settle(Duration::from_secs(10));
+//!
+//!     // It runs again, once, and somewhere else.
+//!     assert_eq!(world.running_child(cart.child).len(), 1);
+//!     assert_ne!(world.running_child(cart.child)[0], first);
+//! }
+//! ```
+
+#[cfg(all(feature = "madsim", not(madsim)))]
+compile_error!(
+    "feature `madsim` needs `--cfg madsim`; a RUSTFLAGS variable replaces the flags of \
+     .cargo/config.toml, so add it there, too"
+);
+
+mod behaviour;
+mod builder;
+mod checks;
+mod clock;
+mod event;
+mod faults;
+mod host;
+mod machine;
+mod network;
+mod processes;
+mod promises;
+mod recording;
+mod requests;
+mod seeds;
+mod sessions;
+mod trace;
+mod view;
+mod world;
+
+pub use crate::behaviour::{Behaviour, Replies, Starting};
+pub use crate::builder::WorldBuilder;
+pub use crate::host::{Host, N1, N2, N3, N4, N5};
+pub use crate::machine::{Machine, MachineMaker};
+pub use crate::network::Network;
+pub use crate::processes::Run;
+pub use crate::requests::{PATIENCE, Ticket, name, named, register, scope, spec};
+pub use crate::seeds::{SEED_VARIABLE, seeds};
+pub use crate::view::View;
+pub use crate::world::World;
+>>>>>>> sim

@@ -1,0 +1,387 @@
+//! The model processes, and the record of where and when each really ran.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use ordu_core::message::CallFailure;
+use ordu_core::{
+    Blob, CallId, ChildId, ProcessEvent, Random, Start, StartReason, StopReason, Time,
+};
+
+use crate::behaviour::{Behaviour, Replies, Starting};
+use crate::event::Event;
+use crate::host::Host;
+use crate::network::up_to;
+
+/// One run of a process, on true time.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Run {
+    /// Where it ran.
+    pub host: Host,
+    /// The process's number there.
+    pub number: u64,
+    /// The child it ran; `None` for a process without a supervisor.
+    pub child: Option<ChildId>,
+    /// Its kind.
+    pub kind: String,
+    /// Why it was started; `None` for a process without a supervisor.
+    pub reason: Option<StartReason>,
+    /// When it began to run.
+    pub started: Time,
+    /// Why it was told to stop, if it was.
+    pub stop: Option<StopReason>,
+    /// When it was gone; `None` while it runs.
+    pub ended: Option<Time>,
+}
+
+impl Run {
+    /// Returns whether it ran at any moment at which `other` ran, too.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let ends_before = |a: &Self, b: &Self| a.ended.is_some_and(|ended| ended <= b.started);
+        !ends_before(self, other) && !ends_before(other, self)
+    }
+}
+
+/// A step in the life of a process that time brings about.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Turn {
+    /// It begins to run.
+    Started,
+    /// Its start fails.
+    StartFailed { reason: String },
+    /// It ends by itself.
+    Exited { failure: Option<String> },
+    /// It has stopped, as told.
+    Stopped { forced: bool },
+}
+
+/// Steps to plan, each with its delay.
+pub(crate) type Plans = Vec<(Duration, Event)>;
+
+/// All processes of a world.
+#[derive(Debug, Default)]
+pub(crate) struct Processes {
+    live: BTreeMap<(Host, u64), Process>,
+    starts: BTreeMap<ChildId, u64>,
+    runs: Vec<Run>,
+    rounds: u64,
+}
+
+/// A process that starts, runs or stops. `None` in `start` is a process without a supervisor.
+#[derive(Debug)]
+struct Process {
+    start: Option<Start>,
+    behaviour: Behaviour,
+    phase: Phase,
+    /// Changes with every change of plans; a turn planned before does not come.
+    round: u64,
+    total: u64,
+    mail: VecDeque<(Blob, Option<CallId>)>,
+    run: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Phase {
+    Starting,
+    Running,
+    Stopping { until: Time },
+}
+
+impl Processes {
+    /// Begins to start a process of a supervisor.
+    ///
+    /// # Errors
+    ///
+    /// Says what the node did wrong: no number is started twice, and no child twice on one node.
+    pub(crate) fn start(
+        &mut self,
+        host: Host,
+        start: Start,
+        behaviour: &Behaviour,
+        random: &mut Random,
+    ) -> Result<Plans, String> {
+        let number = start.number;
+        if self.live.contains_key(&(host, number)) {
+            return Err(format!("process {number} of {host} is started while it lives"));
+        }
+        if let Some(twin) = self.number_of(host, start.child) {
+            let child = start.child;
+            return Err(format!("child {child} starts as {number} on {host}, and is {twin} there"));
+        }
+        let starts = self.starts.entry(start.child).or_default();
+        *starts += 1;
+        let soon = up_to(Duration::from_millis(2), random);
+        let (delay, turn) = match behaviour.start {
+            Starting::Takes(delay) => (random.jittered(delay), Turn::Started),
+            Starting::FailsFirst(count) if *starts <= count => (soon, failed("not yet")),
+            Starting::FailsFirst(_) => (soon, Turn::Started),
+            Starting::Never => (soon, failed("never")),
+            Starting::Hangs => (start.timeout, failed("the start ran out of time")),
+        };
+        let (delay, turn) = if delay < start.timeout {
+            (delay, turn)
+        } else {
+            (start.timeout, failed("the start ran out of time"))
+        };
+        self.rounds += 1;
+        let total = start.state.as_ref().unwrap_or(&start.args);
+        let process = Process {
+            total: number_in(total).unwrap_or(0),
+            behaviour: behaviour.clone(),
+            phase: Phase::Starting,
+            round: self.rounds,
+            mail: VecDeque::new(),
+            run: None,
+            start: Some(start),
+        };
+        let round = process.round;
+        self.live.insert((host, number), process);
+        Ok(vec![(delay, Event::Process { number, round, turn })])
+    }
+
+    /// Lets a process without a supervisor run at once; it is a counter.
+    pub(crate) fn run_plain(&mut self, host: Host, number: u64, now: Time) {
+        let process = Process {
+            start: None,
+            behaviour: Behaviour::counter(),
+            phase: Phase::Running,
+            round: 0,
+            total: 0,
+            mail: VecDeque::new(),
+            run: Some(self.runs.len()),
+        };
+        self.runs.push(Run {
+            host,
+            number,
+            child: None,
+            kind: "counter".to_owned(),
+            reason: None,
+            started: now,
+            stop: None,
+            ended: None,
+        });
+        self.live.insert((host, number), process);
+    }
+
+    /// Lets a process that runs end by itself, now.
+    pub(crate) fn exit(&mut self, host: Host, number: u64, failure: Option<String>) -> Plans {
+        let Some(process) = self.live.get_mut(&(host, number)) else { return Vec::new() };
+        if process.phase != Phase::Running {
+            return Vec::new();
+        }
+        self.rounds += 1;
+        process.round = self.rounds;
+        let turn = Turn::Exited { failure };
+        vec![(Duration::ZERO, Event::Process { number, round: process.round, turn })]
+    }
+
+    /// Tells a process to stop; a second time only hurries it.
+    pub(crate) fn stop(
+        &mut self,
+        host: Host,
+        number: u64,
+        reason: StopReason,
+        grace: Duration,
+        now: Time,
+    ) -> Plans {
+        let Some(process) = self.live.get_mut(&(host, number)) else { return Vec::new() };
+        let forced = grace < process.behaviour.stop;
+        let delay = process.behaviour.stop.min(grace);
+        if let Phase::Stopping { until } = process.phase
+            && until <= now + delay
+        {
+            return Vec::new();
+        }
+        process.phase = Phase::Stopping { until: now + delay };
+        self.rounds += 1;
+        process.round = self.rounds;
+        if let Some(run) = process.run {
+            self.runs[run].stop = Some(reason);
+        }
+        let turn = Turn::Stopped { forced };
+        vec![(delay, Event::Process { number, round: process.round, turn })]
+    }
+
+    /// Hands the state of another to a process. Returns whether it is there to take it.
+    pub(crate) fn absorb(&mut self, host: Host, number: u64, state: &Blob) -> bool {
+        let Some(process) = self.live.get_mut(&(host, number)) else { return false };
+        if process.behaviour.replies == Replies::Count {
+            process.total += number_in(state).unwrap_or(0);
+        }
+        true
+    }
+
+    /// Brings a message to a process.
+    pub(crate) fn deliver(
+        &mut self,
+        host: Host,
+        number: u64,
+        payload: Blob,
+        call: Option<CallId>,
+        random: &mut Random,
+    ) -> Plans {
+        match self.live.get_mut(&(host, number)) {
+            None => answer(number, call, Err(CallFailure::NoProcess), random),
+            Some(process) if process.phase == Phase::Running => {
+                let result = process.reply(&payload);
+                answer(number, call, result, random)
+            }
+            Some(process) => {
+                process.mail.push_back((payload, call));
+                Vec::new()
+            }
+        }
+    }
+
+    /// Lets a planned turn come. Returns what the node is told, and what follows.
+    pub(crate) fn handle(
+        &mut self,
+        host: Host,
+        number: u64,
+        round: u64,
+        turn: Turn,
+        now: Time,
+        random: &mut Random,
+    ) -> (Option<ProcessEvent>, Plans) {
+        let key = (host, number);
+        if self.live.get(&key).is_none_or(|process| process.round != round) {
+            return (None, Vec::new());
+        }
+        match turn {
+            Turn::Started => {
+                let plans = self.begin(host, number, now, random);
+                (Some(ProcessEvent::Started), plans)
+            }
+            Turn::StartFailed { reason } => {
+                let plans = self.remove(key, now, random).1;
+                (Some(ProcessEvent::StartFailed { reason }), plans)
+            }
+            Turn::Exited { failure } => {
+                let plans = self.remove(key, now, random).1;
+                (Some(ProcessEvent::Exited { failure }), plans)
+            }
+            Turn::Stopped { forced } => {
+                let (process, plans) = self.remove(key, now, random);
+                let counted = process.behaviour.replies == Replies::Count && process.run.is_some();
+                let state =
+                    (counted && !forced).then(|| Blob::from(process.total.to_string().as_str()));
+                (Some(ProcessEvent::Stopped { state }), plans)
+            }
+        }
+    }
+
+    /// Ends every process of `host` without a word.
+    pub(crate) fn end_all(&mut self, host: Host, now: Time) {
+        let gone: Vec<_> = self.live.range((host, 0)..=(host, u64::MAX)).map(|(&k, _)| k).collect();
+        for key in gone {
+            let process = self.live.remove(&key).expect("it was just seen");
+            if let Some(run) = process.run {
+                self.runs[run].ended = Some(now);
+            }
+        }
+    }
+
+    /// Returns every run so far, in the order in which they began.
+    pub(crate) fn runs(&self) -> &[Run] {
+        &self.runs
+    }
+
+    /// Returns the runs that have not ended.
+    pub(crate) fn running(&self) -> impl Iterator<Item = &Run> {
+        self.live.values().filter_map(|process| process.run).map(|run| &self.runs[run])
+    }
+
+    /// Returns the sum that a counter has.
+    pub(crate) fn total(&self, host: Host, number: u64) -> Option<u64> {
+        self.live.get(&(host, number)).map(|process| process.total)
+    }
+
+    /// Returns the child that a process runs, if it lives and runs one.
+    pub(crate) fn child_of(&self, host: Host, number: u64) -> Option<ChildId> {
+        Some(self.live.get(&(host, number))?.start.as_ref()?.child)
+    }
+
+    fn number_of(&self, host: Host, child: ChildId) -> Option<u64> {
+        let runs = |process: &Process| process.start.as_ref().is_some_and(|s| s.child == child);
+        let mut on_host = self.live.range((host, 0)..=(host, u64::MAX));
+        on_host.find(|(_, process)| runs(process)).map(|(&(_, number), _)| number)
+    }
+
+    fn begin(&mut self, host: Host, number: u64, now: Time, random: &mut Random) -> Plans {
+        let process = self.live.get_mut(&(host, number)).expect("a starting process lives");
+        let start = process.start.as_ref().expect("only a supervisor's process starts");
+        assert!(process.phase == Phase::Starting, "a process starts once");
+        process.phase = Phase::Running;
+        process.run = Some(self.runs.len());
+        self.runs.push(Run {
+            host,
+            number,
+            child: Some(start.child),
+            kind: start.kind.clone(),
+            reason: Some(start.reason),
+            started: now,
+            stop: None,
+            ended: None,
+        });
+        let mut plans = Vec::new();
+        if let Some((life, failure)) = process.behaviour.life.clone() {
+            let turn = Turn::Exited { failure };
+            plans.push((life, Event::Process { number, round: process.round, turn }));
+        }
+        while let Some((payload, call)) = process.mail.pop_front() {
+            let result = process.reply(&payload);
+            plans.extend(answer(number, call, result, random));
+        }
+        plans
+    }
+
+    fn remove(&mut self, key: (Host, u64), now: Time, random: &mut Random) -> (Process, Plans) {
+        let mut process = self.live.remove(&key).expect("only a live process ends");
+        if let Some(run) = process.run {
+            self.runs[run].ended = Some(now);
+        }
+        let mut plans = Vec::new();
+        for (_, call) in process.mail.drain(..) {
+            plans.extend(answer(key.1, call, Err(CallFailure::Ended), random));
+        }
+        (process, plans)
+    }
+
+    /// Returns whether a process of that number starts, runs or stops on `host`.
+    pub(crate) fn lives(&self, host: Host, number: u64) -> bool {
+        self.live.contains_key(&(host, number))
+    }
+}
+
+impl Process {
+    fn reply(&mut self, payload: &Blob) -> Result<Blob, CallFailure> {
+        match self.behaviour.replies {
+            Replies::None => Err(CallFailure::Malformed),
+            Replies::Echo => Ok(payload.clone()),
+            Replies::Count => {
+                let number = number_in(payload).ok_or(CallFailure::Malformed)?;
+                self.total += number;
+                Ok(Blob::from(self.total.to_string().as_str()))
+            }
+        }
+    }
+}
+
+/// Returns the decimal number that `bytes` spell.
+pub(crate) fn number_in(bytes: &Blob) -> Option<u64> {
+    std::str::from_utf8(bytes).ok()?.parse().ok()
+}
+
+fn failed(reason: &str) -> Turn {
+    Turn::StartFailed { reason: reason.to_owned() }
+}
+
+fn answer(
+    number: u64,
+    call: Option<CallId>,
+    result: Result<Blob, CallFailure>,
+    random: &mut Random,
+) -> Plans {
+    let Some(call) = call else { return Vec::new() };
+    vec![(up_to(Duration::from_millis(2), random), Event::Answer { number, call, result })]
+}

@@ -1,0 +1,145 @@
+//! Which children must run: those whose start was accepted and that nothing has ended since.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ordu_core::{
+    ChildId, ChildSpec, Command, Name, ProcessEvent, Reply, Restart, StartChildError, StopReason,
+    ViewChange,
+};
+
+use crate::host::Host;
+use crate::processes::Run;
+use crate::requests::Answered;
+
+/// What was promised about children, and what has ended the promise.
+///
+/// It goes by what the world itself sees, never by what the nodes believe, so that a child that all
+/// nodes forgot is missed.
+#[derive(Debug, Default)]
+pub(crate) struct Promises {
+    accepted: BTreeMap<ChildId, Accepted>,
+    terminated: BTreeSet<ChildId>,
+    /// Children of which a run ended as it should.
+    finished: BTreeSet<ChildId>,
+    /// Children of which a run failed.
+    failed: BTreeSet<ChildId>,
+    /// Children of which a run died with its node.
+    orphaned: BTreeSet<ChildId>,
+    /// Children that lost their name to another child or process.
+    beaten: BTreeSet<ChildId>,
+    names: BTreeMap<ChildId, Name>,
+    seen: BTreeSet<ChildId>,
+}
+
+#[derive(Debug)]
+struct Accepted {
+    spec: ChildSpec,
+    /// The only node that is sure to know of it, unless the answer said that there are two.
+    origin: Option<Host>,
+}
+
+impl Promises {
+    /// Takes in the answer to a request.
+    pub(crate) fn handle_answer(&mut self, host: Host, answered: &Answered) {
+        match (&answered.command, &answered.reply) {
+            (Command::Start { spec, .. }, Reply::Start(Ok(started))) => {
+                let origin = (!started.replicated).then_some(host);
+                self.accept(started.child, spec, origin);
+            }
+            (
+                Command::Start { spec, .. },
+                Reply::Start(Err(StartChildError::TimedOut { child })),
+            ) => {
+                self.accept(*child, spec, Some(host));
+            }
+            (Command::Terminate { child, .. }, Reply::Terminate(_)) => {
+                self.terminated.insert(*child);
+            }
+            (_, _) => {}
+        }
+    }
+
+    /// Takes in what happened to the process that ran `child`.
+    pub(crate) fn handle_process(&mut self, child: Option<ChildId>, event: &ProcessEvent) {
+        let Some(child) = child else { return };
+        match event {
+            ProcessEvent::Exited { failure: None } => self.finished.insert(child),
+            ProcessEvent::Exited { failure: Some(_) } => self.failed.insert(child),
+            ProcessEvent::Started
+            | ProcessEvent::StartFailed { .. }
+            | ProcessEvent::Stopped { .. } => false,
+        };
+    }
+
+    /// Takes in that the process that ran `child` was told to stop.
+    pub(crate) fn handle_stop(
+        &mut self,
+        child: Option<ChildId>,
+        reason: &StopReason,
+        runs: &[Run],
+    ) {
+        let StopReason::Conflict(conflict) = reason else { return };
+        let winner = Host::of(conflict.winner.replica.node());
+        let is_winner =
+            |run: &&Run| Some(run.host) == winner && run.number == conflict.winner.number;
+        let winner = runs.iter().rev().find(is_winner).and_then(|run| run.child);
+        if let Some(child) = child
+            && winner != Some(child)
+        {
+            self.beaten.insert(child);
+        }
+    }
+
+    /// Takes in that the node of `host` is over, and with it the runs on it.
+    pub(crate) fn handle_death<'a>(&mut self, host: Host, running: impl Iterator<Item = &'a Run>) {
+        let died = running.filter(|run| run.host == host).filter_map(|run| run.child);
+        self.orphaned.extend(died);
+        self.accepted.retain(|_, accepted| accepted.origin != Some(host));
+    }
+
+    /// Learns the names of children.
+    pub(crate) fn handle_view(&mut self, change: &ViewChange) {
+        if let ViewChange::Child { child, view, .. } = change {
+            self.seen.insert(*child);
+            if let Some(name) = view.as_ref().and_then(|view| view.name.clone()) {
+                self.names.insert(*child, name);
+            }
+        }
+    }
+
+    /// Returns how many children there have ever been.
+    pub(crate) fn children_ever(&self) -> usize {
+        self.seen.len()
+    }
+
+    /// Returns the name that `child` was started with, if it was with one.
+    pub(crate) fn name_of(&self, child: ChildId) -> Option<&Name> {
+        self.names.get(&child)
+    }
+
+    /// Returns the children that must run, with their kinds.
+    pub(crate) fn due(&self) -> impl Iterator<Item = (ChildId, &str)> {
+        let due = |(child, accepted): &(&ChildId, &Accepted)| !self.may_end(**child, accepted);
+        let kinds = self.accepted.iter().filter(due);
+        kinds.map(|(&child, accepted)| (child, accepted.spec.kind.as_str()))
+    }
+
+    fn accept(&mut self, child: ChildId, spec: &ChildSpec, origin: Option<Host>) {
+        self.seen.insert(child);
+        if let Some((_, name)) = &spec.name {
+            self.names.insert(child, name.clone());
+        }
+        self.accepted.insert(child, Accepted { spec: spec.clone(), origin });
+    }
+
+    fn may_end(&self, child: ChildId, accepted: &Accepted) -> bool {
+        let by_itself = match accepted.spec.restart {
+            Restart::Permanent => false,
+            Restart::Transient => self.finished.contains(&child),
+            Restart::Temporary => [&self.finished, &self.failed, &self.orphaned]
+                .iter()
+                .any(|ended| ended.contains(&child)),
+        };
+        by_itself || self.terminated.contains(&child) || self.beaten.contains(&child)
+    }
+}

@@ -1,0 +1,301 @@
+//! What users ask of nodes, and what they are answered.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use ordu_core::{
+    Blob, CallError, ChildId, ChildSpec, Command, Input, LeaveError, Name, ProcessId,
+    RegisterError, Replicas, Reply, Restart, Scope, SettleError, StartChildError, StartedChild,
+    Target, TerminateError, Time, UnregisterError,
+};
+
+use crate::World;
+use crate::host::Host;
+use crate::processes::number_in;
+
+/// How long a request may take, where nothing else is said.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How much later than its deadline an answer may come.
+const LATE_MAX: Duration = Duration::from_millis(10);
+
+/// A request under way, by which its answer is found.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Ticket(u64);
+
+/// All requests of a world.
+#[derive(Debug, Default)]
+pub(crate) struct Requests {
+    last: u64,
+    open: BTreeMap<Ticket, Open>,
+    deadlines: BTreeSet<(Time, Ticket)>,
+    replies: BTreeMap<Ticket, Reply>,
+}
+
+/// A request that is not answered yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Open {
+    pub(crate) host: Host,
+    pub(crate) life: u64,
+    pub(crate) command: Command,
+}
+
+/// A request and its answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Answered {
+    pub(crate) command: Command,
+    pub(crate) reply: Reply,
+}
+
+impl Requests {
+    fn open(&mut self, open: Open, until: Time) -> Ticket {
+        self.last += 1;
+        let ticket = Ticket(self.last);
+        self.open.insert(ticket, open);
+        self.deadlines.insert((until + LATE_MAX, ticket));
+        ticket
+    }
+
+    /// Takes in the answer to a request.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with it: each request is answered once, by whom it was asked, in kind.
+    pub(crate) fn handle_reply(
+        &mut self,
+        host: Host,
+        ticket: u64,
+        reply: Reply,
+    ) -> Result<Answered, String> {
+        let ticket = Ticket(ticket);
+        let Some(open) = self.open.remove(&ticket) else {
+            return Err(format!("request {} is not open, and is answered {reply:?}", ticket.0));
+        };
+        if open.host != host {
+            return Err(format!("request {} was made to {}", ticket.0, open.host));
+        }
+        let matches = match (&open.command, &reply) {
+            (Command::Start { .. }, Reply::Start(_))
+            | (Command::Terminate { .. }, Reply::Terminate(_))
+            | (Command::Spawn, Reply::Spawn(_))
+            | (Command::Register { .. }, Reply::Register(_))
+            | (Command::Unregister { .. }, Reply::Unregister(_))
+            | (Command::Call { .. }, Reply::Call(_))
+            | (Command::Send { .. }, Reply::Send(_))
+            | (Command::Leave, Reply::Leave(_))
+            | (Command::Settled, Reply::Settled(_)) => true,
+            (_, _) => false,
+        };
+        if !matches {
+            return Err(format!("{:?} is answered {reply:?}", open.command));
+        }
+        self.replies.insert(ticket, reply.clone());
+        Ok(Answered { command: open.command, reply })
+    }
+
+    /// Returns a request that should have been answered by `now`, once.
+    pub(crate) fn overdue(&mut self, now: Time) -> Option<(Ticket, Open)> {
+        while let Some(&(until, ticket)) = self.deadlines.first()
+            && until < now
+        {
+            self.deadlines.pop_first();
+            if let Some(open) = self.open.get(&ticket) {
+                return Some((ticket, open.clone()));
+            }
+        }
+        None
+    }
+
+    /// Gives a request more time: its node is frozen.
+    pub(crate) fn postpone(&mut self, ticket: Ticket, now: Time) {
+        self.deadlines.insert((now + LATE_MAX, ticket));
+    }
+
+    /// Forgets the requests to a node that is over.
+    pub(crate) fn abandon(&mut self, host: Host) {
+        self.open.retain(|_, open| open.host != host);
+    }
+}
+
+impl World {
+    /// Asks something of the node on `host`, now, with [`PATIENCE`].
+    pub fn request(&mut self, host: Host, command: Command) -> Ticket {
+        self.request_within(host, command, PATIENCE)
+    }
+
+    /// Asks something of the node on `host`, now, with a deadline after `timeout`.
+    pub fn request_within(&mut self, host: Host, command: Command, timeout: Duration) -> Ticket {
+        let state = self.state(host);
+        if !state.is_up() {
+            self.fail(format!("{host} is asked {command:?}, and is not up"));
+        }
+        let until = state.clock.when(state.clock.local(self.now) + timeout);
+        let open = Open { host, life: state.life, command: command.clone() };
+        let ticket = self.requests.open(open, until);
+        self.feed(host, Input::Request { ticket: ticket.0, timeout, command });
+        ticket
+    }
+
+    /// Returns the answer to a request, if there is one yet.
+    pub fn reply(&self, ticket: Ticket) -> Option<&Reply> {
+        self.requests.replies.get(&ticket)
+    }
+
+    /// Lets time pass until a request is answered, and returns the answer.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it is never answered, because the node ended first.
+    pub fn answer(&mut self, ticket: Ticket) -> Reply {
+        let open = |world: &Self| world.requests.open.contains_key(&ticket);
+        while open(self) {
+            self.run_until(PATIENCE, |world| !open(world));
+        }
+        let reply = self.reply(ticket).cloned();
+        reply.unwrap_or_else(|| self.fail(format!("request {} has no answer", ticket.0)))
+    }
+
+    /// Starts a child through `host` and returns the answer.
+    pub fn start_child(
+        &mut self,
+        host: Host,
+        spec: ChildSpec,
+    ) -> Result<StartedChild, StartChildError> {
+        match self.ask(host, Command::Start { scope: scope(), spec }) {
+            Reply::Start(result) => result,
+            other => self.out_of_kind(&other),
+        }
+    }
+
+    /// Ends a child through `host` and returns the answer.
+    pub fn terminate(&mut self, host: Host, child: ChildId) -> Result<(), TerminateError> {
+        match self.ask(host, Command::Terminate { scope: scope(), child }) {
+            Reply::Terminate(result) => result,
+            other => self.out_of_kind(&other),
+        }
+    }
+
+    /// Runs a process without a supervisor on `host`: a counter.
+    pub fn spawn(&mut self, host: Host) -> ProcessId {
+        match self.ask(host, Command::Spawn) {
+            Reply::Spawn(process) => process,
+            other => self.out_of_kind(&other),
+        }
+    }
+
+    /// Gives `process` the name `text` through `host`, and returns the answer.
+    pub fn register(
+        &mut self,
+        host: Host,
+        text: &str,
+        process: &ProcessId,
+    ) -> Result<(), RegisterError> {
+        self.register_on(host, text, process, Replicas::One)
+    }
+
+    /// Gives `process` the name `text` through `host`, and returns the answer, which waits for
+    /// `replicas`.
+    pub fn register_on(
+        &mut self,
+        host: Host,
+        text: &str,
+        process: &ProcessId,
+        replicas: Replicas,
+    ) -> Result<(), RegisterError> {
+        match self.ask(host, register(text, process, replicas)) {
+            Reply::Register(result) => result,
+            other => self.out_of_kind(&other),
+        }
+    }
+
+    /// Takes the name `text` from `process` through `host`, and returns the answer.
+    pub fn unregister(
+        &mut self,
+        host: Host,
+        text: &str,
+        process: &ProcessId,
+    ) -> Result<(), UnregisterError> {
+        let process = process.clone();
+        match self.ask(host, Command::Unregister { scope: scope(), name: name(text), process }) {
+            Reply::Unregister(result) => result,
+            other => self.out_of_kind(&other),
+        }
+    }
+
+    /// Calls `target` from `host` with a message, and returns its reply.
+    pub fn call(&mut self, host: Host, target: Target, payload: &str) -> Result<Blob, CallError> {
+        match self.ask(host, Command::Call { target, payload: Blob::from(payload) }) {
+            Reply::Call(result) => result,
+            other => self.out_of_kind(&other),
+        }
+    }
+
+    /// Adds `more` to the counter that holds the name `text`, from `host`, and returns the sum.
+    pub fn count(&mut self, host: Host, text: &str, more: u64) -> Result<u64, CallError> {
+        let target = Target::Name(scope(), name(text));
+        let sum = self.call(host, target, &more.to_string())?;
+        number_in(&sum).ok_or(CallError::Malformed)
+    }
+
+    /// Lets the node on `host` hand its children over and leave, and returns the answer.
+    pub fn leave(&mut self, host: Host) -> Result<(), LeaveError> {
+        match self.ask(host, Command::Leave) {
+            Reply::Leave(result) => result,
+            other => self.out_of_kind(&other),
+        }
+    }
+
+    /// Asks `host` whether the whole cluster is at rest, and waits until it is.
+    pub fn settled(&mut self, host: Host) -> Result<(), SettleError> {
+        match self.ask(host, Command::Settled) {
+            Reply::Settled(result) => result,
+            other => self.out_of_kind(&other),
+        }
+    }
+
+    fn ask(&mut self, host: Host, command: Command) -> Reply {
+        let ticket = self.request(host, command);
+        self.answer(ticket)
+    }
+
+    fn out_of_kind(&self, reply: &Reply) -> ! {
+        self.fail(format!("{reply:?} answers another request"))
+    }
+}
+
+/// Returns the one registry and supervisor that the short forms use, `default`.
+pub fn scope() -> Scope {
+    Scope::named("default")
+}
+
+/// Returns `text` as a name.
+///
+/// # Panics
+///
+/// Panics if it is none.
+pub fn name(text: &str) -> Name {
+    Name::new(text).expect("a test gives a valid name")
+}
+
+/// Returns a permanent child of `kind`, without a name or arguments.
+pub fn spec(kind: &str) -> ChildSpec {
+    ChildSpec {
+        kind: kind.to_owned(),
+        args: Blob::default(),
+        restart: Restart::Permanent,
+        grace: Duration::from_secs(5),
+        name: None,
+        placement_key: None,
+    }
+}
+
+/// Returns a permanent child of `kind` with the name `text`.
+pub fn named(kind: &str, text: &str) -> ChildSpec {
+    ChildSpec { name: Some((scope(), name(text))), ..spec(kind) }
+}
+
+/// Returns the command that gives `process` the name `text`.
+pub fn register(text: &str, process: &ProcessId, replicas: Replicas) -> Command {
+    let (name, process) = (name(text), process.clone());
+    Command::Register { scope: scope(), name, process, value: Blob::default(), replicas }
+}

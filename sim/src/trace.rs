@@ -1,0 +1,137 @@
+//! What happened: one hash of everything, and the last of it to read.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use ordu_core::{Input, Output, Time, hash64_seeded, wire};
+
+use crate::Host;
+
+/// How many of the last happenings are kept for reading.
+const TAIL_MAX: usize = 200;
+
+/// The record of one run of a world.
+///
+/// Two runs of one seed must agree on the hash; it covers every input and output of every node with
+/// its time, and every fault.
+#[derive(Clone, Debug)]
+pub(crate) struct Trace {
+    hash: u64,
+    count: u64,
+    tail: VecDeque<Line>,
+}
+
+/// One happening.
+#[derive(Clone, Debug)]
+struct Line {
+    at: Time,
+    host: Option<Host>,
+    what: What,
+}
+
+#[derive(Clone, Debug)]
+enum What {
+    Input(Input),
+    Output(Output),
+    Note(String),
+}
+
+impl Trace {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { hash: seed, count: 0, tail: VecDeque::with_capacity(TAIL_MAX) }
+    }
+
+    /// Records what a node was told.
+    pub(crate) fn input(&mut self, at: Time, host: Host, input: &Input) {
+        self.mix(&wire::encode(&(at, host.number(), 0_u8, input)));
+        self.push(Line { at, host: Some(host), what: What::Input(input.clone()) });
+    }
+
+    /// Records what a node asked for.
+    pub(crate) fn output(&mut self, at: Time, host: Host, output: &Output) {
+        self.mix(&wire::encode(&(at, host.number(), 1_u8, output)));
+        self.push(Line { at, host: Some(host), what: What::Output(output.clone()) });
+    }
+
+    /// Records what the world did: a fault, or something that befell a frame or a process.
+    pub(crate) fn note(&mut self, at: Time, host: Option<Host>, note: String) {
+        self.mix(&wire::encode(&(at, host.map(Host::number), 2_u8, &note)));
+        self.push(Line { at, host, what: What::Note(note) });
+    }
+
+    /// Returns the hash of everything recorded.
+    pub(crate) fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// Returns how much was recorded.
+    pub(crate) fn count(&self) -> u64 {
+        self.count
+    }
+
+    fn mix(&mut self, bytes: &[u8]) {
+        self.hash = hash64_seeded(bytes, self.hash);
+        self.count += 1;
+    }
+
+    fn push(&mut self, line: Line) {
+        if self.tail.len() == TAIL_MAX {
+            self.tail.pop_front();
+        }
+        self.tail.push_back(line);
+    }
+}
+
+/// Shows the tail, one line for each happening.
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.tail.len() as u64;
+        writeln!(f, "the last {shown} of {} happenings:", self.count)?;
+        self.tail.iter().try_for_each(|line| writeln!(f, "{line}"))
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = self.host.map(|host| host.to_string()).unwrap_or_default();
+        write!(f, "{:>12} {host:>3} ", self.at.to_string())?;
+        match &self.what {
+            What::Input(input) => write!(f, "<- {input:?}"),
+            What::Output(output) => write!(f, "-> {output:?}"),
+            What::Note(note) => write!(f, "** {note}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{N1, N2};
+
+    #[test]
+    fn the_hash_tells_apart_times_hosts_and_orders() {
+        let hash = |inputs: &[(u64, Host, Input)]| {
+            let mut trace = Trace::new(0);
+            for (ms, host, input) in inputs {
+                trace.input(Time::from_millis(*ms), *host, input);
+            }
+            trace.hash()
+        };
+        let one = hash(&[(1, N1, Input::Flush), (1, N2, Input::Tick)]);
+        assert_eq!(one, hash(&[(1, N1, Input::Flush), (1, N2, Input::Tick)]));
+        assert_ne!(one, hash(&[(1, N2, Input::Tick), (1, N1, Input::Flush)]));
+        assert_ne!(one, hash(&[(2, N1, Input::Flush), (2, N2, Input::Tick)]));
+        assert_ne!(one, hash(&[(1, N2, Input::Flush), (1, N1, Input::Tick)]));
+    }
+
+    #[test]
+    fn the_tail_is_bounded_and_ends_with_the_last() {
+        let mut trace = Trace::new(0);
+        for ms in 0..1_000 {
+            trace.input(Time::from_millis(ms), N1, &Input::Tick);
+        }
+        let shown = trace.to_string();
+        assert_eq!(shown.lines().count(), TAIL_MAX + 1);
+        assert!(shown.lines().last().unwrap().contains("0.999000s  n1 <- Tick"), "{shown}");
+    }
+}

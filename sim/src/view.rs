@@ -1,0 +1,36 @@
+//! What the readers of one node see: its view changes, added up.
+
+use std::collections::BTreeMap;
+
+use ordu_core::{ChildId, ChildView, Holder, MemberView, Name, NodeId, Scope, ViewChange};
+
+/// Everything that one life of a node shows its readers.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct View {
+    /// The members.
+    pub members: BTreeMap<NodeId, MemberView>,
+    /// Who holds which name.
+    pub names: BTreeMap<(Scope, Name), Holder>,
+    /// The children that have not ended.
+    pub children: BTreeMap<(Scope, ChildId), ChildView>,
+}
+
+impl View {
+    /// Takes in one change.
+    pub(crate) fn handle(&mut self, change: ViewChange) {
+        match change {
+            ViewChange::Member { node, view } => set(&mut self.members, node, view),
+            ViewChange::Name { scope, name, holder } => set(&mut self.names, (scope, name), holder),
+            ViewChange::Child { scope, child, view } => {
+                set(&mut self.children, (scope, child), view);
+            }
+        }
+    }
+}
+
+fn set<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: Option<V>) {
+    match value {
+        Some(value) => map.insert(key, value),
+        None => map.remove(&key),
+    };
+}

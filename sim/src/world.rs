@@ -1,0 +1,465 @@
+//! A whole cluster in one thread, on one seed: its true time, and the loop that moves it on.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use ordu_core::{
+    Address, Config, Event as NodeEvent, ExitReason, Input, Output, Random, Reply, Time, wire,
+};
+
+use crate::behaviour::Behaviour;
+use crate::builder::WorldBuilder;
+use crate::clock::Clock;
+use crate::event::{Due, Event, Queue};
+use crate::host::Host;
+use crate::machine::{Machine, MachineMaker};
+use crate::network::Links;
+use crate::processes::Processes;
+use crate::promises::Promises;
+use crate::recording::Recording;
+use crate::requests::Requests;
+use crate::sessions::Sessions;
+use crate::trace::Trace;
+use crate::view::View;
+
+/// Most outputs that one input may cause, beside those for every child it may concern.
+const OUTPUTS_MAX: usize = 1_000;
+/// Most outputs that one input may cause for each child there is.
+const OUTPUTS_PER_CHILD_MAX: usize = 16;
+/// Most times that a node may ask to be woken at one moment.
+const WAKES_MAX: u32 = 100;
+/// Most rounds of events at one moment.
+const ROUNDS_MAX: u32 = 10_000;
+/// How old a reading of the wall clock may be before the next input brings a newer one.
+const WALL_AGE_MAX: Duration = Duration::from_millis(50);
+
+/// A cluster, its network, its clocks and its processes.
+///
+/// Everything happens in one thread and on virtual time, and follows from one seed. Controls
+/// (`kill`, `partition` …) take effect at once; time passes only in [`World::run_for`],
+/// [`World::run_until`] and in the calls that wait for an answer.
+///
+/// Checks what must always hold after every step, and panics with the seed where it does not. A
+/// world that is dropped by a panic prints its seed, how to run it again, and its last happenings.
+pub struct World {
+    pub(crate) seed: u64,
+    pub(crate) now: Time,
+    pub(crate) random: Random,
+    pub(crate) hosts: BTreeMap<Host, HostState>,
+    pub(crate) queue: Queue,
+    pub(crate) links: Links,
+    pub(crate) sessions: Sessions,
+    pub(crate) processes: Processes,
+    pub(crate) requests: Requests,
+    pub(crate) promises: Promises,
+    pub(crate) behaviours: BTreeMap<String, Behaviour>,
+    pub(crate) maker: MachineMaker,
+    pub(crate) trace: Trace,
+    pub(crate) events: Vec<(Time, Host, NodeEvent)>,
+    pub(crate) rounds: u32,
+}
+
+/// A machine and what runs on it.
+pub(crate) struct HostState {
+    pub(crate) config: Config,
+    pub(crate) clock: Clock,
+    /// Counts the starts of its node; 0 before the first.
+    pub(crate) life: u64,
+    pub(crate) node: Option<Running>,
+    /// Why there is no node.
+    pub(crate) absence: Absence,
+    pub(crate) paused: bool,
+    /// What befell it while it was paused.
+    pub(crate) held: VecDeque<Due>,
+}
+
+/// Why a machine runs no node.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Absence {
+    /// It does not listen, and says so to whoever dials.
+    Refusing,
+    /// It says nothing at all.
+    Silent,
+}
+
+/// One life of a node.
+pub(crate) struct Running {
+    pub(crate) machine: Box<dyn Machine>,
+    /// When it wants to be woken, on true time.
+    pub(crate) wake: Option<Time>,
+    pub(crate) wakes_at: (Time, u32),
+    pub(crate) wall_read: Option<Time>,
+    pub(crate) unflushed: bool,
+    /// The addresses it dials, with the number of attempts so far.
+    pub(crate) dials: BTreeMap<Address, u32>,
+    /// The peers it was told it has a session with, and which.
+    pub(crate) peers: BTreeMap<Host, u64>,
+    pub(crate) view: View,
+    pub(crate) exit: Option<ExitReason>,
+    pub(crate) recording: Recording,
+}
+
+impl World {
+    /// Returns a cluster of `hosts` nodes on a LAN, all of which know each other.
+    ///
+    /// # Panics
+    ///
+    /// Panics if they do not all know each other within ten seconds.
+    pub fn new(seed: u64, hosts: u16) -> Self {
+        Self::builder(seed, hosts).joined()
+    }
+
+    /// Returns a builder of a cluster of `hosts` nodes.
+    pub fn builder(seed: u64, hosts: u16) -> WorldBuilder {
+        WorldBuilder::new(seed, hosts)
+    }
+
+    /// Returns the seed.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Returns how much true time has passed since the start.
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// Returns a hash of everything that happened and of every node's state: equal for equal seeds.
+    pub fn trace_hash(&self) -> u64 {
+        let states: Vec<(u16, u64)> = self
+            .hosts
+            .iter()
+            .filter_map(|(host, state)| Some((host.number(), state.node.as_ref()?)))
+            .map(|(number, running)| (number, running.machine.state_hash()))
+            .collect();
+        ordu_core::hash64_seeded(&wire::encode(&states), self.trace.hash())
+    }
+
+    /// Lets `duration` pass.
+    pub fn run_for(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        while self.step(end) {}
+        assert!(self.now == end, "time goes on to the end");
+    }
+
+    /// Lets time pass until `condition` holds, but `within` at most. Returns whether it holds.
+    pub fn run_until(
+        &mut self,
+        within: Duration,
+        mut condition: impl FnMut(&Self) -> bool,
+    ) -> bool {
+        let end = self.now + within;
+        loop {
+            if condition(self) {
+                return true;
+            }
+            if !self.step(end) {
+                return condition(self);
+            }
+        }
+    }
+
+    /// Stops the test: the world is not as it must be.
+    ///
+    /// # Panics
+    ///
+    /// Always, with `reason` and the seed.
+    #[track_caller]
+    pub fn fail(&self, reason: impl std::fmt::Display) -> ! {
+        panic!("{reason}; at {} of seed {}", self.now, self.seed)
+    }
+
+    /// Does what is next, if it is due by `end`; else moves on to `end` and returns false.
+    fn step(&mut self, end: Time) -> bool {
+        if self.flush() {
+            return true;
+        }
+        let wake = self.hosts.values().filter_map(HostState::wake).min();
+        let next = self.queue.next_at().into_iter().chain(wake).min();
+        let Some(next) = next.filter(|&next| next <= end) else {
+            self.now = end;
+            self.check_step();
+            return false;
+        };
+        if self.now < next {
+            self.now = next;
+            self.rounds = 0;
+        }
+        self.rounds += 1;
+        if self.rounds > ROUNDS_MAX {
+            self.fail("time stands still: events cause each other without end");
+        }
+        for due in self.queue.take_until(self.now) {
+            self.befall(due);
+        }
+        self.wake_nodes();
+        self.check_step();
+        true
+    }
+
+    /// Tells every node that was fed that this was all for now. Returns whether there was any.
+    fn flush(&mut self) -> bool {
+        let unflushed = |(&host, state): (&Host, &HostState)| {
+            state.node.as_ref().is_some_and(|running| running.unflushed).then_some(host)
+        };
+        let hosts: Vec<Host> = self.hosts.iter().filter_map(unflushed).collect();
+        for &host in &hosts {
+            self.feed(host, Input::Flush);
+            if let Some(running) = &mut self.state_mut(host).node {
+                running.unflushed = false;
+            }
+        }
+        !hosts.is_empty()
+    }
+
+    fn wake_nodes(&mut self) {
+        let now = self.now;
+        let due = |(&host, state): (&Host, &HostState)| {
+            state.wake().is_some_and(|wake| wake <= now).then_some(host)
+        };
+        for host in self.hosts.iter().filter_map(due).collect::<Vec<_>>() {
+            let running = self.state_mut(host).node.as_mut().expect("only a node wakes");
+            let (at, wakes) = running.wakes_at;
+            let wakes = if at == now { wakes + 1 } else { 1 };
+            running.wakes_at = (now, wakes);
+            let timeout = running.machine.poll_timeout();
+            if wakes > WAKES_MAX {
+                self.fail(format!("{host} is woken, and its timer stays at {timeout:?}"));
+            }
+            self.feed(host, Input::Tick);
+        }
+    }
+
+    /// Lets an event happen, unless its host is frozen, or lives another life by now.
+    fn befall(&mut self, due: Due) {
+        let state = self.hosts.get_mut(&due.host).expect("events are planned for known hosts");
+        if state.life != due.life || state.node.is_none() {
+            return;
+        }
+        if state.paused {
+            state.held.push_back(due);
+            return;
+        }
+        let host = due.host;
+        match due.event {
+            Event::Attempt { address } => self.attempt(host, address),
+            Event::Refused { address } => self.feed(host, Input::Refused { address }),
+            Event::Meet { address, target, target_life } => {
+                self.meet(host, address, target, target_life);
+            }
+            Event::Opened { session, peer } => self.opened(host, session, peer),
+            Event::Closed { session, peer } => self.closed(host, session, peer),
+            Event::Frame { session, from, frame } => self.arrive(host, session, from, &frame),
+            Event::Process { number, round, turn } => {
+                let child = self.processes.child_of(host, number);
+                let (event, plans) =
+                    self.processes.handle(host, number, round, turn, self.now, &mut self.random);
+                self.plan_all(host, plans);
+                if let Some(event) = event {
+                    self.promises.handle_process(child, &event);
+                    self.feed(host, Input::Process { number, event });
+                }
+            }
+            Event::Answer { number, call, result } => {
+                let alive = self.processes.lives(host, number);
+                let result = match result {
+                    Ok(_) if !alive => Err(ordu_core::message::CallFailure::Ended),
+                    result => result,
+                };
+                self.feed(host, Input::Answer { call, result });
+            }
+        }
+    }
+
+    /// Tells a node something, after the time on the wall if it has not looked for a while.
+    pub(crate) fn feed(&mut self, host: Host, input: Input) {
+        let now = self.now;
+        let Some(running) = &mut self.state_mut(host).node else { return };
+        if running.wall_read.is_none_or(|read| read + WALL_AGE_MAX <= now) {
+            running.wall_read = Some(now);
+            let wall = self.state(host).clock.wall(now);
+            self.feed_one(host, Input::Wall(wall));
+        }
+        self.feed_one(host, input);
+    }
+
+    fn feed_one(&mut self, host: Host, input: Input) {
+        let now = self.now;
+        let children = self.promises.children_ever();
+        let state = self.hosts.get_mut(&host).expect("only known hosts are fed");
+        let local = state.clock.local(now);
+        let Some(running) = &mut state.node else { return };
+        if running.exit.is_some() {
+            return;
+        }
+        self.trace.input(now, host, &input);
+        running.recording.input(local, &input);
+        running.unflushed = true;
+        running.machine.handle(local, input);
+
+        let mut outputs = Vec::new();
+        while let Some(output) = running.machine.poll_output() {
+            self.trace.output(now, host, &output);
+            running.recording.output(&output);
+            outputs.push(output);
+            if outputs.len() > OUTPUTS_MAX + OUTPUTS_PER_CHILD_MAX * children {
+                self.fail(format!("one input made {host} ask for over {} things", outputs.len()));
+            }
+        }
+        running.wake = running.machine.poll_timeout().map(|(at, _)| state.clock.when(at));
+        for output in outputs {
+            self.perform(host, output);
+        }
+    }
+
+    /// Does what a node asks for.
+    pub(crate) fn perform(&mut self, host: Host, output: Output) {
+        match output {
+            Output::Send { to, envelope } => self.send(host, &to, &envelope),
+            Output::Dial { address } => self.dial(host, address),
+            Output::HangUp { address } => {
+                self.running_mut(host).dials.remove(&address);
+            }
+            Output::Disconnect { peer } => self.disconnect(host, &peer),
+            Output::Start(start) => self.start_process(host, start),
+            Output::Stop { number, reason, grace } => {
+                let child = self.processes.child_of(host, number);
+                self.promises.handle_stop(child, &reason, self.processes.runs());
+                let plans = self.processes.stop(host, number, reason, grace, self.now);
+                self.plan_all(host, plans);
+            }
+            Output::Absorb { number, state } => {
+                if !self.processes.absorb(host, number, &state) {
+                    self.note(host, format!("state for process {number} comes too late"));
+                }
+            }
+            Output::Deliver { number, payload, call } => {
+                let plans = self.processes.deliver(host, number, payload, call, &mut self.random);
+                self.plan_all(host, plans);
+            }
+            Output::Reply { ticket, reply } => self.take_reply(host, ticket, reply),
+            Output::View(change) => {
+                self.promises.handle_view(&change);
+                self.running_mut(host).view.handle(change);
+            }
+            Output::Event(event) => self.events.push((self.now, host, event)),
+            Output::Exit(reason) => self.exit(host, reason),
+        }
+    }
+
+    fn start_process(&mut self, host: Host, start: ordu_core::Start) {
+        let Some(behaviour) = self.behaviours.get(&start.kind) else {
+            self.fail(format!("{host} starts the unknown kind {:?}", start.kind));
+        };
+        if !self.state(host).config.kinds.contains(&start.kind) {
+            self.fail(format!("{host} starts kind {:?}, which it has no code for", start.kind));
+        }
+        match self.processes.start(host, start, behaviour, &mut self.random) {
+            Ok(plans) => self.plan_all(host, plans),
+            Err(wrong) => self.fail(wrong),
+        }
+    }
+
+    fn take_reply(&mut self, host: Host, ticket: u64, reply: Reply) {
+        if let Reply::Spawn(process) = &reply {
+            self.processes.run_plain(host, process.number, self.now);
+        }
+        match self.requests.handle_reply(host, ticket, reply) {
+            Ok(answered) => self.promises.handle_answer(host, &answered),
+            Err(wrong) => self.fail(format!("{host}: {wrong}")),
+        }
+    }
+
+    /// Checks what is cheap to check after every step.
+    fn check_step(&mut self) {
+        while let Some((ticket, open)) = self.requests.overdue(self.now) {
+            let state = self.state(open.host);
+            if state.paused {
+                self.requests.postpone(ticket, self.now);
+            } else if state.life == open.life && state.node.is_some() {
+                let command = &open.command;
+                self.fail(format!("{} did not answer in time: {command:?}", open.host));
+            }
+        }
+    }
+
+    pub(crate) fn plan(&mut self, after: Duration, host: Host, event: Event) {
+        self.plan_at(self.now + after, host, event);
+    }
+
+    pub(crate) fn plan_at(&mut self, at: Time, host: Host, event: Event) {
+        let life = self.state(host).life;
+        self.queue.plan(at, Due { host, life, event });
+    }
+
+    pub(crate) fn plan_all(&mut self, host: Host, plans: Vec<(Duration, Event)>) {
+        for (after, event) in plans {
+            self.plan(after, host, event);
+        }
+    }
+
+    pub(crate) fn note(&mut self, host: Host, note: String) {
+        self.trace.note(self.now, Some(host), note);
+    }
+
+    pub(crate) fn state(&self, host: Host) -> &HostState {
+        self.hosts.get(&host).unwrap_or_else(|| self.fail(format!("there is no machine {host}")))
+    }
+
+    pub(crate) fn state_mut(&mut self, host: Host) -> &mut HostState {
+        let (now, seed) = (self.now, self.seed);
+        let state = self.hosts.get_mut(&host);
+        state.unwrap_or_else(|| panic!("there is no machine {host}; at {now} of seed {seed}"))
+    }
+
+    pub(crate) fn running(&self, host: Host) -> &Running {
+        let running = self.state(host).node.as_ref();
+        running.unwrap_or_else(|| self.fail(format!("{host} runs no node")))
+    }
+
+    pub(crate) fn running_mut(&mut self, host: Host) -> &mut Running {
+        let (now, seed) = (self.now, self.seed);
+        let running = self.state_mut(host).node.as_mut();
+        running.unwrap_or_else(|| panic!("{host} runs no node; at {now} of seed {seed}"))
+    }
+
+    /// Returns the machines whose nodes run, are not frozen, and are not over.
+    pub fn up(&self) -> Vec<Host> {
+        self.hosts.iter().filter(|(_, state)| state.is_up()).map(|(&host, _)| host).collect()
+    }
+
+    /// Returns everything that the nodes told whoever listens, with true times.
+    pub fn events(&self) -> &[(Time, Host, NodeEvent)] {
+        &self.events
+    }
+
+    /// Returns the lines that tell of the last happenings.
+    pub fn tail(&self) -> String {
+        self.trace.to_string()
+    }
+
+    pub(crate) fn hosts_but(&self, host: Host) -> BTreeSet<Host> {
+        self.hosts.keys().copied().filter(|&other| other != host).collect()
+    }
+}
+
+impl HostState {
+    /// Returns whether its node runs, is not frozen, and is not over.
+    pub(crate) fn is_up(&self) -> bool {
+        !self.paused && self.node.as_ref().is_some_and(|running| running.exit.is_none())
+    }
+
+    fn wake(&self) -> Option<Time> {
+        if self.is_up() { self.node.as_ref()?.wake } else { None }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        let (seed, again) = (self.seed, crate::seeds::replay_command(self.seed));
+        eprintln!("seed {seed} at {}; again: {again}\n{}", self.now, self.trace);
+    }
+}
