@@ -21,8 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// The files that may read clocks and spawn tasks by themselves: the runtimes, nothing else.
-const RUNTIME_FILES: &[&str] =
-    &["ordu/src/runtime.rs", "transport-tcp/src/runtime.rs", "transport-tcp/src/tokio.rs"];
+const RUNTIME_FILES: &[&str] = &["transport-tcp/src/net.rs", "transport-tcp/src/clock.rs"];
 
 /// What only a runtime may do; everything else asks the runtime.
 const RUNTIME_WORDS: &[&str] = &[
