@@ -29,7 +29,7 @@ impl World {
     /// Starts the node of `host`, which does not run: same name, same configuration, empty memory.
     pub fn start(&mut self, host: Host) {
         self.note(host, "starts".to_owned());
-        let seed = self.random.next();
+        let seed = self.random.draw();
         let now = self.now;
         let state = self.state(host);
         if state.is_up() || state.paused {

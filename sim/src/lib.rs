@@ -1,8 +1,3 @@
-<<<<<<< HEAD
-//! Not written yet.
-
-pub mod fuzz;
-=======
 //! A whole Ordu cluster on one seed.
 //!
 //! A [`World`] is a number of machines, each with a node of `ordu-core`, its own clocks, and model
@@ -42,6 +37,7 @@ mod checks;
 mod clock;
 mod event;
 mod faults;
+pub mod fuzz;
 mod host;
 mod machine;
 mod network;
@@ -65,4 +61,3 @@ pub use crate::requests::{PATIENCE, Ticket, name, named, register, scope, spec};
 pub use crate::seeds::{SEED_VARIABLE, seeds};
 pub use crate::view::View;
 pub use crate::world::World;
->>>>>>> sim
