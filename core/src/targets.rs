@@ -16,6 +16,7 @@ pub(crate) struct Targets {
     ring: Ring,
     kinds: BTreeMap<NodeId, BTreeSet<String>>,
     may_take_over: bool,
+    is_informed: bool,
 }
 
 impl Targets {
@@ -26,8 +27,10 @@ impl Targets {
         &mut self,
         members: BTreeMap<NodeId, BTreeSet<String>>,
         may_take_over: bool,
+        is_informed: bool,
     ) -> bool {
-        if self.kinds == members && self.may_take_over == may_take_over {
+        let flags = (self.may_take_over, self.is_informed);
+        if self.kinds == members && flags == (may_take_over, is_informed) {
             return false;
         }
         for gone in self.kinds.keys().filter(|node| !members.contains_key(node)) {
@@ -38,6 +41,7 @@ impl Targets {
         }
         self.kinds = members;
         self.may_take_over = may_take_over;
+        self.is_informed = is_informed;
         true
     }
 
@@ -50,6 +54,11 @@ impl Targets {
     pub(crate) fn candidate(&self, key: &[u8], place: usize) -> Option<&NodeId> {
         let count = self.kinds.len();
         (count > 0).then(|| self.ring.candidates(key).nth(place % count)).flatten()
+    }
+
+    /// Returns whether enough is known of the members to place anything.
+    pub(crate) fn is_informed(&self) -> bool {
+        self.is_informed
     }
 
     /// Returns whether children of silent members may be started here yet.

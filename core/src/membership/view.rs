@@ -56,11 +56,6 @@ impl Membership {
         self.present(node).map(|(_, life)| &life.replica)
     }
 
-    /// Returns the life that `key` is short for.
-    pub(crate) fn replica(&self, key: ReplicaKey) -> Option<&Replica> {
-        self.lives.get(&key).map(|life| &life.replica)
-    }
-
     /// Returns whether the journal of `replica` counts: it is alive, suspect or leaving.
     pub(crate) fn is_visible(&self, replica: &Replica) -> bool {
         self.current_key(replica).is_some_and(|key| self.lives[&key].state.is_up())
@@ -85,11 +80,6 @@ impl Membership {
         self.lives.values().filter(lasts).map(|life| &life.replica)
     }
 
-    /// Iterates over all lives known, those that are over included.
-    pub(crate) fn remembered(&self) -> impl Iterator<Item = &Replica> {
-        self.lives.values().map(|life| &life.replica)
-    }
-
     /// Returns for how long nothing was heard of `replica` at `now`, by any path; `None` if it is
     /// not known. Time for which this node was stopped counts.
     pub(crate) fn silence(&self, replica: &Replica, now: Time) -> Option<Duration> {
@@ -98,30 +88,28 @@ impl Membership {
         Some(if self.own == Some(key) { Duration::ZERO } else { now.since(life.heard) })
     }
 
+    /// Returns whether what this node knows is whole enough to place children by at `now`.
+    ///
+    /// Not so while a member that is up has not said what it can run, for then our copy of its
+    /// journal has never been complete; nor while a member that we were told of has not shown, for
+    /// up to the failure timeout. Whoever placed a child earlier might start what runs already.
+    pub(crate) fn is_informed(&self, now: Time) -> bool {
+        let patience = self.settings.failure_timeout;
+        self.is_joined()
+            && self.nodes.iter().all(|(node, known)| match self.present(node) {
+                Some((key, life)) => {
+                    self.own == Some(key) || !life.state.is_up() || life.entry.is_some()
+                }
+                None => known.address.is_none() || patience <= now.since(known.since),
+            })
+    }
+
     /// Returns whether children of members that are down may be started here at `now`.
     ///
     /// Not so for a while after over half of the members went silent at once, or after this node
     /// itself was stopped; [`Membership::poll_timeout`] says when to ask again.
     pub(crate) fn may_take_over(&self, now: Time) -> bool {
         self.is_joined() && self.takeover_after <= now
-    }
-
-    /// Returns the last measured time to `peer` and back.
-    pub(crate) fn round_trip(&self, peer: &NodeId) -> Option<Duration> {
-        self.nodes.get(peer)?.round_trip
-    }
-
-    /// Iterates over the members that have no session of their own with `replica`, by their last
-    /// beats: who hears whom.
-    pub(crate) fn cut_off_from(&self, replica: &Replica) -> impl Iterator<Item = &Replica> {
-        let key = self.current_key(replica);
-        let witnesses = key.into_iter().flat_map(|key| &self.lives[&key].cut_off_by);
-        witnesses.filter_map(|witness| self.replica(*witness))
-    }
-
-    /// Returns how many envelopes, pulses and lives were not believed.
-    pub(crate) fn refused(&self) -> u64 {
-        self.refused
     }
 
     fn present(&self, node: &NodeId) -> Option<(ReplicaKey, &Life)> {

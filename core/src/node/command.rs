@@ -111,7 +111,8 @@ impl Node {
     }
 
     fn terminate(&mut self, ticket: u64, timeout: Duration, key: ChildKey) {
-        let Some(child) = self.supervisor.child(&key) else {
+        let child = self.supervisor.child(&key);
+        let Some(child) = child.filter(|child| child.end.is_none() || child.is_claimed()) else {
             let error = TerminateError::Unknown { child: key.1 };
             return self.reply(ticket, Reply::Terminate(Err(error)));
         };

@@ -189,12 +189,10 @@ impl Node {
                 self.set_visible(&replica, true);
             }
             MembershipOutput::Down { replica, .. } => {
-                self.update_targets();
                 self.replication.drop_staged(&replica);
                 self.set_visible(&replica, false);
             }
             MembershipOutput::Retired { replica, .. } | MembershipOutput::Forgotten { replica } => {
-                self.update_targets();
                 self.retire(&replica);
             }
             MembershipOutput::Changed { .. } => self.members_changed = true,

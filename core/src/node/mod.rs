@@ -52,6 +52,9 @@ pub use crate::node::output::{
     Start, StartReason, StartedChild, StopReason, ViewChange,
 };
 
+/// Most times that timers may make each other due in one instant.
+const TIMER_ROUNDS_MAX: usize = 8;
+
 /// Why a [`Node`] wants to be woken.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub enum TimerKind {
@@ -217,8 +220,14 @@ impl Node {
             Input::Flush => self.replication.handle_flush(now),
             Input::Tick => (),
         }
-        self.handle_timeouts();
-        self.settle_effects();
+        // What follows from one timer may make another one due.
+        for _ in 0..TIMER_ROUNDS_MAX {
+            self.handle_timeouts();
+            self.settle_effects();
+            if self.poll_timeout().is_none_or(|(at, _)| now < at) {
+                break;
+            }
+        }
         let next = self.poll_timeout();
         assert!(
             self.is_over || next.is_none_or(|(at, _)| now < at),

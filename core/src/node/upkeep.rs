@@ -14,6 +14,7 @@ const ENDED_KEPT: Duration = Duration::from_secs(10 * 60);
 impl Node {
     /// Does what is done once a beat.
     pub(super) fn keep_up(&mut self) {
+        self.members_changed |= !self.targets.is_informed();
         self.with_conflicts(|conflicts, own| conflicts.handle_beat(own));
         self.adopt();
         self.collect();

@@ -30,7 +30,7 @@ impl Node {
     }
 
     /// Makes the live members the ones to place on; returns whether that changed anything.
-    pub(super) fn update_targets(&mut self) -> bool {
+    fn update_targets(&mut self) -> bool {
         let mut members = BTreeMap::new();
         for replica in self.membership.live() {
             let is_me = self.me.as_ref() == Some(replica);
@@ -43,7 +43,8 @@ impl Node {
             members.insert(replica.node().clone(), kinds);
         }
         let may_take_over = self.membership.may_take_over(self.now);
-        self.targets.update(members, may_take_over)
+        let is_informed = self.membership.is_informed(self.now);
+        self.targets.update(members, may_take_over, is_informed)
     }
 
     fn show_members(&mut self) {

@@ -228,7 +228,7 @@ impl Supervisor {
 
     /// Starts the children that are due, as far as they belong here and the pace allows.
     fn place(&mut self, around: &mut Around<'_>) {
-        if self.is_leaving {
+        if self.is_leaving || !around.targets.is_informed() {
             return;
         }
         while self.starting < self.starts_at_once

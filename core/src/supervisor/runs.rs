@@ -132,8 +132,9 @@ impl Supervisor {
         };
         match outcome {
             Some(outcome) => {
-                self.drop_instance(number);
+                // Its end first, or it would be seen without a claim and started again.
                 self.end(around, key, outcome);
+                self.drop_instance(number);
             }
             None => self.back_off(around, number, end),
         }
