@@ -262,7 +262,7 @@ impl Machine for Toy {
     }
 
     fn poll_timeout(&self) -> Option<(Time, TimerKind)> {
-        Some((self.beat_at, TimerKind::Beat))
+        Some((self.beat_at, TimerKind::Membership))
     }
 
     fn state_hash(&self) -> u64 {
