@@ -48,6 +48,7 @@ fn a_transient_child_that_fails_stays() {
         let mut world = World::new(seed, 3);
         let started = world.start_child(N1, with_restart("ok", Restart::Transient)).unwrap();
         world.end_process(&started.process, Some("it broke"));
+        world.run_for(Duration::from_secs(1));
         world.settle(SETTLE);
 
         assert_eq!(world.runs_of(started.child).len(), 2, "seed {seed}");
@@ -82,6 +83,7 @@ fn a_restart_that_fails_is_tried_again() {
             .joined();
         let started = world.start_child(N1, spec("second-start-fails")).unwrap();
         world.end_process(&started.process, Some("killed"));
+        world.run_for(Duration::from_secs(1));
         world.settle(Duration::from_secs(20));
 
         assert_eq!(world.runs_of(started.child).len(), 2, "seed {seed}");

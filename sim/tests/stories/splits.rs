@@ -237,7 +237,7 @@ fn a_flapping_link_moves_nothing() {
             world.partition_closed(&[N1], &[N2, N3]);
             world.run_for(Duration::from_millis(700));
             world.heal();
-            world.run_for(Duration::from_millis(700));
+            world.run_for(Duration::from_secs(2));
         }
         world.run_for(LONG);
         world.settle(SETTLE);

@@ -112,7 +112,7 @@ impl Toy {
     }
 
     fn show(&mut self, node: &NodeId, status: MemberStatus) {
-        let (incarnation, kinds) = (self.replica.incarnation(), Vec::new());
+        let (incarnation, kinds) = (self.replica.incarnation(), self.config.kinds.clone());
         let view = MemberView { incarnation, address: None, status, kinds };
         self.outputs
             .push_back(Output::View(ViewChange::Member { node: node.clone(), view: Some(view) }));
