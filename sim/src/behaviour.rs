@@ -21,8 +21,8 @@ pub struct Behaviour {
 pub enum Starting {
     /// Each takes this long, give or take a quarter.
     Takes(Duration),
-    /// The first starts of every child fail, this many of them; the others succeed at once.
-    FailsFirst(u64),
+    /// Of the starts of every child, the first being 1, these fail; the others succeed at once.
+    FailsOn(Vec<u64>),
     /// No start succeeds.
     Never,
     /// No start ends before its timeout.
@@ -75,7 +75,12 @@ impl Behaviour {
 
     /// Returns a process whose first `starts` starts fail, for every child anew.
     pub fn fails_first(starts: u64) -> Self {
-        Self { start: Starting::FailsFirst(starts), ..Self::ok() }
+        Self { start: Starting::FailsOn((1..=starts).collect()), ..Self::ok() }
+    }
+
+    /// Returns a process of whose starts these fail, for every child anew; the first start is 1.
+    pub fn fails_on(starts: &[u64]) -> Self {
+        Self { start: Starting::FailsOn(starts.to_vec()), ..Self::ok() }
     }
 
     /// Returns a process that never starts.
@@ -103,7 +108,7 @@ impl Behaviour {
     /// Returns whether it starts when told and then runs until it is stopped.
     pub(crate) fn is_steady(&self) -> bool {
         let starts = match self.start {
-            Starting::Takes(_) | Starting::FailsFirst(_) => true,
+            Starting::Takes(_) | Starting::FailsOn(_) => true,
             Starting::Never | Starting::Hangs => false,
         };
         starts && self.life.is_none()

@@ -83,9 +83,15 @@ impl World {
         self.processes.total(Host::of(process.replica.node())?, process.number)
     }
 
-    /// Returns whether every node that is up sees every other as alive.
+    /// Returns whether every node that is up sees every other as alive, and knows what it can run.
     pub fn all_know_each_other(&self) -> bool {
-        self.check_members().is_ok()
+        let up = self.up();
+        let knows = |&host: &Host, other: &Host| {
+            let member = self.members(host).get(&other.id());
+            member.is_some_and(|member| member.kinds == self.state(*other).config.kinds)
+        };
+        let know = |host: &Host| up.iter().all(|other| other == host || knows(host, other));
+        self.check_members().is_ok() && up.iter().all(know)
     }
 
     /// Lets time pass until [`World::check_settled`] finds nothing wrong.

@@ -111,10 +111,10 @@ impl Processes {
         let starts = self.starts.entry(start.child).or_default();
         *starts += 1;
         let soon = up_to(Duration::from_millis(2), random);
-        let (delay, turn) = match behaviour.start {
-            Starting::Takes(delay) => (random.jittered(delay), Turn::Started),
-            Starting::FailsFirst(count) if *starts <= count => (soon, failed("not yet")),
-            Starting::FailsFirst(_) => (soon, Turn::Started),
+        let (delay, turn) = match &behaviour.start {
+            Starting::Takes(delay) => (random.jittered(*delay), Turn::Started),
+            Starting::FailsOn(which) if which.contains(starts) => (soon, failed("not yet")),
+            Starting::FailsOn(_) => (soon, Turn::Started),
             Starting::Never => (soon, failed("never")),
             Starting::Hangs => (start.timeout, failed("the start ran out of time")),
         };

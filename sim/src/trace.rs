@@ -64,11 +64,6 @@ impl Trace {
         self.hash
     }
 
-    /// Returns how much was recorded.
-    pub(crate) fn count(&self) -> u64 {
-        self.count
-    }
-
     fn mix(&mut self, bytes: &[u8]) {
         self.hash = hash64_seeded(bytes, self.hash);
         self.count += 1;

@@ -1,0 +1,52 @@
+//! Stories of small clusters, each told for several seeds.
+//!
+//! A story names the behaviours that it covers by their numbers (`B18`), or the scenario (`P8`).
+//! `ORDU_SEED=17 cargo test -p ordu-sim --test stories <name>` tells one again, for one seed.
+
+mod ends;
+mod failovers;
+mod joins;
+mod names;
+mod replays;
+mod simulator;
+mod splits;
+mod starts;
+mod toy;
+
+use std::time::Duration;
+
+use ordu_core::{Blob, ChildId, ChildSpec};
+use ordu_sim::{Host, World, spec};
+
+/// How long a cluster on a good network may take to come to rest after the last fault.
+const SETTLE: Duration = Duration::from_secs(10);
+
+/// Longer than any node is waited for before it is taken for dead, also where most go silent at once.
+const LONG: Duration = Duration::from_secs(12);
+
+/// Shorter than any node is waited for before it is taken for dead.
+const SHORT: Duration = Duration::from_millis(1_200);
+
+/// Starts `count` children of `kind`, through every node in turn.
+fn start_children(world: &mut World, kind: &str, count: usize) -> Vec<ChildId> {
+    let hosts = world.up();
+    let start = |number: usize| {
+        let spec = ChildSpec { args: Blob::from(number.to_string().as_str()), ..spec(kind) };
+        let started = world.start_child(hosts[number % hosts.len()], spec);
+        started.expect("the child starts").child
+    };
+    (0..count).map(start).collect()
+}
+
+/// Returns the machine that runs `child`, which runs once.
+#[track_caller]
+fn home(world: &World, child: ChildId) -> Host {
+    let hosts = world.running_child(child);
+    assert_eq!(hosts.len(), 1, "{child} runs on {hosts:?}");
+    hosts[0]
+}
+
+/// Returns all machines that are up, but for `host`.
+fn others(world: &World, host: Host) -> Vec<Host> {
+    world.up().into_iter().filter(|&other| other != host).collect()
+}
