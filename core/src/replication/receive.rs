@@ -3,16 +3,19 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::crdt::{Applied, Delta, Version};
+use crate::crdt::{Applied, Change, Delta, Version};
 use crate::limits::REPLICAS_MAX;
 use crate::message::{Ack, Digest, DigestRow, Message, Need};
 use crate::replication::send::Stream;
 use crate::replication::{Asked, Held, Output, Peer, Refusal, Replication};
 use crate::{NodeId, Replica, Time};
 
-/// How long a request may go unanswered before it is made again, and how long a copy that moves is
-/// left to whoever moves it.
+/// How long a request may go unanswered before it is made again, and how long a copy is left to
+/// whoever just moved it.
 const PATIENCE: Duration = Duration::from_millis(200);
+
+/// How long a copy that is in the middle of something larger is left to whoever sends it.
+const PATIENCE_STAGED: Duration = Duration::from_secs(1);
 
 /// How many digest intervals an owner may seem to have written less than a copy of its journal
 /// holds; a word of it may be late, but not by that much.
@@ -76,9 +79,8 @@ impl Replication {
         let about_us = digest.rows.iter().find(|row| Some(&row.replica) == me.as_ref());
         if let Some(me) = &me {
             let head = about_us.map_or(0, |row| row.head);
-            if self.holds(from, me, head) {
-                self.rewind(now, &peer, me, head);
-                self.pump(now, &peer, me);
+            if self.holds(now, from, me, head) {
+                self.pump(&peer, me);
             }
         }
         if digest.answer {
@@ -105,19 +107,19 @@ impl Replication {
         }
         let state = self.peers.get_mut(&peer).expect("the session is up");
         let start = if need.from < floor { 0 } else { need.from };
-        let stream = state.streams.entry(need.replica.clone()).or_insert(Stream::from(start));
+        let stream = state.streams.entry(need.replica.clone()).or_insert(Stream::new(now, start));
         if stream.is_flying(need.from) {
             stream.arrived(need.from);
         } else if stream.need != need.from {
-            *stream = Stream::from(start);
+            *stream = Stream::new(now, start);
         } else if stream.sent > need.from {
-            // It asks again for what was sent: that was lost, unless it was sent just now.
-            if now.since(stream.at) < PATIENCE / 2 {
+            // It asks again for what was sent: that was lost, unless it has just asked the same.
+            if now.since(stream.began) < PATIENCE / 2 {
                 return;
             }
-            *stream = Stream::from(start);
+            *stream = Stream::new(now, start);
         }
-        self.pump(now, &peer, &need.replica);
+        self.pump(&peer, &need.replica);
     }
 
     /// Takes in a part of a journal.
@@ -129,6 +131,9 @@ impl Replication {
         if let Err(error) = delta.check() {
             return self.refuse(from, Refusal::Delta(error));
         }
+        if !self.is_credible(from, &delta.replica, delta.until) {
+            return;
+        }
         if !self.admit(now, &delta.replica, Duration::from_millis(delta.silence_ms)) {
             return;
         }
@@ -137,7 +142,13 @@ impl Replication {
         let refetched = held.copy.refetching().is_some();
         match held.copy.apply(delta) {
             Err(error) => self.refuse(from, Refusal::Delta(error)),
-            Ok(Applied::Known) => self.owe_ack(peer, replica),
+            Ok(Applied::Known) => {
+                if held.copy.staged_until().is_some() {
+                    let need = held.copy.need(0);
+                    self.ask(now, &peer, &replica, need);
+                }
+                self.owe_ack(peer, replica);
+            }
             Ok(Applied::Missing { need }) => self.ask(now, &peer, &replica, need),
             Ok(Applied::Staged { need }) => {
                 held.moved = now;
@@ -158,13 +169,13 @@ impl Replication {
     }
 
     /// Takes in what has arrived at `from`.
-    pub fn handle_ack(&mut self, _now: Time, from: &Replica, ack: &Ack) {
+    pub fn handle_ack(&mut self, now: Time, from: &Replica, ack: &Ack) {
         if self.peer_of(from).is_none() {
             return;
         }
         for &(key, head) in &ack.heads {
             if let Some(of) = self.keys.get(&key).cloned() {
-                self.holds(from, &of, head);
+                self.holds(now, from, &of, head);
             }
         }
     }
@@ -175,7 +186,10 @@ impl Replication {
     /// has no session with us, what is missing is asked for, unless it is arriving.
     pub fn handle_pulse(&mut self, now: Time, from: &Replica, of: &Replica, head: Version) {
         let Some(peer) = self.peer_of(from) else { return };
-        if !self.holds(from, of, head) {
+        if from == of {
+            self.admit(now, of, Duration::ZERO);
+        }
+        if !self.holds(now, from, of, head) {
             return;
         }
         if from == of {
@@ -184,8 +198,9 @@ impl Replication {
             return;
         }
         let Some(held) = self.held.get(of) else { return };
-        let idle = PATIENCE <= now.since(held.moved);
-        if idle && held.copy.head() < head {
+        let is_staged = held.copy.staged_until().is_some();
+        let patience = if is_staged { PATIENCE_STAGED } else { PATIENCE };
+        if patience <= now.since(held.moved) && held.copy.head() < head {
             self.want(now, &peer, of, head, 0);
         }
     }
@@ -197,7 +212,7 @@ impl Replication {
     }
 
     /// Takes in that `by` holds `of`'s journal up to `head`; returns whether that can be.
-    fn holds(&mut self, by: &Replica, of: &Replica, head: Version) -> bool {
+    fn holds(&mut self, now: Time, by: &Replica, of: &Replica, head: Version) -> bool {
         let is_ours = self.me.as_ref() == Some(of);
         if !is_ours && !self.held.contains_key(of) {
             return false;
@@ -215,7 +230,7 @@ impl Replication {
             Some(stream) => stream.arrived(head),
             None if is_ours => {
                 let start = if head < self.own.floor() { 0 } else { head };
-                peer.streams.insert(of.clone(), Stream::from(start));
+                peer.streams.insert(of.clone(), Stream::new(now, start));
             }
             None => return true,
         }
@@ -223,29 +238,29 @@ impl Replication {
         true
     }
 
-    /// Sends our journal from `head` on again if what was sent beyond it seems lost.
-    fn rewind(&mut self, now: Time, peer: &NodeId, me: &Replica, head: Version) {
-        let floor = self.own.floor();
-        let streams = self.peers.get_mut(peer).map(|peer| &mut peer.streams);
-        let Some(stream) = streams.and_then(|streams| streams.get_mut(me)) else { return };
-        if head < stream.sent && PATIENCE <= now.since(stream.at) {
-            *stream = Stream::from(if head < floor { 0 } else { head });
-        }
-    }
-
     /// Takes in what `from` holds of a journal that is not ours.
     fn handle_row(&mut self, now: Time, from: &Replica, peer: &NodeId, row: &DigestRow) {
         if !self.admit(now, &row.replica, Duration::from_millis(row.silence_ms)) {
             return;
         }
-        self.holds(from, &row.replica, row.head);
+        self.holds(now, from, &row.replica, row.head);
         let held = self.held.get_mut(&row.replica).expect("just admitted");
         held.copy.collect_tombstones(row.floor);
         if *from == row.replica {
             self.compare_with_owner(now, &row.replica, row.head);
         }
         self.compare_fingerprints(now, from, row);
-        self.want(now, peer, &row.replica, row.head, row.floor);
+        if self.is_credible(from, &row.replica, row.head) {
+            self.want(now, peer, &row.replica, row.head, row.floor);
+        }
+    }
+
+    /// Returns whether `from` may be believed that `owner` wrote up to `head`.
+    ///
+    /// While the owner has a session with us, nobody else is believed to know more than it says
+    /// itself, by its beats if not before: a lie would hide what it writes next.
+    fn is_credible(&self, from: &Replica, owner: &Replica, head: Version) -> bool {
+        from == owner || self.peer_of(owner).is_none() || head <= self.acked(owner, owner)
     }
 
     /// Makes sure that there is a copy of `replica`'s journal; returns whether there may be one.
@@ -255,7 +270,7 @@ impl Replication {
         }
         if self.forgotten.contains(replica.key())
             || self.settings.forget_after / 2 <= silence
-            || self.held.len() == REPLICAS_MAX
+            || self.held.len() >= REPLICAS_MAX
             || self.keys.contains_key(&replica.key())
         {
             return false;
@@ -352,7 +367,7 @@ impl Replication {
     }
 
     /// Tells of a copy that closed: to readers now, to its owner and its sender at the next flush.
-    fn closed(&mut self, sender: NodeId, replica: Replica, changes: Vec<crate::crdt::Change>) {
+    fn closed(&mut self, sender: NodeId, replica: Replica, changes: Vec<Change>) {
         let head = self.closed_head(&replica);
         self.changed(replica.clone(), changes);
         self.outputs.push_back(Output::Closed { replica: replica.clone(), head });

@@ -27,8 +27,8 @@ pub(super) struct Stream {
     /// Where each delta in flight ends, and how long it is.
     flying: VecDeque<(Version, usize)>,
     bytes: usize,
-    /// When the last delta was sent.
-    pub(super) at: Time,
+    /// When it was set back, or began.
+    pub(super) began: Time,
 }
 
 impl Stream {
@@ -38,8 +38,8 @@ impl Stream {
     const BYTES_MAX: usize = 3 * DELTA_BYTES_MAX;
 
     /// Creates a stream to a peer that has everything up to `from`.
-    pub(super) fn from(from: Version) -> Self {
-        Self { need: from, sent: from, ..Self::default() }
+    pub(super) fn new(now: Time, from: Version) -> Self {
+        Self { need: from, sent: from, began: now, ..Self::default() }
     }
 
     /// Returns whether `version` was sent and is not known to have arrived.
@@ -51,10 +51,8 @@ impl Stream {
     pub(super) fn arrived(&mut self, version: Version) {
         self.need = self.need.max(version);
         self.sent = self.sent.max(version);
-        while let Some(&(end, bytes)) = self.flying.front()
-            && end <= version
-        {
-            self.flying.pop_front();
+        while self.flying.front().is_some_and(|(end, _)| *end <= version) {
+            let (_, bytes) = self.flying.pop_front().expect("just seen");
             self.bytes -= bytes;
         }
         self.check();
@@ -64,12 +62,12 @@ impl Stream {
         self.flying.len() < Self::DELTAS_MAX && self.bytes < Self::BYTES_MAX
     }
 
-    fn send(&mut self, now: Time, delta: &Delta) {
+    fn send(&mut self, delta: &Delta) {
         assert!(self.has_room(), "a full window sends nothing");
         let bytes = delta.bytes();
         self.flying.push_back((delta.to, bytes));
         self.bytes += bytes;
-        (self.sent, self.at) = (delta.to, now);
+        self.sent = delta.to;
         self.check();
     }
 
@@ -82,13 +80,13 @@ impl Stream {
 
 impl Replication {
     /// Sends what was held back to be sent together: new writes of ours, and acks.
-    pub fn handle_flush(&mut self, now: Time) {
+    pub fn handle_flush(&mut self, _now: Time) {
         if mem::take(&mut self.unsent)
             && let Some(me) = self.me.clone()
         {
             let peers: Vec<NodeId> = self.peers.keys().cloned().collect();
             for peer in peers {
-                self.pump(now, &peer, &me);
+                self.pump(&peer, &me);
             }
         }
         for peer in mem::take(&mut self.unacked) {
@@ -141,7 +139,7 @@ impl Replication {
     }
 
     /// Sends on from where the stream of `replica`'s journal to `to` is, as far as its window goes.
-    pub(super) fn pump(&mut self, now: Time, to: &NodeId, replica: &Replica) {
+    pub(super) fn pump(&mut self, to: &NodeId, replica: &Replica) {
         let silence_ms = self.silence_ms(replica);
         let journal = if self.me.as_ref() == Some(replica) {
             &self.own
@@ -155,7 +153,7 @@ impl Replication {
             let Some(delta) = journal.delta(replica, stream.sent, self.settings.budget) else {
                 break;
             };
-            stream.send(now, &delta);
+            stream.send(&delta);
             let message = Message::Delta(Delta { silence_ms, ..delta });
             self.outputs.push_back(Output::Send { to: to.clone(), message });
         }
