@@ -1,0 +1,4 @@
+//! The transport in memory, from outside.
+
+mod conformance;
+mod faults;
