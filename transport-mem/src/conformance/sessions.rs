@@ -9,7 +9,7 @@ use crate::conformance::Factory;
 use crate::conformance::watch::{Late, Watch};
 
 /// How long nothing must happen for it to be called quiet; past the longest pause between dials.
-const QUIET: Duration = Duration::from_millis(400);
+const QUIET: Duration = Duration::from_millis(250);
 
 /// Checks that frames go both ways between `a` and `b`.
 async fn exchange(a: &mut Watch, b: &mut Watch) {
@@ -32,7 +32,7 @@ async fn dead_address(factory: &dyn Factory) -> Address {
 ///
 /// Panics where the transport breaks the promise.
 pub async fn two_dials_make_one_session(factory: &dyn Factory) {
-    for _ in 0..10 {
+    for _ in 0..6 {
         let mut a = Watch::start(factory, "shop", "a").await;
         let mut b = Watch::start(factory, "shop", "b").await;
         a.dial(&b);
