@@ -42,7 +42,8 @@ impl Mailbox {
     pub(crate) fn push(&self, delivery: Delivery) {
         let mut events = self.lock();
         let full = events.waiting.len() >= EVENTS_MAX;
-        if !events.closed && !(full && matches!(delivery, Delivery::Other(_))) {
+        let dropped = events.closed || (full && matches!(delivery, Delivery::Other(_)));
+        if !dropped {
             events.waiting.push_back(delivery);
         }
         drop(events);

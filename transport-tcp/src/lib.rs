@@ -14,7 +14,6 @@
 //! old one replaces it at once. Control never waits behind more than one record (64 KiB) of bulk.
 
 mod accept;
-mod clock;
 mod config;
 mod dial;
 mod greet;
@@ -23,6 +22,7 @@ mod net;
 mod noise;
 mod outbox;
 mod records;
+mod runtime;
 mod secret;
 mod session;
 mod shared;
@@ -31,6 +31,7 @@ mod table;
 mod tcp;
 
 pub use crate::config::{BindError, Config, Limits};
-pub use crate::net::{Net, TokioNet};
+pub use crate::net::Net;
+pub use crate::runtime::TokioNet;
 pub use crate::secret::{Secret, SecretError};
 pub use crate::tcp::Tcp;

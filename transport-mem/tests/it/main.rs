@@ -1,4 +1,6 @@
 //! The transport in memory, from outside.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod conformance;
 mod faults;

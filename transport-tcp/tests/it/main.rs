@@ -1,5 +1,7 @@
 //! The transport over real sockets, from outside.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod conformance;
 mod limits;
 mod proxy;
