@@ -240,3 +240,46 @@ async fn keep_time(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::TestRuntime;
+
+    /// Returns the next alarm, or `None` if there is none within `patience`.
+    async fn alarm(mails: &mut mpsc::Receiver<Mail>, patience: Duration) -> Option<()> {
+        match tokio::time::timeout(patience, mails.recv()).await {
+            Ok(Some(Mail::Alarm)) => Some(()),
+            Ok(_) => panic!("an alarm is all that a timer brings"),
+            Err(_) => None,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_timer_rings_once_for_each_time_that_it_is_set() {
+        let runtime = TestRuntime::shared();
+        let (timer, set) = watch::channel(None);
+        let (post, mut mails) = mpsc::channel(4);
+        tokio::spawn(keep_time(set, post, Arc::clone(&runtime)));
+        let long = Duration::from_secs(600);
+        assert_eq!(alarm(&mut mails, long).await, None);
+
+        // Set far ahead, then nearer: it rings at the nearer time, and not at the other.
+        let start = runtime.now();
+        timer.send_replace(Some(start + Duration::from_secs(60)));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        timer.send_replace(Some(start + Duration::from_secs(5)));
+        assert_eq!(alarm(&mut mails, long).await, Some(()));
+        assert!(runtime.now().since(start) < Duration::from_secs(6));
+        timer.send_replace(None);
+        assert_eq!(alarm(&mut mails, long).await, None);
+
+        // Set to a time that has passed, it rings at once.
+        timer.send_replace(Some(start));
+        assert_eq!(alarm(&mut mails, Duration::from_secs(1)).await, Some(()));
+
+        // It ends with its driver.
+        drop(timer);
+        assert!(mails.recv().await.is_none());
+    }
+}

@@ -272,7 +272,7 @@ impl Hands {
 
     fn close_gates(&mut self) {
         for inbox in std::mem::take(&mut self.processes).into_values() {
-            inbox.gate().close();
+            inbox.stop(StopReason::NodeDown, Time::ZERO);
         }
     }
 }
@@ -283,3 +283,6 @@ impl Drop for Hands {
         self.close_gates();
     }
 }
+
+#[cfg(test)]
+mod tests;

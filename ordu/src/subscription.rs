@@ -128,3 +128,89 @@ impl fmt::Debug for Subscription {
         f.debug_struct("Subscription").field("node", self.node.id()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use futures_util::FutureExt;
+    use ordu_core::{Blob, Holder, Incarnation, NodeId, Replica, ViewChange};
+
+    use super::*;
+    use crate::testing::undriven;
+
+    fn holder(number: u64, value: &str) -> Holder {
+        let replica = Replica::new(NodeId::new("a").unwrap(), Incarnation { counter: 1, nonce: 2 });
+        let process = ProcessId { replica, number };
+        Holder { process, child: None, value: Blob::from(value) }
+    }
+
+    fn set(node: &Node, scope: &str, name: &str, holder: Option<Holder>) {
+        let (scope, name) = (Scope::named(scope), Name::new(name).unwrap());
+        node.view().apply(ViewChange::Name { scope, name, holder });
+    }
+
+    #[tokio::test]
+    async fn a_snapshot_comes_first_and_then_every_change_of_this_registry() {
+        let undriven = undriven(1);
+        let node = &undriven.node;
+        set(node, "shop", "old", Some(holder(1, "")));
+        set(node, "bank", "other", Some(holder(1, "")));
+        let mut names = node.registry("shop").subscribe();
+
+        set(node, "bank", "other", None);
+        set(node, "shop", "new", Some(holder(2, "")));
+        set(node, "shop", "new", Some(holder(2, "")));
+        set(node, "shop", "new", Some(holder(2, "v")));
+        set(node, "shop", "new", Some(holder(3, "v")));
+        set(node, "shop", "old", None);
+        node.view().close();
+
+        let (old, new) = (Name::new("old").unwrap(), Name::new("new").unwrap());
+        let found = |number, value| Found::from(holder(number, value));
+        let expected = [
+            NameEvent::Snapshot { names: vec![(old.clone(), found(1, ""))], missed: 0 },
+            NameEvent::Registered { name: new.clone(), found: found(2, "") },
+            NameEvent::Updated { name: new.clone(), found: found(2, "v") },
+            NameEvent::Moved { name: new, from: holder(2, "").process, found: found(3, "v") },
+            NameEvent::Freed { name: old, process: holder(1, "").process },
+        ];
+        for event in expected {
+            assert_eq!(names.next().await, Some(event));
+        }
+        assert_eq!(names.next().await, None);
+        assert_eq!(node.registry("shop").subscribe().next().await, None);
+    }
+
+    /// Whoever is too slow is told, and ends with the truth all the same.
+    #[tokio::test]
+    async fn a_slow_listener_is_told_what_it_missed_and_catches_up() {
+        let undriven = undriven(1);
+        let node = &undriven.node;
+        let mut names = node.registry("shop").subscribe();
+        for number in 0..5_000 {
+            let holder = (number % 3 != 0).then(|| holder(number, "v"));
+            set(node, "shop", &format!("n/{}", number % 700), holder);
+        }
+        let truth: BTreeMap<_, _> = node.view().names(Scope::named("shop")).into_iter().collect();
+
+        let (mut model, mut snapshots, mut told) = (BTreeMap::new(), 0, 0);
+        while let Some(Some(event)) = names.next().now_or_never() {
+            match event {
+                NameEvent::Snapshot { names, missed } => {
+                    model = names.into_iter().collect();
+                    snapshots += 1;
+                    told += missed;
+                }
+                NameEvent::Registered { name, found }
+                | NameEvent::Moved { name, found, .. }
+                | NameEvent::Updated { name, found } => drop(model.insert(name, found)),
+                NameEvent::Freed { name, .. } => drop(model.remove(&name)),
+            }
+        }
+        assert_eq!((snapshots, told), (2, 5_000 - 1_024));
+        let truth: BTreeMap<_, _> =
+            truth.into_iter().map(|(name, holder)| (name, Found::from(holder))).collect();
+        assert_eq!(model, truth);
+    }
+}

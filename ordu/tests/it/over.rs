@@ -1,0 +1,106 @@
+//! A node that is joining or over: every operation ends with an error that says so.
+
+use std::time::Duration;
+
+use ordu::{
+    CallError, ChildId, ChildSpec, Context, Incarnation, Node, NodeId, Process, ProcessId,
+    ReadyError, RegisterError, Replica, SettleError, SpawnError, StartChildError, StartError,
+    TerminateError, UnregisterError,
+};
+
+use crate::world::alone;
+
+struct Echo;
+
+impl Process for Echo {
+    const KIND: &'static str = "echo";
+    type Args = ();
+    type Message = u64;
+    type Reply = u64;
+
+    async fn start((): (), _: &mut Context<Self>) -> Result<Self, StartError> {
+        Ok(Self)
+    }
+
+    async fn handle(&mut self, message: u64, _: &mut Context<Self>) -> u64 {
+        message
+    }
+}
+
+fn some_process() -> ProcessId {
+    let replica = Replica::new(NodeId::new("b").unwrap(), Incarnation { counter: 1, nonce: 1 });
+    ProcessId { replica, number: 1 }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_whose_seeds_do_not_answer_is_not_ready() {
+    let node = alone().start().await.unwrap();
+    let timeout = Duration::from_secs(30);
+    assert_eq!(node.ready(timeout).await, Err(ReadyError::TimedOut { timeout }));
+    assert_eq!(node.spawn(async |_: Context| ()).await, Err(SpawnError::NotReady));
+    node.halt().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn once_a_node_is_over_nothing_hangs() {
+    let node = alone().kind::<Echo>().start().await.unwrap();
+    let mut names = node.registry("default").subscribe();
+    let mut events = node.events();
+    let waiting = tokio::spawn({
+        let node = node.clone();
+        async move { node.ready(Duration::from_secs(3_600)).await }
+    });
+    assert!(names.next().await.is_some(), "a snapshot comes at once");
+    node.halt().await;
+
+    assert_eq!(waiting.await.unwrap(), Err(ReadyError::Over));
+    assert_eq!(node.ready(Duration::from_secs(1)).await, Err(ReadyError::Over));
+    assert_eq!(node.over().await, None);
+    assert_eq!(names.next().await, None);
+    assert_eq!(events.next().await, None);
+    assert_eq!(node.events().next().await, None);
+    assert_eq!(node.members(), []);
+    assert_eq!(node.registry("default").lookup("x"), None);
+    all_operations_answer(&node).await;
+
+    // To leave, or to end, what is over is no error.
+    assert_eq!(node.leave().await, Ok(()));
+    node.halt().await;
+}
+
+async fn all_operations_answer(node: &Node) {
+    let (supervisor, registry) = (node.supervisor("default"), node.registry("default"));
+    let child = ChildId::from_bytes([1; 16]);
+
+    let started = supervisor.start_child(ChildSpec::new::<Echo>(&())).await.map(|_| ());
+    assert_eq!(started, Err(StartChildError::NotReady));
+    assert_eq!(supervisor.terminate_child(child).await, Err(TerminateError::NotReady));
+    assert_eq!(registry.register("x", some_process()).await, Err(RegisterError::NotReady));
+    assert_eq!(registry.unregister("x", some_process()).await, Err(UnregisterError::NotReady));
+    assert_eq!(registry.call::<Echo>("x", &1).await, Err(CallError::NotReady));
+    assert_eq!(registry.send::<Echo>("x", &1).await, Err(CallError::NotReady));
+    assert_eq!(node.call::<Echo>(&some_process(), &1).await, Err(CallError::NotReady));
+    assert_eq!(node.send::<Echo>(&some_process(), &1).await, Err(CallError::NotReady));
+    assert_eq!(node.spawn(async |_: Context| ()).await, Err(SpawnError::NotReady));
+    assert_eq!(node.spawn_process::<Echo>(&()).await, Err(SpawnError::NotReady));
+    assert_eq!(node.settled().await, Err(SettleError::NotReady));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_cannot_be_one_is_held_by_nobody_and_taken_by_nobody() {
+    let node = alone().start().await.unwrap();
+    let registry = node.registry("default");
+    for name in [String::new(), "x".repeat(513)] {
+        let (bytes, max) = (name.len(), 512);
+        assert_eq!(registry.lookup(&name), None);
+        assert_eq!(registry.call::<Echo>(name.as_str(), &1).await, Err(CallError::Nobody));
+        let registered = registry.register(name.as_str(), some_process()).await;
+        assert_eq!(registered, Err(RegisterError::BadName { bytes, max }));
+        let unregistered = registry.unregister(name.as_str(), some_process()).await;
+        assert_eq!(unregistered, Err(UnregisterError::BadName { bytes, max }));
+        let spec = ChildSpec::new::<Echo>(&()).named(name);
+        let started = node.supervisor("default").start_child(spec).await.map(|_| ());
+        assert_eq!(started, Err(StartChildError::BadName { bytes, max }));
+    }
+    node.halt().await;
+}

@@ -1,0 +1,53 @@
+//! A description that makes no sense is refused before anything runs.
+
+use std::error::Error;
+use std::time::Duration;
+
+use ordu::{ConfigError, Context, IdError, Node, StartNodeError};
+
+use crate::world::alone;
+
+#[tokio::test]
+async fn a_name_that_cannot_be_one_is_refused() {
+    let error = Node::builder("shop", "").start().await.unwrap_err();
+    assert!(matches!(error, StartNodeError::NodeId { source: IdError::Empty { .. } }), "{error:?}");
+    assert_eq!(error.source().unwrap().to_string(), "node id is empty");
+
+    for cluster in ["", &"x".repeat(65)] {
+        let error = Node::builder(cluster, "a").start().await.unwrap_err();
+        assert!(
+            matches!(error, StartNodeError::ClusterName { max: 64, .. }),
+            "{cluster:?}: {error:?}"
+        );
+    }
+    let longest = "x".repeat(64);
+    let error = Node::builder(longest, "a\n").start().await.unwrap_err();
+    assert!(matches!(error, StartNodeError::NodeId { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn settings_that_do_not_fit_together_are_refused() {
+    let error = alone().failure_timeout(Duration::from_secs(1)).start().await.unwrap_err();
+    let StartNodeError::Config { source } = error else { panic!("{error:?}") };
+    assert!(matches!(source, ConfigError::FailureTimeoutTooShort { .. }), "{source:?}");
+
+    // With beats that are frequent enough the same timeout is fine.
+    let fast = alone().failure_timeout(Duration::from_secs(1));
+    let node = fast.beat_interval(Duration::from_millis(100)).start().await.unwrap();
+    node.halt().await;
+
+    let error = alone().starts_at_once(0).start().await.unwrap_err();
+    assert!(matches!(error, StartNodeError::Config { .. }), "{error:?}");
+    let error = alone().messages_max(0).start().await.unwrap_err();
+    assert!(matches!(error, StartNodeError::NoMessages), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_seed_must_be_an_address_and_a_kind_must_have_a_name_of_its_own() {
+    let error = alone().seeds(["b:1", ""]).start().await.unwrap_err();
+    assert!(matches!(error, StartNodeError::Seed { .. }), "{error:?}");
+
+    let twice = alone().kind_fn("x", async |_: Context| ()).kind_fn("x", async |_: Context| ());
+    let error = twice.start().await.unwrap_err();
+    assert_eq!(error.to_string(), "two kinds of processes are called \"x\"");
+}
