@@ -135,7 +135,7 @@ impl Cluster {
 
     /// Calls `children` by name from each of `callers` until all have answered; returns, for each
     /// caller, who answered.
-    pub(crate) async fn call(
+    async fn call(
         &self,
         callers: &[usize],
         children: &[usize],
@@ -151,6 +151,18 @@ impl Cluster {
             }
         });
         within(PATIENCE, "calling children", try_join_all(calls)).await
+    }
+
+    /// Calls `children` by name from each of `callers` until all have answered; returns those from
+    /// which some caller had no answer in time.
+    pub(crate) async fn call_until_answered(
+        &self,
+        callers: &[usize],
+        children: &[usize],
+    ) -> Result<BTreeSet<usize>, Failure> {
+        let answers = self.call(callers, children).await?;
+        let silent = |turn: &usize| answers.iter().any(|by| by[*turn].is_none());
+        Ok((0..children.len()).filter(silent).map(|turn| children[turn]).collect())
     }
 
     /// Waits until every live node says that the cluster is at rest.
