@@ -30,8 +30,17 @@ struct Course {
     affected: usize,
     /// Children that ran more than once meanwhile.
     twice: BTreeSet<usize>,
+    /// Children that somebody waited for in vain meanwhile; they count as lost, back or not.
+    silent: BTreeSet<usize>,
     detected: Duration,
     recovered: Duration,
+}
+
+impl Course {
+    fn new(name: &'static str, affected: usize, twice: BTreeSet<usize>, watched: Watched) -> Self {
+        let Watched { detected, recovered, silent } = watched;
+        Self { name, affected, twice, silent, detected, recovered }
+    }
 }
 
 /// Plays all acts, one after the other; tells `curtain` of each once it is over.
@@ -61,11 +70,11 @@ async fn judge(cluster: &Cluster, course: Course) -> Result<Act, Failure> {
     cluster.all_see_each_other().await?;
     cluster.settle().await?;
     let census = cluster.census().await?;
-    let Course { name, affected, twice, detected, recovered } = course;
+    let Course { name, affected, twice, silent, detected, recovered } = course;
     Ok(Act {
         name,
         affected,
-        lost: census.lost.len(),
+        lost: census.lost.union(&silent).count(),
         double: census.double.len(),
         resolved: twice.difference(&census.double).count(),
         detect_ms: millis(detected),
@@ -80,10 +89,9 @@ async fn kill(cluster: &mut Cluster) -> Result<Course, Failure> {
 
     let began = Instant::now();
     cluster.take(KILLED).kill().await?;
-    let (detected, recovered) = watch(cluster, began, &others, &[KILLED], &affected).await?;
+    let watched = watch(cluster, began, &others, &[KILLED], &affected).await?;
 
-    let twice = BTreeSet::new();
-    Ok(Course { name: "kill", affected: affected.len(), twice, detected, recovered })
+    Ok(Course::new("kill", affected.len(), BTreeSet::new(), watched))
 }
 
 /// It comes back under its own name with nothing remembered, and must learn where everybody is.
@@ -98,12 +106,11 @@ async fn restart(cluster: &mut Cluster, children: usize) -> Result<Course, Failu
     cluster.see(&others, &[KILLED], reborn).await?;
     let detected = began.elapsed();
     let everyone: Vec<usize> = (0..children).collect();
-    cluster.call(&[KILLED], &everyone).await?;
-    let recovered = began.elapsed();
+    let silent = cluster.call_until_answered(&[KILLED], &everyone).await?;
+    let watched = Watched { detected, recovered: began.elapsed(), silent };
 
     // Nothing that runs is moved for its sake.
-    let twice = BTreeSet::new();
-    Ok(Course { name: "restart", affected: 0, twice, detected, recovered })
+    Ok(Course::new("restart", 0, BTreeSet::new(), watched))
 }
 
 /// A process stands still for longer than the others wait, and then goes on as if it had not.
@@ -113,7 +120,7 @@ async fn freeze(cluster: &mut Cluster) -> Result<Course, Failure> {
 
     let began = Instant::now();
     cluster.node(FROZEN).freeze()?;
-    let (detected, recovered) = watch(cluster, began, &others, &[FROZEN], &affected).await?;
+    let watched = watch(cluster, began, &others, &[FROZEN], &affected).await?;
 
     // It could not be asked while it stood still, but what it ran it still holds.
     let mut elsewhere = BTreeSet::new();
@@ -123,7 +130,7 @@ async fn freeze(cluster: &mut Cluster) -> Result<Course, Failure> {
     let twice = affected.iter().copied().filter(|child| elsewhere.contains(child)).collect();
     cluster.node(FROZEN).thaw()?;
 
-    Ok(Course { name: "freeze", affected: affected.len(), twice, detected, recovered })
+    Ok(Course::new("freeze", affected.len(), twice, watched))
 }
 
 /// The network falls in two; both sides go on and run everything, until it heals.
@@ -145,13 +152,12 @@ async fn cut(cluster: &mut Cluster) -> Result<Course, Failure> {
     let twice = cluster.running_twice(&cluster.everyone()).await?;
     cluster.heal().await?;
 
-    Ok(Course {
-        name: "cut",
-        affected: on_left.len() + on_right.len(),
-        twice,
-        detected: left.0.max(right.0),
-        recovered: left.1.max(right.1),
-    })
+    let watched = Watched {
+        detected: left.detected.max(right.detected),
+        recovered: left.recovered.max(right.recovered),
+        silent: left.silent.union(&right.silent).copied().collect(),
+    };
+    Ok(Course::new("cut", on_left.len() + on_right.len(), twice, watched))
 }
 
 /// A node says goodbye, and what it runs goes on elsewhere first.
@@ -172,29 +178,38 @@ async fn leave(cluster: &mut Cluster) -> Result<Course, Failure> {
     };
     // Its children answer from there until they have moved, so their answers count from the end on.
     let ((), detected) = try_join!(within(PATIENCE, "leaving", gone), noticed)?;
-    cluster.call(&others, &affected).await?;
-    let recovered = began.elapsed();
+    let silent = cluster.call_until_answered(&others, &affected).await?;
+    let watched = Watched { detected, recovered: began.elapsed(), silent };
 
-    let twice = BTreeSet::new();
-    Ok(Course { name: "leave", affected: affected.len(), twice, detected, recovered })
+    Ok(Course::new("leave", affected.len(), BTreeSet::new(), watched))
 }
 
-/// Returns how long after `began` all `observers` knew that `gone` are down, and how long until
-/// all children in `affected` had answered each of them, from wherever they run now.
+/// What was seen of an act from outside.
+struct Watched {
+    /// How long all observers took to know.
+    detected: Duration,
+    /// How long all children took to answer each observer, from wherever they run now.
+    recovered: Duration,
+    /// The children that did not.
+    silent: BTreeSet<usize>,
+}
+
+/// Watches from `observers` how `gone` are noticed and how the children in `affected` come back.
 async fn watch(
     cluster: &Cluster,
     began: Instant,
     observers: &[usize],
     gone: &[usize],
     affected: &[usize],
-) -> Result<(Duration, Duration), Failure> {
+) -> Result<Watched, Failure> {
     let detect = async {
         cluster.see(observers, gone, |member| member.is_none_or(|m| !m.up)).await?;
         Ok::<_, Failure>(began.elapsed())
     };
     let recover = async {
-        cluster.call(observers, affected).await?;
-        Ok(began.elapsed())
+        let silent = cluster.call_until_answered(observers, affected).await?;
+        Ok((began.elapsed(), silent))
     };
-    try_join!(detect, recover)
+    let (detected, (recovered, silent)) = try_join!(detect, recover)?;
+    Ok(Watched { detected, recovered, silent })
 }

@@ -71,7 +71,10 @@ impl Arguments {
             match TcpListener::bind((Ipv4Addr::LOCALHOST, number)) {
                 Ok(_) => *port = number,
                 Err(error) => {
-                    return Err(ArgumentsError::PortTaken { port: number, reason: error.to_string() });
+                    return Err(ArgumentsError::PortTaken {
+                        port: number,
+                        reason: error.to_string(),
+                    });
                 }
             }
         }
@@ -119,12 +122,8 @@ mod tests {
 
     #[test]
     fn file_and_options_come_in_any_order() {
-        let all = Arguments {
-            file: Some("names".into()),
-            json: true,
-            port: Some(7000),
-            help: false,
-        };
+        let all =
+            Arguments { file: Some("names".into()), json: true, port: Some(7000), help: false };
         assert_eq!(read(&["names", "--json", "--port", "7000"]).as_ref(), Ok(&all));
         assert_eq!(read(&["--port", "7000", "--json", "names"]).as_ref(), Ok(&all));
     }

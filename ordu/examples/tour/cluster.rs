@@ -49,7 +49,7 @@ impl Cluster {
         let setup = Setup {
             node: name(index),
             port,
-            seeds: self.live(&self.everyone()).map(|node| node.address.clone()).collect(),
+            seeds: self.all().map(|node| node.address.clone()).collect(),
             secret: self.secret.clone(),
             names: self.names.clone(),
         };
@@ -62,7 +62,7 @@ impl Cluster {
     pub(crate) async fn start_children(&self, progress: impl Fn(usize)) -> Result<(), Failure> {
         const PART: usize = 100;
         let shares = self.names.len().div_ceil(NODES).max(1);
-        let starts = self.live(&self.everyone()).enumerate().map(async |(index, node)| {
+        let starts = self.all().enumerate().map(async |(index, node)| {
             let end = ((index + 1) * shares).min(self.names.len());
             for from in (index * shares..end).step_by(PART) {
                 let to = (from + PART).min(end);
@@ -135,7 +135,7 @@ impl Cluster {
 
     /// Calls `children` by name from each of `callers` until all have answered; returns, for each
     /// caller, who answered.
-    pub(crate) async fn call(
+    async fn call(
         &self,
         callers: &[usize],
         children: &[usize],
@@ -153,12 +153,22 @@ impl Cluster {
         within(PATIENCE, "calling children", try_join_all(calls)).await
     }
 
+    /// Calls `children` by name from each of `callers` until all have answered; returns those from
+    /// which some caller had no answer in time.
+    pub(crate) async fn call_until_answered(
+        &self,
+        callers: &[usize],
+        children: &[usize],
+    ) -> Result<BTreeSet<usize>, Failure> {
+        let answers = self.call(callers, children).await?;
+        let silent = |turn: &usize| answers.iter().any(|by| by[*turn].is_none());
+        Ok((0..children.len()).filter(silent).map(|turn| children[turn]).collect())
+    }
+
     /// Waits until every live node says that the cluster is at rest.
     pub(crate) async fn settle(&self) -> Result<(), Failure> {
         let within_ms = crate::report::millis(PATIENCE);
-        let settles = self
-            .live(&self.everyone())
-            .map(async |node| node.ask(Request::Settle { within_ms }).await);
+        let settles = self.all().map(async |node| node.ask(Request::Settle { within_ms }).await);
         within(PATIENCE * 2, "waiting for rest", try_join_all(settles)).await?;
         Ok(())
     }
@@ -197,7 +207,7 @@ impl Cluster {
 
     /// Lets all frames through again.
     pub(crate) async fn heal(&self) -> Result<(), Failure> {
-        for node in self.live(&self.everyone()) {
+        for node in self.all() {
             node.ask(Request::Heal).await?;
         }
         Ok(())
@@ -214,6 +224,12 @@ impl Cluster {
         Ok(instances)
     }
 
+    /// Iterates over all nodes that live.
+    fn all(&self) -> impl Iterator<Item = &NodeProcess> {
+        self.nodes.iter().flatten()
+    }
+
+    /// Iterates over those of `nodes` that live.
     fn live(&self, nodes: &[usize]) -> impl Iterator<Item = &NodeProcess> {
         nodes.iter().filter_map(|&index| self.nodes[index].as_ref())
     }

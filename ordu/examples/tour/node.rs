@@ -7,11 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use ordu::{
-    ChildSpec, Context, MemberStatus, Node, NodeId, Process, Secret, StartError, StopReason,
-};
+use ordu::{ChildSpec, Context, MemberStatus, Node, NodeId, Process, StartError, StopReason};
 use ordu_transport_mem::{FaultControl, Faulty};
-use ordu_transport_tcp::{Config, Tcp, TokioNet};
+use ordu_transport_tcp::{Config, Secret, Tcp, TokioNet};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines, Stdin, Stdout};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -106,7 +104,8 @@ impl Drop for Instance {
 /// Runs a node process until it has left, or until the tour is gone.
 pub(crate) fn main() -> ExitCode {
     die_with_parent();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     match runtime.map_err(Failure::from).and_then(|runtime| runtime.block_on(run())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -133,7 +132,7 @@ async fn run() -> Result<(), Failure> {
     let first = lines.next_line().await?.ok_or("the tour said nothing")?;
     let setup: Setup = serde_json::from_str(&first)?;
     let (node, cut) = start(&setup).await?;
-    say(&out, &Line::Ready { address: node.local_address().to_string() }).await?;
+    say(&out, &Line::Ready { address: node.local_addr().to_string() }).await?;
 
     let tour = Arc::new(Tour { node, cut, names: setup.names });
     tokio::spawn(report_members(Arc::clone(&tour), Arc::clone(&out)));
@@ -153,8 +152,10 @@ async fn start(setup: &Setup) -> Result<(Node, FaultControl), Failure> {
 
     let node = Node::builder(CLUSTER, &setup.node)
         .kind::<Child>()
-        .seeds(setup.seeds.iter().map(String::as_str))
-        .start_on(net, Box::new(transport))
+        .seeds(setup.seeds.clone())
+        .transport(Arc::new(transport))
+        .runtime(net)
+        .start()
         .await?;
     node.ready(Duration::from_secs(30)).await?;
     Ok((node, cut))
@@ -292,12 +293,12 @@ async fn report_members(tour: Arc<Tour>, out: Arc<tokio::sync::Mutex<Stdout>>) {
 
 fn look_at_members(node: &Node) -> Members {
     let members = node.members().into_iter();
-    let seen = members.map(|member| {
+    let seen = members.map(|(id, member)| {
         let up = match member.status {
             MemberStatus::Alive | MemberStatus::Suspect => true,
             MemberStatus::Down | MemberStatus::Leaving => false,
         };
-        (member.node.to_string(), Member { up, life: member.incarnation.counter })
+        (id.to_string(), Member { up, life: member.incarnation.counter })
     });
     seen.collect()
 }

@@ -11,7 +11,7 @@ pub(crate) struct Act {
     pub name: &'static str,
     /// Children that ran where it happened.
     pub affected: usize,
-    /// Children that were gone once the cluster had settled.
+    /// Children that did not answer in good time, or were gone once the cluster had settled.
     pub lost: usize,
     /// Children that ran more than once then.
     pub double: usize,
