@@ -13,7 +13,7 @@
 //! the winner goes away first the loser goes on. A process that yields sends no `Won` and takes no
 //! state, so never do all claimants lose.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,7 @@ use crate::board::{Board, Claimant, are_rivals};
 use crate::effect::Effect;
 use crate::entry::{AbsorbedEntry, Entry, Key};
 use crate::message::{Message, Seat, Won, Yield};
+use crate::supervisor::ChildKey;
 use crate::{Blob, Event, NameConflict, Output, ProcessId, Replica, ReplicaKey};
 
 /// The conflicts that processes of this node are part of.
@@ -28,6 +29,8 @@ use crate::{Blob, Event, NameConflict, Output, ProcessId, Replica, ReplicaKey};
 pub(crate) struct Conflicts {
     /// The processes of this node that yield, by number.
     yields: BTreeMap<u64, Yielding>,
+    /// The same, by what they yield.
+    by_seat: BTreeSet<(Seat, u64)>,
     /// Notices whose winner has not shown in our copies yet, by loser and by the winner's node.
     notices: BTreeMap<u64, BTreeMap<Replica, Won>>,
     /// The losers that processes of this node took in.
@@ -65,6 +68,8 @@ pub(crate) struct Own<'a> {
     pub(crate) board: &'a Board,
     /// Returns whether a process runs and was not told to stop.
     pub(crate) is_running: &'a dyn Fn(u64) -> bool,
+    /// Returns whether our copies hold the specification of a child.
+    pub(crate) is_specified: &'a dyn Fn(&ChildKey) -> bool,
     /// Returns whether a process runs, starts or waits for its next start.
     pub(crate) is_present: &'a dyn Fn(u64) -> bool,
     /// Returns all seats that a process claims.
@@ -116,11 +121,13 @@ impl Conflicts {
             self.notify(own, seat);
             self.reconsider_notices(own, seat);
         }
-        let gone = |yielding: &Yielding| {
-            yielding.seat == *seat && own.board.claim(seat, &yielding.winner).is_none()
-        };
-        let orphaned = self.yields.iter().filter(|(_, yielding)| gone(yielding));
-        let orphaned: alloc::vec::Vec<u64> = orphaned.map(|(number, _)| *number).collect();
+        let here = (seat.clone(), 0)..=(seat.clone(), u64::MAX);
+        let yielding = self.by_seat.range(here).map(|(_, number)| *number);
+        let orphaned = yielding.filter(|number| {
+            let winner = &self.yields[number].winner;
+            own.board.claim(seat, winner).is_none()
+        });
+        let orphaned: alloc::vec::Vec<u64> = orphaned.collect();
         for number in orphaned {
             self.resume(number);
         }
@@ -134,8 +141,11 @@ impl Conflicts {
         let loser = ProcessId { replica: own.me.clone(), number: won.loser };
         let winner = ProcessId { replica: from.clone(), number: won.winner };
         let claims = (own.board.claim(&won.seat, &winner), own.board.claim(&won.seat, &loser));
-        let (Some(winner), Some(loser)) = claims else {
-            // Its claim is not in our closed copy yet; looked at again when the seat changes.
+        let is_whole = |winner: &&Claimant| {
+            winner.child.as_ref().is_none_or(|child| (own.is_specified)(child))
+        };
+        let (Some(winner), Some(loser)) = (claims.0.filter(is_whole), claims.1) else {
+            // What it claims is not in our closed copies yet; looked at again when that changes.
             let number = won.loser;
             self.notices.entry(number).or_default().insert(from.clone(), won);
             return;
@@ -155,6 +165,7 @@ impl Conflicts {
             }
         };
         let round = self.rounds;
+        self.by_seat.insert((won.seat.clone(), won.loser));
         let yielding =
             Yielding { seat: won.seat, winner: winner.clone(), round, state: None, is_void: false };
         self.yields.insert(won.loser, yielding);
@@ -220,7 +231,7 @@ impl Conflicts {
         if !is_ours {
             return;
         }
-        let yielding = self.yields.remove(&number).expect("it was just seen");
+        let yielding = self.remove(number).expect("it was just seen");
         let loser = ProcessId { replica: own.me.clone(), number };
         let child_of = |process: &ProcessId| {
             own.board.claim(&yielding.seat, process).and_then(|claim| claim.child)
@@ -235,7 +246,7 @@ impl Conflicts {
 
     /// Takes in that a process of this node is gone, for whatever reason.
     pub(crate) fn handle_gone(&mut self, number: u64) {
-        self.yields.remove(&number);
+        self.remove(number);
         self.notices.remove(&number);
     }
 
@@ -304,12 +315,19 @@ impl Conflicts {
         self.effects.push_back(Effect::Send { to, message });
     }
 
+    fn remove(&mut self, number: u64) -> Option<Yielding> {
+        let yielding = self.yields.remove(&number)?;
+        self.by_seat.remove(&(yielding.seat.clone(), number));
+        assert_eq!(self.yields.len(), self.by_seat.len(), "each yields one seat");
+        Some(yielding)
+    }
+
     /// Lets the process `number` go on, as soon as it has stopped: the winner has gone away.
     fn resume(&mut self, number: u64) {
         let Some(yielding) = self.yields.get_mut(&number) else { return };
         yielding.is_void = true;
         if let Some(state) = yielding.state.take() {
-            self.yields.remove(&number);
+            self.remove(number);
             self.effects.push_back(Effect::Resume { number, state });
         }
     }

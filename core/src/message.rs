@@ -64,13 +64,11 @@ impl Message {
     /// Returns the queue the message waits in.
     pub fn lane(&self) -> Lane {
         match self {
-            Self::Hello(_)
-            | Self::Join
-            | Self::Welcome(_)
-            | Self::Beat(_)
-            | Self::Ack(_)
-            | Self::Won(_) => Lane::Control,
-            Self::Digest(_)
+            Self::Hello(_) | Self::Join | Self::Welcome(_) | Self::Beat(_) | Self::Ack(_) => {
+                Lane::Control
+            }
+            Self::Won(_)
+            | Self::Digest(_)
             | Self::Need(_)
             | Self::Delta(_)
             | Self::Yield(_)

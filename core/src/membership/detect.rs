@@ -26,6 +26,7 @@ impl Life {
             cut_off_by: BTreeSet::new(),
             doomed: None,
             fell: None,
+            returned: None,
         }
     }
 }
@@ -260,6 +261,8 @@ impl Membership {
             State::Down if silent < down_after => {
                 life.state = State::Returning { head: None };
                 life.fell = None;
+                life.returned = Some(now);
+                self.outputs.push_back(Output::Changed { node: replica.node().clone() });
                 self.next_judgement = self.next_judgement.min(judged + down_after);
             }
             State::Alive

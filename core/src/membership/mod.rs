@@ -303,6 +303,8 @@ struct Life {
     doomed: Option<Time>,
     /// When it went down for its silence.
     fell: Option<Time>,
+    /// When it began to beat again after it was down.
+    returned: Option<Time>,
 }
 
 /// What we hold of a life.

@@ -91,15 +91,21 @@ impl Membership {
     /// Returns whether what this node knows is whole enough to place children by at `now`.
     ///
     /// Not so while a member that is up has not said what it can run, for then our copy of its
-    /// journal has never been complete; nor while a member that we were told of has not shown, for
-    /// up to the failure timeout. Whoever placed a child earlier might start what runs already.
+    /// journal has never been complete; nor, for up to the failure timeout, while a member that we
+    /// were told of has not shown, or one that was down returns. Whoever placed a child earlier
+    /// might start what runs already.
     pub(crate) fn is_informed(&self, now: Time) -> bool {
         let patience = self.settings.failure_timeout;
         self.is_joined()
             && self.nodes.iter().all(|(node, known)| match self.present(node) {
-                Some((key, life)) => {
-                    self.own == Some(key) || !life.state.is_up() || life.entry.is_some()
-                }
+                Some((key, _)) if self.own == Some(key) => true,
+                Some((_, life)) => match life.state {
+                    State::Alive | State::Suspect => life.entry.is_some(),
+                    State::Returning { .. } => {
+                        life.returned.is_none_or(|since| patience <= now.since(since))
+                    }
+                    State::Down | State::Retired => true,
+                },
                 None => known.address.is_none() || patience <= now.since(known.since),
             })
     }

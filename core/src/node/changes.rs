@@ -205,7 +205,7 @@ impl Node {
         }
         self.with_conflicts(|conflicts, own| conflicts.handle_seat(own, seat));
         if let Seat::Name(scope, name) = seat {
-            self.with_supervisor(|supervisor, around| supervisor.handle_name(around, *scope, name));
+            self.supervisor.handle_name(*scope, name);
         }
     }
 }

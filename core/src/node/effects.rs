@@ -35,6 +35,8 @@ impl Node {
                 self.carry_out_replication(output);
             } else if let Some(effect) = self.next_effect() {
                 self.carry_out(effect);
+            } else if self.supervisor.may_place(&self.targets) {
+                self.with_supervisor(|supervisor, around| supervisor.place(around));
             } else {
                 return;
             }

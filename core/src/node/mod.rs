@@ -276,6 +276,7 @@ impl Node {
             self.membership.handle_closed(now, me, self.replication.head());
         }
         self.membership.handle_tick(now);
+        self.members_changed |= self.membership.may_take_over(now) != self.targets.may_take_over();
         if self.next_upkeep <= now {
             self.next_upkeep = now + self.config.beat_interval;
             self.keep_up();
@@ -333,6 +334,7 @@ impl Node {
             me: &me,
             board: &self.board,
             is_running: &|number| registry.is_running(number),
+            is_specified: &|key| supervisor.child(key).is_some_and(|child| child.spec.is_some()),
             is_present: &|number| registry.is_running(number) || supervisor.is_present(number),
             seats: &|number| supervisor.seats(number).chain(registry.seats(number)).collect(),
         };

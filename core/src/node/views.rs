@@ -12,7 +12,7 @@ impl Node {
     pub(super) fn handle_members(&mut self) {
         self.members_changed = false;
         if self.update_targets() {
-            self.with_supervisor(|supervisor, around| supervisor.handle_placement(around));
+            self.supervisor.handle_placement();
         }
         let others: Vec<Replica> = self
             .membership

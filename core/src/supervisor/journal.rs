@@ -114,14 +114,10 @@ impl Supervisor {
     }
 
     /// Looks again at the children that wait for `name` to be free.
-    pub(crate) fn handle_name(&mut self, around: &mut Around<'_>, scope: Scope, name: &Name) {
+    pub(crate) fn handle_name(&mut self, scope: Scope, name: &Name) {
         let unclaimed = self.children.unclaimed();
         let waiting = self.children.reservers(scope, name).filter(|key| unclaimed.contains(*key));
-        let before = self.due.len();
         self.due.extend(waiting.copied());
-        if before < self.due.len() {
-            self.place(around);
-        }
     }
 
     /// Does what the present knowledge of `key` asks for, and tells readers what changed.
@@ -138,6 +134,7 @@ impl Supervisor {
         }
         if has_ended {
             self.due.remove(&key);
+            self.beaten.remove(&key);
             if is_specified_here {
                 self.effects.push_back(Effect::Delete { key: Key::Spec(key.0, key.1).encode() });
             }
@@ -146,7 +143,6 @@ impl Supervisor {
             }
         } else if self.children.unclaimed().contains(&key) {
             self.due.insert(key);
-            self.place(around);
         }
     }
 }

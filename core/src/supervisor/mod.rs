@@ -67,6 +67,8 @@ pub(crate) struct Supervisor {
     backoff_min: Duration,
     backoff_max: Duration,
     starts_at_once: usize,
+    /// How long another process must run under a child's name before the child is over.
+    patience: Duration,
     random: Random,
     children: Children,
     /// Unclaimed children whose place is to be looked at again.
@@ -74,6 +76,9 @@ pub(crate) struct Supervisor {
     instances: BTreeMap<u64, Instance>,
     by_child: BTreeMap<ChildKey, u64>,
     waiting: BTreeSet<(Time, u64)>,
+    /// Unclaimed children whose name somebody else runs under, and when that has lasted for so long
+    /// that they are over.
+    beaten: BTreeMap<ChildKey, Time>,
     starting: usize,
     unrest: usize,
     is_leaving: bool,
@@ -89,12 +94,14 @@ impl Supervisor {
             backoff_min: config.backoff_min,
             backoff_max: config.backoff_max,
             starts_at_once: config.starts_at_once,
+            patience: config.failure_timeout,
             random,
             children: Children::default(),
             due: BTreeSet::new(),
             instances: BTreeMap::new(),
             by_child: BTreeMap::new(),
             waiting: BTreeSet::new(),
+            beaten: BTreeMap::new(),
             starting: 0,
             unrest: 0,
             is_leaving: false,
@@ -107,9 +114,11 @@ impl Supervisor {
         self.effects.pop_front()
     }
 
-    /// Returns when the next child is to be started again.
+    /// Returns when the next child is to be started again, or looked at.
     pub(crate) fn poll_timeout(&self) -> Option<Time> {
-        self.waiting.first().map(|(at, _)| *at)
+        let beaten = self.beaten.iter().filter(|(key, _)| !self.due.contains(*key));
+        let looked_at = beaten.map(|(_, at)| *at).min();
+        self.waiting.first().map(|(at, _)| *at).into_iter().chain(looked_at).min()
     }
 
     /// Returns what is known of `key`.
@@ -176,9 +185,16 @@ impl Supervisor {
     }
 
     /// Looks at the place of every unclaimed child again: the members changed.
-    pub(crate) fn handle_placement(&mut self, around: &mut Around<'_>) {
+    pub(crate) fn handle_placement(&mut self) {
         self.due.extend(self.children.unclaimed().iter().copied());
-        self.place(around);
+    }
+
+    /// Returns whether there are children to place, and nothing speaks against it now.
+    pub(crate) fn may_place(&self, targets: &Targets) -> bool {
+        !self.due.is_empty()
+            && self.starting < self.starts_at_once
+            && !self.is_leaving
+            && targets.is_informed()
     }
 
     /// Ends `key` for good, as `outcome` says.
@@ -227,20 +243,21 @@ impl Supervisor {
     }
 
     /// Starts the children that are due, as far as they belong here and the pace allows.
-    fn place(&mut self, around: &mut Around<'_>) {
-        if self.is_leaving || !around.targets.is_informed() {
-            return;
-        }
-        while self.starting < self.starts_at_once
+    ///
+    /// To be called only when nothing is left to be taken in: in the middle of a delta a child may
+    /// be seen without the claim that follows.
+    pub(crate) fn place(&mut self, around: &mut Around<'_>) {
+        while self.may_place(around.targets)
             && let Some(key) = self.due.pop_first()
         {
+            let beaten = self.beaten.remove(&key);
             if self.children.unclaimed().contains(&key) && !self.by_child.contains_key(&key) {
-                self.place_child(around, key);
+                self.place_child(around, key, beaten);
             }
         }
     }
 
-    fn place_child(&mut self, around: &mut Around<'_>, key: ChildKey) {
+    fn place_child(&mut self, around: &mut Around<'_>, key: ChildKey, beaten: Option<Time>) {
         let child = self.children.child(&key).expect("unclaimed children are known");
         let spec = &child.spec.as_ref().expect("unclaimed children have a specification").spec;
         let owner = around.targets.owner(&child.placement_key(key.1), &spec.kind);
@@ -256,13 +273,25 @@ impl Supervisor {
             let reason = alloc::string::String::from("its node went down");
             return self.end(around, key, Outcome::Failed { reason });
         }
-        if let Some(outcome) = beaten_before_it_starts(around.board, key, spec.name.as_ref()) {
-            return self.end(around, key, outcome);
+        let Some(outcome) = beaten_before_it_starts(around.board, key, spec.name.as_ref()) else {
+            return self.claim_if_free(around, key, succession);
+        };
+        // Perhaps its own process is just not visible yet; nobody is ended on a guess.
+        let until = beaten.unwrap_or(around.now + self.patience);
+        if until <= around.now {
+            self.end(around, key, outcome);
+        } else {
+            self.beaten.insert(key, until);
         }
+    }
+
+    /// Claims `key` for this node, unless a process that does not run yet has its name.
+    fn claim_if_free(&mut self, around: &mut Around<'_>, key: ChildKey, succession: Succession) {
+        let child = self.children.child(&key).expect("unclaimed children are known");
+        let spec = &child.spec.as_ref().expect("unclaimed children have a specification").spec;
         if let Some((scope, name)) = &spec.name
             && around.board.best(&Seat::Name(*scope, name.clone())).is_some()
         {
-            // Another process of this child still stands there, or one that does not run yet.
             return;
         }
         self.claim(around, key, succession);

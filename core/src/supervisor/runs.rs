@@ -42,11 +42,13 @@ impl Supervisor {
             | (Phase::Running, ProcessEvent::Started)
             | (Phase::Waiting { .. } | Phase::Frozen, _) => (),
         }
-        self.place(around);
     }
 
-    /// Starts again what has waited long enough.
+    /// Starts again what has waited long enough, and looks again at children that were beaten.
     pub(crate) fn handle_timeout(&mut self, around: &mut Around<'_>) {
+        let now = around.now;
+        let beaten = self.beaten.iter().filter(|(_, at)| **at <= now).map(|(key, _)| *key);
+        self.due.extend(beaten);
         while let Some(&(at, number)) = self.waiting.first()
             && at <= around.now
         {
