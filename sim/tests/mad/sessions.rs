@@ -27,7 +27,7 @@ fn a_raw_connection_carries_bytes_both_ways() {
                 std::future::pending().await
             });
             let (sender, receiver) = tokio::sync::oneshot::channel();
-            lab.boot(N2, || std::future::pending());
+            lab.boot(N2, std::future::pending);
             lab.spawn(N2, async move {
                 let net = MadRuntime::current();
                 let address = Lab::address(N1).to_string();
@@ -48,7 +48,7 @@ fn a_raw_connection_carries_bytes_both_ways() {
 fn nobody_listens_where_nobody_was_booted() {
     simulate(1, async |_| {
         let mut lab = Lab::new();
-        lab.boot(N1, || std::future::pending());
+        lab.boot(N1, std::future::pending);
         let (sender, receiver) = tokio::sync::oneshot::channel();
         lab.spawn(N1, async move {
             let result = MadRuntime::current().connect(&Lab::address(N2).to_string()).await;
@@ -63,9 +63,11 @@ fn nobody_listens_where_nobody_was_booted() {
 async fn chat(host: Host, peer: Host, log: Log) {
     let runtime = Arc::new(MadRuntime::current());
     let mut config = Config::new("test", host.id(), Lab::address(host));
-    config.secret = Some(Secret::from_bytes((0..32).collect::<Vec<u8>>()).unwrap());
-    let transport = Arc::new(Tcp::bind(Arc::clone(&runtime), config).await.unwrap());
-    let address = Address::new(Lab::address(peer).to_string()).unwrap();
+    config.secret =
+        Some(Secret::from_bytes((0..32).collect::<Vec<u8>>()).expect("it is long enough"));
+    let transport =
+        Arc::new(Tcp::bind(Arc::clone(&runtime), config).await.expect("nobody else listens there"));
+    let address = Address::new(Lab::address(peer).to_string()).expect("an address is an address");
     transport.dial(&address);
 
     let (sender, ours) = (Arc::clone(&transport), Arc::clone(&runtime));
