@@ -30,7 +30,6 @@ pub struct WorldBuilder {
     behaviours: BTreeMap<String, Behaviour>,
     lacking: BTreeSet<(Host, String)>,
     gains_ppm: BTreeMap<Host, i32>,
-    #[allow(clippy::type_complexity)]
     configure: Box<dyn Fn(Host, &mut Config)>,
     maker: MachineMaker,
 }

@@ -145,23 +145,6 @@ fn of_two_children_that_leave_the_quick_one_moves_first() {
     }
 }
 
-/// A counter that moves because its node leaves goes on counting where it was.
-#[test]
-fn a_counter_keeps_its_sum_when_its_node_leaves() {
-    for seed in seeds(10) {
-        let mut world = World::new(seed, 3);
-        let cart = world.start_child(N1, named("counter", "cart")).unwrap().child;
-        world.settle(SETTLE);
-        assert_eq!(world.count(N2, "cart", 40), Ok(40), "seed {seed}");
-
-        let leaver = home(&world, cart);
-        assert_eq!(world.leave(leaver), Ok(()));
-        world.settle(SETTLE);
-        let stayer = others(&world, leaver)[0];
-        assert_eq!(world.count(stayer, "cart", 2), Ok(42), "seed {seed}");
-    }
-}
-
 /// B140. A node that comes back under its name is a new life: what the old one held is not its own.
 #[test]
 fn a_node_restarted_under_its_name_is_a_new_life() {
