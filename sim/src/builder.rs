@@ -21,6 +21,9 @@ use crate::world::{Absence, HostState, World};
 /// How long the nodes of a new world have to find each other.
 const JOIN_MAX: Duration = Duration::from_secs(10);
 
+/// Changes the configuration of a node.
+type Configure = Box<dyn Fn(Host, &mut Config)>;
+
 /// Sets a [`World`] up.
 pub struct WorldBuilder {
     seed: u64,
@@ -30,8 +33,7 @@ pub struct WorldBuilder {
     behaviours: BTreeMap<String, Behaviour>,
     lacking: BTreeSet<(Host, String)>,
     gains_ppm: BTreeMap<Host, i32>,
-    #[allow(clippy::type_complexity)]
-    configure: Box<dyn Fn(Host, &mut Config)>,
+    configure: Configure,
     maker: MachineMaker,
 }
 

@@ -40,6 +40,8 @@ mod faults;
 pub mod fuzz;
 mod host;
 mod machine;
+#[cfg(all(feature = "madsim", madsim))]
+pub mod mad;
 mod network;
 mod processes;
 mod promises;

@@ -161,26 +161,25 @@ impl World {
         host: Host,
         spec: ChildSpec,
     ) -> Result<StartedChild, StartChildError> {
-        match self.ask(host, Command::Start { scope: scope(), spec }) {
-            Reply::Start(result) => result,
-            other => self.out_of_kind(&other),
-        }
+        let Reply::Start(result) = self.ask(host, Command::Start { scope: scope(), spec }) else {
+            self.out_of_kind()
+        };
+        result
     }
 
     /// Ends a child through `host` and returns the answer.
     pub fn terminate(&mut self, host: Host, child: ChildId) -> Result<(), TerminateError> {
-        match self.ask(host, Command::Terminate { scope: scope(), child }) {
-            Reply::Terminate(result) => result,
-            other => self.out_of_kind(&other),
-        }
+        let Reply::Terminate(result) = self.ask(host, Command::Terminate { scope: scope(), child })
+        else {
+            self.out_of_kind()
+        };
+        result
     }
 
     /// Runs a process without a supervisor on `host`: a counter.
     pub fn spawn(&mut self, host: Host) -> ProcessId {
-        match self.ask(host, Command::Spawn) {
-            Reply::Spawn(process) => process,
-            other => self.out_of_kind(&other),
-        }
+        let Reply::Spawn(process) = self.ask(host, Command::Spawn) else { self.out_of_kind() };
+        process
     }
 
     /// Gives `process` the name `text` through `host`, and returns the answer.
@@ -202,10 +201,10 @@ impl World {
         process: &ProcessId,
         replicas: Replicas,
     ) -> Result<(), RegisterError> {
-        match self.ask(host, register(text, process, replicas)) {
-            Reply::Register(result) => result,
-            other => self.out_of_kind(&other),
-        }
+        let Reply::Register(result) = self.ask(host, register(text, process, replicas)) else {
+            self.out_of_kind()
+        };
+        result
     }
 
     /// Takes the name `text` from `process` through `host`, and returns the answer.
@@ -216,18 +215,22 @@ impl World {
         process: &ProcessId,
     ) -> Result<(), UnregisterError> {
         let process = process.clone();
-        match self.ask(host, Command::Unregister { scope: scope(), name: name(text), process }) {
-            Reply::Unregister(result) => result,
-            other => self.out_of_kind(&other),
-        }
+        let Reply::Unregister(result) =
+            self.ask(host, Command::Unregister { scope: scope(), name: name(text), process })
+        else {
+            self.out_of_kind()
+        };
+        result
     }
 
     /// Calls `target` from `host` with a message, and returns its reply.
     pub fn call(&mut self, host: Host, target: Target, payload: &str) -> Result<Blob, CallError> {
-        match self.ask(host, Command::Call { target, payload: Blob::from(payload) }) {
-            Reply::Call(result) => result,
-            other => self.out_of_kind(&other),
-        }
+        let Reply::Call(result) =
+            self.ask(host, Command::Call { target, payload: Blob::from(payload) })
+        else {
+            self.out_of_kind()
+        };
+        result
     }
 
     /// Adds `more` to the counter that holds the name `text`, from `host`, and returns the sum.
@@ -239,18 +242,14 @@ impl World {
 
     /// Lets the node on `host` hand its children over and leave, and returns the answer.
     pub fn leave(&mut self, host: Host) -> Result<(), LeaveError> {
-        match self.ask(host, Command::Leave) {
-            Reply::Leave(result) => result,
-            other => self.out_of_kind(&other),
-        }
+        let Reply::Leave(result) = self.ask(host, Command::Leave) else { self.out_of_kind() };
+        result
     }
 
     /// Asks `host` whether the whole cluster is at rest, and waits until it is.
     pub fn settled(&mut self, host: Host) -> Result<(), SettleError> {
-        match self.ask(host, Command::Settled) {
-            Reply::Settled(result) => result,
-            other => self.out_of_kind(&other),
-        }
+        let Reply::Settled(result) = self.ask(host, Command::Settled) else { self.out_of_kind() };
+        result
     }
 
     fn ask(&mut self, host: Host, command: Command) -> Reply {
@@ -258,8 +257,8 @@ impl World {
         self.answer(ticket)
     }
 
-    fn out_of_kind(&self, reply: &Reply) -> ! {
-        self.fail(format!("{reply:?} answers another request"))
+    fn out_of_kind(&self) -> ! {
+        self.fail("an answer out of kind is refused as it comes")
     }
 }
 

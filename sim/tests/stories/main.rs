@@ -8,6 +8,7 @@ mod failovers;
 mod joins;
 mod names;
 mod replays;
+mod sabotage;
 mod simulator;
 mod splits;
 mod starts;

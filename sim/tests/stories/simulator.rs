@@ -23,18 +23,16 @@ fn toy_builder(seed: u64, hosts: u16, fault: Fault) -> (WorldBuilder, Diary) {
 
 /// Takes out what `host` has been told since the last look.
 fn told(diary: &Diary, host: Host) -> Vec<Input> {
-    let entries = diary.lock().unwrap().remove(&host).unwrap_or_default();
+    let entries = diary.lock().expect("no toy panics").remove(&host).unwrap_or_default();
     entries.into_iter().map(|entry| entry.input).collect()
 }
 
 /// Returns the numbers of the beats among `inputs` that came from `from`.
 fn beats(inputs: &[Input], sender: Host) -> Vec<u64> {
-    let beat = |input: &Input| match input {
-        Input::Message { from, envelope } if *from == sender.id() => match envelope.message {
-            Message::Beat(_) => Some(envelope.beat),
-            _ => None,
-        },
-        _ => None,
+    let beat = |input: &Input| {
+        let Input::Message { from, envelope } = input else { return None };
+        let is_beat = matches!(envelope.message, Message::Beat(_));
+        (is_beat && *from == sender.id()).then_some(envelope.beat)
     };
     inputs.iter().filter_map(beat).collect()
 }
@@ -102,11 +100,14 @@ fn sessions_come_and_go_in_turn_whatever_happens() {
                     life = entry.life;
                     open.clear();
                 }
-                let right = match &entry.input {
-                    Input::Connected { peer } => open.insert(peer.clone()),
-                    Input::Disconnected { peer } => open.remove(peer),
-                    Input::Message { from, .. } => open.contains(from),
-                    _ => true,
+                let right = if let Input::Connected { peer } = &entry.input {
+                    open.insert(peer.clone())
+                } else if let Input::Disconnected { peer } = &entry.input {
+                    open.remove(peer)
+                } else if let Input::Message { from, .. } = &entry.input {
+                    open.contains(from)
+                } else {
+                    true
                 };
                 assert!(right, "{host} at {last}: {:?}; seed {seed}", entry.input);
             }
@@ -252,9 +253,9 @@ fn a_wrong_wall_clock_is_read_as_it_is() {
     told(&diary, N2);
     world.run_for(Duration::from_secs(1));
     let wall = |host| {
-        let walls = told(&diary, host).into_iter().filter_map(|input| match input {
-            Input::Wall(wall) => Some(wall.as_millis()),
-            _ => None,
+        let walls = told(&diary, host).into_iter().filter_map(|input| {
+            let Input::Wall(wall) = input else { return None };
+            Some(wall.as_millis())
         });
         walls.max().unwrap()
     };

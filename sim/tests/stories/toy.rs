@@ -144,11 +144,7 @@ impl Toy {
                 };
                 self.starting.insert(number, (ticket, scope, child));
                 self.children.insert(child, number);
-                let starts = match self.fault {
-                    Fault::StartsNothing => 0,
-                    Fault::StartsTwice => 2,
-                    _ => 1,
-                };
+                let starts = self.times(Fault::StartsNothing, Fault::StartsTwice);
                 for extra in 0..starts {
                     let start = Start { number: number + 1_000 * extra, ..start.clone() };
                     self.outputs.push_back(Output::Start(start));
@@ -163,7 +159,11 @@ impl Toy {
                 let (reason, grace) = (StopReason::Terminated, Duration::from_millis(500));
                 self.outputs.push_back(Output::Stop { number, reason, grace });
             }
-            other => panic!("a toy knows nothing of {other:?}"),
+            Command::Register { .. }
+            | Command::Unregister { .. }
+            | Command::Call { .. }
+            | Command::Send { .. }
+            | Command::Leave => panic!("a toy knows nothing of it"),
         }
     }
 
@@ -198,13 +198,19 @@ impl Toy {
     fn reply(&mut self, ticket: u64, reply: Reply) {
         let reply =
             if self.fault == Fault::AnswersOutOfKind { Reply::Settled(Ok(())) } else { reply };
-        let times = match self.fault {
-            Fault::Mute => 0,
-            Fault::AnswersTwice => 2,
-            _ => 1,
-        };
-        for _ in 0..times {
+        for _ in 0..self.times(Fault::Mute, Fault::AnswersTwice) {
             self.outputs.push_back(Output::Reply { ticket, reply: reply.clone() });
+        }
+    }
+
+    /// Returns how often it does a thing, which one fault leaves out and another doubles.
+    fn times(&self, never: Fault, twice: Fault) -> u64 {
+        if self.fault == never {
+            0
+        } else if self.fault == twice {
+            2
+        } else {
+            1
         }
     }
 
@@ -217,7 +223,7 @@ impl Machine for Toy {
     fn handle(&mut self, now: Time, input: Input) {
         let host = Host::of(&self.config.id).expect("a toy lives on a host");
         let entry = Entry { life: self.replica.incarnation(), at: now, input: input.clone() };
-        self.diary.lock().unwrap().entry(host).or_default().push(entry);
+        self.diary.lock().expect("no toy panics").entry(host).or_default().push(entry);
         self.state = hash64_seeded(&wire::encode(&(now, &input)), self.state);
         match input {
             Input::Connected { peer } => {
