@@ -27,6 +27,8 @@ struct Pair {
     tables: [Table<SessionId>; 2],
     lives: [u64; 2],
     connections: Vec<Connection>,
+    /// Sides that have yet to notice that the other one hung up.
+    hung_up: Vec<(SessionId, usize)>,
     dialled: u64,
 }
 
@@ -36,6 +38,7 @@ impl Pair {
             tables: [Table::new(name(0)), Table::new(name(1))],
             lives: [100, 200],
             connections: Vec::new(),
+            hung_up: Vec::new(),
             dialled: 0,
         }
     }
@@ -47,8 +50,22 @@ impl Pair {
         self.connections.push(Connection { dialer, id, lives, phase: Phase::Introduced });
     }
 
+    /// Lets one thing happen, on a connection or at a side that was hung up on.
+    fn step(&mut self, random: &mut Random) {
+        let at = below(random, self.connections.len() + self.hung_up.len());
+        if at < self.connections.len() {
+            self.advance(at);
+        } else {
+            self.notice(at - self.connections.len());
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.connections.is_empty() && self.hung_up.is_empty()
+    }
+
     /// Lets connection `index` take one step.
-    fn step(&mut self, index: usize) {
+    fn advance(&mut self, index: usize) {
         let mut connection = self.connections.remove(index);
         let (dialer, acceptor) = (connection.dialer, 1 - connection.dialer);
         let peer = |side: usize| Peer {
@@ -66,7 +83,7 @@ impl Pair {
                 let table = &mut self.tables[acceptor];
                 let (verdict, outcome) = table.decide(&peer(dialer), &statement, connection.id);
                 if let Outcome::Admitted { replaced: Some(old) } = outcome {
-                    self.end(old);
+                    self.hung_up.push((old, dialer));
                 }
                 connection.phase = Phase::Decided(verdict);
                 self.connections.insert(index, connection);
@@ -74,22 +91,28 @@ impl Pair {
             Phase::Decided(verdict) => {
                 let (id, peer) = (connection.id, peer(acceptor));
                 match self.tables[dialer].settle(&peer, verdict, id) {
-                    Outcome::Admitted { replaced: Some(old) } => self.end(old),
+                    Outcome::Admitted { replaced: Some(old) } => self.hung_up.push((old, acceptor)),
                     Outcome::Admitted { replaced: None } => (),
-                    Outcome::Refused { .. } => self.end(id),
+                    Outcome::Refused { .. } => self.hung_up.push((id, acceptor)),
                 }
             }
         }
     }
 
-    /// Ends the connection called `id`, at both ends: neither is left half-open here.
-    fn end(&mut self, id: SessionId) {
-        for side in [0, 1] {
-            self.tables[side].end(&name(1 - side), id);
+    /// Lets a side notice that it was hung up on, after what was said before that.
+    fn notice(&mut self, index: usize) {
+        let (id, side) = self.hung_up[index];
+        let connection = self.connections.iter().position(|connection| connection.id == id);
+        if let Some(at) = connection {
+            let dialer = self.connections[at].dialer;
+            match self.connections[at].phase {
+                Phase::Stated(_) if side != dialer => return self.advance(at),
+                Phase::Decided(_) if side == dialer => return self.advance(at),
+                Phase::Introduced | Phase::Stated(_) | Phase::Decided(_) => self.lose(at),
+            }
         }
-        if let Some(index) = self.connections.iter().position(|c| c.id == id) {
-            self.lose(index);
-        }
+        self.hung_up.remove(index);
+        self.tables[side].end(&name(1 - side), id);
     }
 
     /// Breaks a connection in its handshake.
@@ -99,7 +122,7 @@ impl Pair {
         if lives[dialer] == self.lives[dialer] {
             self.tables[dialer].abandon(&peer);
         }
-        self.tables[1 - dialer].end(&name(dialer), id);
+        self.hung_up.push((id, 1 - dialer));
     }
 
     /// Starts `side` again. What it held stays held at the other end.
@@ -121,8 +144,8 @@ impl Pair {
     }
 
     fn run_to_the_end(&mut self, random: &mut Random) {
-        while !self.connections.is_empty() {
-            self.step(below(random, self.connections.len()));
+        while !self.is_over() {
+            self.step(random);
         }
     }
 }
@@ -167,9 +190,8 @@ fn what_was_overtaken_replaces_nothing() {
         pair.dial(0);
         pair.dial(1);
         let mut standing = None;
-        while !pair.connections.is_empty() {
-            let index = below(&mut random, pair.connections.len());
-            pair.step(index);
+        while !pair.is_over() {
+            pair.step(&mut random);
             if let [Some(a), Some(b)] = pair.held()
                 && a == b
             {
@@ -220,6 +242,27 @@ fn a_peer_that_lost_the_session_replaces_it() {
     }
 }
 
+/// A verdict that its acceptor has given up meanwhile does not replace what came after it.
+#[test]
+fn an_overtaken_verdict_replaces_nothing() {
+    let mut pair = Pair::new();
+    pair.dial(1);
+    pair.advance(0);
+    pair.advance(0);
+    let given_up = pair.held()[0].expect("a has admitted b, and b has not heard of it");
+    pair.tables[0].end(&name(1), given_up);
+
+    // Now a dials, and that is settled before b hears the old verdict.
+    pair.dial(0);
+    for _ in 0..3 {
+        pair.advance(1);
+    }
+    let [at_a, at_b] = pair.held();
+    assert!(at_a.is_some() && at_a == at_b, "{at_a:?} and {at_b:?}");
+    pair.advance(0);
+    assert_eq!(pair.held(), [at_a, at_b]);
+}
+
 /// A second way to a peer that is connected changes nothing.
 #[test]
 fn a_live_session_is_not_replaced_by_another_address() {
@@ -254,7 +297,7 @@ fn after_any_trouble_dialling_again_ends_it() {
                         pair.tables[side].end(&name(1 - side), id);
                     }
                 }
-                _ if open > 0 => pair.step(below(&mut random, open)),
+                _ if !pair.is_over() => pair.step(&mut random),
                 _ => (),
             }
         }

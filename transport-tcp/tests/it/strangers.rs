@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ordu_core::transport::{Transport, TransportEvent};
+use ordu_core::transport::Transport;
 use ordu_transport_tcp::{Config, Secret, Tcp, TokioNet};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
