@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use ordu_core::transport::Runtime;
 use ordu_core::{
-    Address, Command, Event, ExitReason, LeaveError, MemberView, NodeId, ProcessId, Replica, Reply,
-    SettleError, Target, Time,
+    Address, Command, Event, ExitReason, Incarnation, LeaveError, MemberStatus, MemberView, NodeId,
+    ProcessId, Replica, Reply, SettleError, Target, Time,
 };
 use tokio::select;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -134,8 +134,12 @@ impl Node {
 
     /// Returns all members that this node knows and how they are, in the order of their names.
     /// Reads the node's own view, without waiting.
-    pub fn members(&self) -> Vec<(NodeId, MemberView)> {
-        self.shared.view.members()
+    pub fn members(&self) -> Vec<Member> {
+        let member = |(node, view)| {
+            let MemberView { incarnation, address, status, kinds } = view;
+            Member { node, incarnation, address, status, kinds }
+        };
+        self.shared.view.members().into_iter().map(member).collect()
     }
 
     /// Returns the supervisor called `name`; it exists by being used, on every node.
@@ -251,6 +255,21 @@ impl fmt::Debug for Node {
             .field("address", &self.shared.address)
             .finish_non_exhaustive()
     }
+}
+
+/// A member, in the judgement of this node.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Member {
+    /// Its name.
+    pub node: NodeId,
+    /// Its present life.
+    pub incarnation: Incarnation,
+    /// Where it listens, once it said so.
+    pub address: Option<Address>,
+    /// How it is.
+    pub status: MemberStatus,
+    /// The kinds of processes that it can run.
+    pub kinds: Vec<String>,
 }
 
 /// A leave; await it.

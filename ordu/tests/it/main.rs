@@ -1,5 +1,6 @@
-//! What users see of a node, without a network.
+//! What users see of nodes.
 
+mod cluster;
 mod over;
 mod start;
 mod world;
