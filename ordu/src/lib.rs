@@ -71,6 +71,8 @@
 //! The clock, the tasks and the sessions come through [`Runtime`] and [`Transport`]; tokio and TCP
 //! unless told otherwise.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests run on tokio"))]
+
 mod builder;
 mod call;
 mod context;

@@ -81,6 +81,9 @@ impl Node {
 
     /// Waits until the node has taken its place in the cluster.
     ///
+    /// A node whose seeds stay silent for the failure timeout begins a cluster of its own, and goes
+    /// on looking for them.
+    ///
     /// # Errors
     ///
     /// When that takes longer than `timeout`, or the node is over.
@@ -350,8 +353,8 @@ pub enum SpawnError {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadyError {
-    /// No seed answered in time; the node goes on trying.
-    #[error("the node did not join within {timeout:?}; no seed may be reachable")]
+    /// The node waits for its seeds still, and goes on trying.
+    #[error("the node did not join within {timeout:?}; its seeds may not be reachable")]
     TimedOut {
         /// How long the caller waited.
         timeout: Duration,

@@ -192,16 +192,13 @@ async fn a_call_ends_at_its_deadline_whatever_the_process_does() {
 }
 
 #[tokio::test]
-async fn when_a_node_leaves_its_children_go_on_elsewhere_with_their_state() {
+async fn when_a_node_leaves_its_children_go_on_elsewhere() {
     let [a, b, c] = three().await;
     let supervisor = a.supervisor("default");
     let mut children = Vec::new();
     for first in 0..30 {
         let spec = ChildSpec::new::<Counter>(&Some(first)).named(format!("n/{first}"));
         children.push(supervisor.start_child(spec).await.unwrap());
-    }
-    for (first, child) in (0..).zip(&children) {
-        assert_eq!(child.call::<Counter>(&Ask::Add(100)).await, Ok(Told::Total(first + 100)));
     }
     let on_c = children.iter().filter(|child| child.process().replica.node() == c.id()).count();
     assert!(0 < on_c, "no child runs on c; choose other names");
@@ -210,11 +207,10 @@ async fn when_a_node_leaves_its_children_go_on_elsewhere_with_their_state() {
     assert_eq!(c.over().await, Some(ExitReason::Left));
     for (first, child) in (0_u64..).zip(&children) {
         until("the children to be back", async || {
-            let total = child.call::<Counter>(&Ask::Add(0)).await;
-            assert!(total.is_err() || total == Ok(Told::Total(first + 100)), "{total:?}");
-            total.is_ok()
+            child.call::<Counter>(&Ask::Add(0)).await == Ok(Told::Total(first))
         })
         .await;
+        assert_ne!(child.process().replica.node(), c.id());
     }
     a.settled().timeout(PATIENCE).await.unwrap();
     assert_eq!(supervisor.count(), 30);
@@ -289,19 +285,6 @@ async fn a_process_without_a_supervisor_can_be_named_and_its_names_end_with_it()
         assert_eq!(node.registry("tools").lookup("echo"), None);
     }
     for node in [a, b, c] {
-        node.leave().await.unwrap();
-    }
-}
-
-#[tokio::test]
-async fn a_second_life_of_a_node_ends_the_first() {
-    let a = started(describe("a")).await;
-    let first = started(describe("b").seeds([a.local_addr()])).await;
-    let second = started(describe("b").seeds([a.local_addr()])).await;
-
-    let over = tokio::time::timeout(PATIENCE, first.over()).await.expect("two of one name");
-    assert!(matches!(over, Some(ExitReason::Superseded { .. })), "{over:?}");
-    for node in [second, a] {
         node.leave().await.unwrap();
     }
 }
