@@ -18,6 +18,7 @@ use crate::kinds::Kinds;
 use crate::node::{Node, Phase, Shared};
 use crate::process::{Finish, Process};
 use crate::pump::pump;
+use crate::tcp::{self, Listening};
 use crate::view::View;
 
 /// What a node is made of, before it runs; made by [`Node::builder`].
@@ -25,13 +26,14 @@ use crate::view::View;
 /// What the [`Config`] of the state machine says of a time holds here as well.
 #[must_use = "nothing happens before it is started"]
 pub struct NodeBuilder {
-    pub(crate) cluster: String,
+    cluster: String,
     node: String,
     seeds: Vec<String>,
     kinds: Kinds,
     kind_twice: Option<String>,
     tunings: Vec<Tuning>,
     messages_max: usize,
+    pub(crate) listening: Listening,
     transport: Option<Arc<dyn Transport>>,
     runtime: Option<Arc<dyn Runtime>>,
 }
@@ -52,6 +54,7 @@ impl NodeBuilder {
             kind_twice: None,
             tunings: Vec::new(),
             messages_max: Self::MESSAGES_MAX,
+            listening: Listening::default(),
             transport: None,
             runtime: None,
         }
@@ -136,13 +139,14 @@ impl NodeBuilder {
         self
     }
 
-    /// Reaches other nodes through `transport`; it must be ready, and is closed with the node.
+    /// Reaches other nodes through `transport` instead of TCP; it is closed with the node.
     pub fn transport(mut self, transport: Arc<dyn Transport>) -> Self {
         self.transport = Some(transport);
         self
     }
 
-    /// Runs on `runtime`, its clock and its randomness.
+    /// Runs on `runtime`, its clock and its randomness, instead of the tokio runtime of the
+    /// caller; the transport must run on it, too.
     pub fn runtime(mut self, runtime: Arc<dyn Runtime>) -> Self {
         self.runtime = Some(runtime);
         self
@@ -223,13 +227,14 @@ impl NodeBuilder {
 
     /// Returns what the node runs on.
     async fn world(
-        &self,
-        _id: &NodeId,
+        &mut self,
+        id: &NodeId,
     ) -> Result<(Arc<dyn Transport>, Arc<dyn Runtime>), StartNodeError> {
-        match (&self.transport, &self.runtime) {
-            (Some(transport), Some(runtime)) => Ok((Arc::clone(transport), Arc::clone(runtime))),
-            (Some(_), None) => Err(StartNodeError::NoRuntime),
-            (None, Some(_) | None) => Err(StartNodeError::NoTransport),
+        match (self.transport.take(), self.runtime.take()) {
+            (Some(transport), Some(runtime)) => Ok((transport, runtime)),
+            (Some(transport), None) => Ok((transport, tcp::runtime()?)),
+            (None, None) => tcp::bind(&self.cluster, id, std::mem::take(&mut self.listening)).await,
+            (None, Some(_)) => Err(StartNodeError::NoTransport),
         }
     }
 }
@@ -289,9 +294,12 @@ pub enum StartNodeError {
     /// A runtime was given without a transport that runs on it.
     #[error("there is no transport; give one together with the runtime")]
     NoTransport,
-    /// A transport was given without the runtime that it runs on.
-    #[error("there is no runtime; give the one that the transport runs on")]
-    NoRuntime,
+    /// The caller runs outside of tokio; start the node within it, or give a runtime.
+    #[error("there is no runtime; start the node within tokio, or give one")]
+    NoRuntime {
+        /// What tokio says.
+        source: Box<dyn Error + Send + Sync>,
+    },
     /// The transport cannot listen.
     #[error("the transport cannot listen")]
     Transport {

@@ -224,9 +224,8 @@ impl Hands {
         match waiting.expect("a request is answered once") {
             Waiting::Reply(answer) => drop(answer.send(reply)),
             Waiting::Spawn(begin, answer) => {
-                let Reply::Spawn(process) = reply else {
-                    unreachable!("a spawn is answered with the id of a process")
-                };
+                // Every other reply is a refusal, and the closed channel says so.
+                let Reply::Spawn(process) = reply else { return };
                 let (args, reason) = (Blob::default(), StartReason::Fresh);
                 let birth =
                     Birth { process: process.clone(), child: None, args, reason, state: None };

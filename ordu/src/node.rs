@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use ordu_core::transport::Runtime;
 use ordu_core::{
-    Address, Command, Event, ExitReason, LeaveError, MemberView, NodeId, ProcessId, Replica, Reply,
-    SettleError, Target, Time,
+    Address, Command, Event, ExitReason, Incarnation, LeaveError, MemberStatus, MemberView, NodeId,
+    ProcessId, Replica, Reply, SettleError, Target, Time,
 };
 use tokio::select;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -81,6 +81,9 @@ impl Node {
 
     /// Waits until the node has taken its place in the cluster.
     ///
+    /// A node whose seeds stay silent for the failure timeout begins a cluster of its own, and goes
+    /// on looking for them.
+    ///
     /// # Errors
     ///
     /// When that takes longer than `timeout`, or the node is over.
@@ -134,8 +137,12 @@ impl Node {
 
     /// Returns all members that this node knows and how they are, in the order of their names.
     /// Reads the node's own view, without waiting.
-    pub fn members(&self) -> Vec<(NodeId, MemberView)> {
-        self.shared.view.members()
+    pub fn members(&self) -> Vec<Member> {
+        let member = |(node, view)| {
+            let MemberView { incarnation, address, status, kinds } = view;
+            Member { node, incarnation, address, status, kinds }
+        };
+        self.shared.view.members().into_iter().map(member).collect()
     }
 
     /// Returns the supervisor called `name`; it exists by being used, on every node.
@@ -253,6 +260,21 @@ impl fmt::Debug for Node {
     }
 }
 
+/// A member, in the judgement of this node.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Member {
+    /// Its name.
+    pub node: NodeId,
+    /// Its present life.
+    pub incarnation: Incarnation,
+    /// Where it listens, once it said so.
+    pub address: Option<Address>,
+    /// How it is.
+    pub status: MemberStatus,
+    /// The kinds of processes that it can run.
+    pub kinds: Vec<String>,
+}
+
 /// A leave; await it.
 #[derive(Debug)]
 #[must_use = "nothing happens before it is awaited"]
@@ -331,8 +353,8 @@ pub enum SpawnError {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadyError {
-    /// No seed answered in time; the node goes on trying.
-    #[error("the node did not join within {timeout:?}; no seed may be reachable")]
+    /// The node waits for its seeds still, and goes on trying.
+    #[error("the node did not join within {timeout:?}; its seeds may not be reachable")]
     TimedOut {
         /// How long the caller waited.
         timeout: Duration,

@@ -13,6 +13,7 @@
 //! To read: [`node`] is how a program uses Ordu, [`acts`] is what happens to it.
 
 #![allow(clippy::print_stdout, reason = "printing is what a tour is for")]
+#![allow(clippy::disallowed_methods, reason = "only the shell has to run under simulation")]
 
 mod acts;
 mod arguments;

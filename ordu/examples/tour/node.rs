@@ -293,12 +293,12 @@ async fn report_members(tour: Arc<Tour>, out: Arc<tokio::sync::Mutex<Stdout>>) {
 
 fn look_at_members(node: &Node) -> Members {
     let members = node.members().into_iter();
-    let seen = members.map(|(id, member)| {
+    let seen = members.map(|member| {
         let up = match member.status {
             MemberStatus::Alive | MemberStatus::Suspect => true,
             MemberStatus::Down | MemberStatus::Leaving => false,
         };
-        (id.to_string(), Member { up, life: member.incarnation.counter })
+        (member.node.to_string(), Member { up, life: member.incarnation.counter })
     });
     seen.collect()
 }

@@ -146,7 +146,12 @@ impl Stage {
                 event
             }
             Mail::Answer { call, result } => panic!("{call:?} was answered first: {result:?}"),
-            _ => panic!("something of another kind came first"),
+            Mail::Process { number, event } => panic!("process {number} came first: {event:?}"),
+            Mail::Input(_)
+            | Mail::Request { .. }
+            | Mail::Spawn { .. }
+            | Mail::Alarm
+            | Mail::Halt => panic!("something of another kind came first"),
         }
     }
 
@@ -154,7 +159,11 @@ impl Stage {
         match self.mail().await {
             Mail::Answer { call, result } => (call.0, result.map(|b| decode(&b).unwrap())),
             Mail::Process { event, .. } => panic!("{event:?} came before the answer"),
-            _ => panic!("something of another kind came first"),
+            Mail::Input(_)
+            | Mail::Request { .. }
+            | Mail::Spawn { .. }
+            | Mail::Alarm
+            | Mail::Halt => panic!("something of another kind came first"),
         }
     }
 
@@ -517,9 +526,9 @@ async fn what_is_sent_is_what_was_said_on_the_lane_that_it_belongs_to() {
         .transport
         .asked()
         .into_iter()
-        .map(|asked| match asked {
-            Asked::Send(to, lane, frame) => (to, lane, decode_frame(&frame).unwrap().unwrap()),
-            other => panic!("not asked for: {other:?}"),
+        .map(|asked| {
+            let Asked::Send(to, lane, frame) = asked else { panic!("not asked for: {asked:?}") };
+            (to, lane, decode_frame(&frame).unwrap().unwrap())
         })
         .collect();
     let [b, c] = peers;

@@ -1,5 +1,12 @@
-//! What users see of a node, without a network.
+//! What users see of nodes.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "these are tests, and run on tokio"
+)]
+
+mod cluster;
 mod over;
 mod start;
 mod world;
