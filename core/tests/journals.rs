@@ -9,7 +9,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 fn replica() -> Replica {
-    Replica::new(NodeId::new("a").unwrap(), Incarnation { counter: 1, nonce: 1 })
+    let node = NodeId::new("a").expect("a short name is one");
+    Replica::new(node, Incarnation { counter: 1, nonce: 1 })
 }
 
 fn blob(text: &str) -> Blob {
@@ -109,7 +110,11 @@ proptest! {
                     prop_assert_eq!(change.and_then(|change| change.before), map.remove(key));
                 }
                 Turn::Collect(up_to) => journal.collect_tombstones(u64::from(*up_to) % 50),
-                _ => unreachable!("only writes"),
+                Turn::Send(..)
+                | Turn::Answer(_)
+                | Turn::Deliver(_)
+                | Turn::DropStaged
+                | Turn::Refetch => unreachable!("only writes"),
             }
             journal.check_deeply();
             let seen: BTreeMap<_, _> =

@@ -162,6 +162,7 @@ impl World {
         self.hand(from, to, message);
     }
 
+    #[allow(clippy::wildcard_enum_match_arm, reason = "whatever else there is, it is a mistake")]
     fn hand(&mut self, from: usize, to: usize, message: Message) {
         let (here, now, from) = (&mut self.nodes[to], self.now, replica(from));
         match message {
