@@ -16,7 +16,9 @@ impl Node {
     /// Carries out everything that the inner machines ask for, and tells readers and users.
     pub(super) fn settle_effects(&mut self) {
         self.carry_out_effects();
-        if self.members_changed {
+        // The wait for takeovers ends by time alone, with no member that changes.
+        let may_take_over = self.membership.may_take_over(self.now);
+        if self.members_changed || may_take_over != self.targets.may_take_over() {
             self.handle_members();
             self.carry_out_effects();
         }
