@@ -276,7 +276,6 @@ impl Node {
             self.membership.handle_closed(now, me, self.replication.head());
         }
         self.membership.handle_tick(now);
-        self.members_changed |= self.membership.may_take_over(now) != self.targets.may_take_over();
         if self.next_upkeep <= now {
             self.next_upkeep = now + self.config.beat_interval;
             self.keep_up();
