@@ -143,7 +143,8 @@ fn receive_100k_keys_in_deltas(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// Two states of 50,000 keys in each of two journals join; each has one journal that the other lacks.
+/// Two states of 50,000 keys in each of two journals join; each has one journal that the other
+/// lacks.
 #[divan::bench(sample_count = 20)]
 fn join_two_states_of_100k_keys_half_shared(bencher: Bencher<'_, '_>) {
     let [shared, left, right] = [0, 1, 2].map(|number| {

@@ -9,8 +9,8 @@ use std::time::Duration;
 use ordu_core::limits::FRAME_BYTES_MAX;
 use ordu_core::wire::{Greeting, decode, decode_frame, encode, encode_frame};
 use ordu_core::{
-    Address, Blob, CallId, ChildId, ChildSpec, Command, Config, Input, Name, Node, NodeId, Output,
-    ProcessEvent, ProcessId, Replicas, Reply, Restart, Scope, Target, Time, Wall,
+    Address, Blob, CallId, ChildId, ChildSpec, Command, Config, Event, Input, Name, Node, NodeId,
+    Output, ProcessEvent, ProcessId, Replicas, Reply, Restart, Scope, Target, Time, Wall,
 };
 
 /// Reads `bytes` as a frame and as a greeting, as a transport does with what a peer sends.
@@ -30,8 +30,20 @@ pub fn message(bytes: &[u8]) {
     }
 }
 
-/// Runs three nodes whose network, clock, users and processes do what `bytes` say, and returns a
-/// hash of what became of them, equal for equal bytes.
+/// What became of the nodes of one run; equal for equal bytes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct NodeRun {
+    /// A hash of all that the nodes know and of what is still on its way.
+    pub hash: u64,
+    /// How often a node took its place in the cluster.
+    pub joined: u64,
+    /// How many processes were started.
+    pub started: u64,
+    /// How many requests were answered.
+    pub answered: u64,
+}
+
+/// Runs three nodes whose network, clock, users and processes do what `bytes` say.
 ///
 /// Frames are delivered in any order, dropped, repeated, garbled and invented; sessions break;
 /// nodes die and are born again; wall clocks jump. What the shell promises the core is kept: time
@@ -41,7 +53,7 @@ pub fn message(bytes: &[u8]) {
 ///
 /// Panics if a node does, if it never stops asking to be woken or to have something done, sends
 /// what no frame can hold, or leaves a request unanswered at its deadline.
-pub fn node(bytes: &[u8]) -> u64 {
+pub fn node(bytes: &[u8]) -> NodeRun {
     let mut cluster = Cluster::new();
     cluster.settle();
 
@@ -51,7 +63,7 @@ pub fn node(bytes: &[u8]) -> u64 {
         cluster.step(step, &mut bytes);
     }
     cluster.check_deadlines();
-    cluster.hash()
+    NodeRun { hash: cluster.hash(), ..cluster.run }
 }
 
 /// Most steps of one run.
@@ -136,6 +148,7 @@ struct Cluster {
     dials: BTreeSet<(usize, usize)>,
     tickets: u64,
     lives: u64,
+    run: NodeRun,
 }
 
 impl Cluster {
@@ -145,7 +158,8 @@ impl Cluster {
         let members = (0..NODES).map(|index| Member::new(index, index as u64, now)).collect();
         let lives = NODES as u64;
         let (flights, inputs, dials) = (Vec::new(), VecDeque::new(), BTreeSet::new());
-        Self { now, members, flights, inputs, dials, tickets: 0, lives }
+        let run = NodeRun { hash: 0, joined: 0, started: 0, answered: 0 };
+        Self { now, members, flights, inputs, dials, tickets: 0, lives, run }
     }
 
     /// Lets an honest network work until the nodes have found each other.
@@ -193,7 +207,7 @@ impl Cluster {
             14 => self.deliver_all(),
             _ => self.restart(bytes.below(NODES)),
         }
-        self.run();
+        self.run_all();
     }
 
     /// Takes a frame out of the air and does something with it.
@@ -260,7 +274,7 @@ impl Cluster {
         for peer in 0..NODES {
             self.disconnect(index, peer);
         }
-        self.run();
+        self.run_all();
         self.dials.retain(|&(from, _)| from != index);
         self.members[index] = Member::new(index, self.lives, self.now);
         self.lives += 1;
@@ -382,10 +396,10 @@ impl Cluster {
     /// Feeds one input, and whatever that makes happen at once.
     fn feed(&mut self, index: usize, input: Input) {
         self.inputs.push_back((index, input));
-        self.run();
+        self.run_all();
     }
 
-    fn run(&mut self) {
+    fn run_all(&mut self) {
         while let Some((index, input)) = self.inputs.pop_front() {
             self.handle(index, input);
         }
@@ -445,6 +459,7 @@ impl Cluster {
             Output::Start(start) => {
                 let twin = member.processes.insert(start.number, Process::Starting);
                 assert!(twin.is_none(), "process {} is started twice", start.number);
+                self.run.started += 1;
             }
             Output::Stop { number, .. } => {
                 if let Some(process) = member.processes.get_mut(&number) {
@@ -456,6 +471,7 @@ impl Cluster {
                 let open = member.requests.remove(&ticket);
                 assert!(open.is_some(), "ticket {ticket} is answered twice");
                 member.remember(reply);
+                self.run.answered += 1;
             }
             Output::Exit(_) => {
                 member.over = true;
@@ -463,6 +479,7 @@ impl Cluster {
                     self.disconnect(index, peer);
                 }
             }
+            Output::Event(Event::Joined { .. }) => self.run.joined += 1,
             Output::Absorb { .. } | Output::View(_) | Output::Event(_) => {}
         }
     }

@@ -1,5 +1,6 @@
 //! The fuzzer's targets on every machine: its corpus again, and random bytes.
 
+use std::collections::BTreeSet;
 use std::{env, fs};
 
 use ordu_core::Random;
@@ -44,10 +45,21 @@ fn the_corpus_and_random_bytes_break_no_node() {
 
 #[test]
 fn the_same_bytes_give_the_same_nodes() {
-    let hashes: Vec<u64> = corpus("node").iter().map(|bytes| fuzz::node(bytes)).collect();
-    let again: Vec<u64> = corpus("node").iter().map(|bytes| fuzz::node(bytes)).collect();
-    assert_eq!(hashes, again);
-    assert!(hashes.windows(2).any(|pair| pair[0] != pair[1]), "other bytes give other nodes");
+    let runs = || corpus("node").iter().map(|bytes| fuzz::node(bytes)).collect::<Vec<_>>();
+    let (first, second) = (runs(), runs());
+    assert_eq!(first, second);
+    let hashes: BTreeSet<u64> = first.iter().map(|run| run.hash).collect();
+    assert_eq!(hashes.len(), first.len(), "other bytes give other nodes");
+}
+
+/// A target that never gets anywhere finds nothing.
+#[test]
+fn the_corpus_gets_somewhere() {
+    for bytes in corpus("node") {
+        let run = fuzz::node(&bytes);
+        assert!(run.joined >= 3, "all three nodes take their places: {run:?}");
+        assert!(run.started > 0 && run.answered > 0, "children start: {run:?}");
+    }
 }
 
 /// Runs `target` over random bytes of up to `length_max`; the seed of a failure is its first line.
