@@ -83,7 +83,7 @@ pub enum Turn {
     Send(u8, Budget),
     /// A part is sent of what the copy asks for.
     Answer(Budget),
-    /// One of the parts that were ever sent arrives, perhaps again.
+    /// One of the parts that were ever sent arrives, perhaps again; 0 is the latest.
     Deliver(usize),
     /// The copy drops what it does not show.
     DropStaged,
@@ -149,8 +149,12 @@ impl Follower {
             Turn::Collect(up_to) => self.owner.collect_tombstones(share(*up_to)),
             Turn::Send(from, budget) => self.send(share(*from), *budget),
             Turn::Answer(budget) => self.send(self.copy.need(self.owner.floor()), *budget),
-            Turn::Deliver(which) if self.sent.is_empty() => assert!(*which < usize::MAX),
-            Turn::Deliver(which) => self.deliver(self.sent[which % self.sent.len()].clone()),
+            Turn::Deliver(back) => {
+                let sent = self.sent.iter().rev().nth(back % self.sent.len().max(1));
+                if let Some(delta) = sent.cloned() {
+                    self.deliver(delta);
+                }
+            }
             Turn::DropStaged => self.copy.drop_staged(),
             Turn::Refetch => self.copy.refetch(self.copy.head()),
         }

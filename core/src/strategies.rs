@@ -47,7 +47,8 @@ pub fn turns() -> impl Strategy<Value = Turn> {
         10 => writes(),
         4 => (any::<u8>(), budgets()).prop_map(|(from, budget)| Turn::Send(from, budget)),
         6 => budgets().prop_map(Turn::Answer),
-        10 => (0..1_000usize).prop_map(Turn::Deliver),
+        8 => (0..2usize).prop_map(Turn::Deliver),
+        4 => (0..1_000usize).prop_map(Turn::Deliver),
         1 => Just(Turn::DropStaged),
         1 => Just(Turn::Refetch),
     ]

@@ -199,6 +199,55 @@ fn what_was_deleted_below_the_floor_does_not_come_back() {
     assert_eq!(changes.len(), 2, "x vanished and z appeared; y is as it was");
 }
 
+/// A part whose sender dropped a tombstone between two parts does not join what came before.
+#[test]
+fn a_tombstone_dropped_between_two_parts_is_not_missed() {
+    let mut owner = Journal::new();
+    owner.put(blob("a"), blob("1"));
+    owner.put(blob("b"), blob("1"));
+    let mut copy = JournalCopy::new();
+    let _ = copy.apply(owner.delta(&replica(), 0, Budget::default()).unwrap()).unwrap();
+
+    // The first part ends before a is deleted; the second starts after it, without a trace of it.
+    owner.put(blob("c"), blob("1"));
+    owner.delete(b"a");
+    owner.put(blob("d"), blob("1"));
+    let part = owner.delta(&replica(), 2, ONE).unwrap();
+    assert_eq!(copy.apply(part), Ok(Applied::Staged { need: 3 }));
+    owner.collect_tombstones(4);
+    let rest = owner.delta(&replica(), 3, Budget::default()).unwrap();
+    assert_eq!(copy.apply(rest), Ok(Applied::Missing { need: 0 }));
+
+    let whole = owner.delta(&replica(), 0, Budget::default()).unwrap();
+    assert!(matches!(copy.apply(whole), Ok(Applied::Closed { .. })));
+    assert_eq!(copy.journal(), &owner);
+}
+
+/// The same where the parts are of a replacement: the oldest of them counts.
+#[test]
+fn a_tombstone_dropped_between_parts_of_a_replacement_is_not_missed() {
+    let mut owner = Journal::new();
+    for key in ["a", "b", "c", "d", "e"] {
+        owner.put(blob(key), blob("1"));
+    }
+    owner.delete(b"e");
+    owner.collect_tombstones(6);
+    let mut copy = JournalCopy::new();
+    let part = |owner: &Journal, from| owner.delta(&replica(), from, ONE).unwrap();
+    assert_eq!(copy.apply(part(&owner, 0)), Ok(Applied::Staged { need: 1 }));
+
+    // a, which the first part brought, is deleted; the second part is sent before that is forgotten.
+    owner.delete(b"a");
+    owner.put(blob("f"), blob("1"));
+    assert_eq!(copy.apply(part(&owner, 1)), Ok(Applied::Staged { need: 2 }));
+    owner.collect_tombstones(7);
+    assert_eq!(copy.apply(part(&owner, 2)), Ok(Applied::Missing { need: 0 }));
+
+    let whole = owner.delta(&replica(), 0, Budget::default()).unwrap();
+    assert!(matches!(copy.apply(whole), Ok(Applied::Closed { .. })));
+    assert_eq!(copy.journal(), &owner);
+}
+
 /// A key that was written twice within what closes at once changes once.
 #[test]
 fn states_within_a_closing_are_never_told() {
