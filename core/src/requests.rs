@@ -2,6 +2,7 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
+use core::ops::Bound;
 use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -219,10 +220,11 @@ impl Requests {
     /// Returns the journals that requests wait for.
     pub(crate) fn journals(&self) -> Vec<Replica> {
         let mut journals: Vec<Replica> = Vec::new();
-        for (journal, ..) in &self.by_journal {
-            if journals.last() != Some(journal) {
-                journals.push(journal.clone());
-            }
+        let mut next = self.by_journal.first();
+        while let Some((journal, ..)) = next {
+            journals.push(journal.clone());
+            let past = (Bound::Excluded((journal.clone(), u64::MAX, u64::MAX)), Bound::Unbounded);
+            next = self.by_journal.range(past).next();
         }
         journals
     }

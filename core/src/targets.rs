@@ -47,7 +47,12 @@ impl Targets {
 
     /// Returns the first member from `key` on that has code for `kind`.
     pub(crate) fn owner(&self, key: &[u8], kind: &str) -> Option<&NodeId> {
-        self.ring.candidates(key).find(|node| self.kinds[*node].contains(kind))
+        let is_able = |node: &&NodeId| self.kinds[*node].contains(kind);
+        let first = self.ring.owner(key)?;
+        if is_able(&first) {
+            return Some(first);
+        }
+        self.ring.candidates(key).find(is_able)
     }
 
     /// Returns the member that comes `place`th from `key` on, counting from 0 and in a circle.

@@ -231,7 +231,7 @@ impl Node {
             }
             Target::Child(scope, child) => {
                 let child = self.supervisor.child(&(*scope, *child));
-                child.and_then(|child| child.view()?.process)
+                child.and_then(|child| child.process())
             }
         };
         let process = process.ok_or(CallError::Nobody)?;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::entry::{ClaimEntry, EndedEntry, SpecEntry};
 use crate::rank::Rank;
-use crate::{Blob, ChildId, ChildView, Name, Replica, Scope, Stamp};
+use crate::{Blob, ChildId, ChildView, Name, ProcessId, Replica, Scope, Stamp};
 
 /// A child of a supervisor.
 pub(crate) type ChildKey = (Scope, ChildId);
@@ -76,8 +76,8 @@ pub(crate) struct Child {
     pub(crate) claims: Vec<Claim>,
     /// The last claim that went.
     pub(crate) past: Option<Past>,
-    /// What readers were told last.
-    pub(crate) shown: Option<ChildView>,
+    /// What readers were told last: that there is such a child, and which process runs it.
+    pub(crate) shown: Option<Option<ProcessId>>,
 }
 
 impl Child {
@@ -113,18 +113,26 @@ impl Child {
         chosen.unwrap_or_else(|| Blob::from(id.to_bytes().as_slice()))
     }
 
-    /// Returns what readers see of it now; `None` before its specification and after its end.
-    pub(crate) fn view(&self) -> Option<ChildView> {
-        let spec = &self.spec.as_ref()?.spec;
-        if self.end.is_some() {
+    /// Returns the process that runs it, if one does and it has not ended.
+    pub(crate) fn process(&self) -> Option<ProcessId> {
+        self.standing().flatten()
+    }
+
+    /// Returns the process that runs it, if one does; `None` before its specification and after its
+    /// end.
+    pub(crate) fn standing(&self) -> Option<Option<ProcessId>> {
+        if self.spec.is_none() || self.end.is_some() {
             return None;
         }
         let running = self.claims.iter().filter(|claim| claim.visible && claim.entry.running);
-        Some(ChildView {
-            kind: spec.kind.clone(),
-            name: spec.name.as_ref().map(|(_, name)| name.clone()),
-            process: running.map(Claim::rank).min().map(|rank| rank.process),
-        })
+        Some(running.map(Claim::rank).min().map(|rank| rank.process))
+    }
+
+    /// Returns what readers are told of a child that `process` runs.
+    pub(crate) fn view(&self, process: Option<ProcessId>) -> Option<ChildView> {
+        let spec = &self.spec.as_ref()?.spec;
+        let name = spec.name.as_ref().map(|(_, name)| name.clone());
+        Some(ChildView { kind: spec.kind.clone(), name, process })
     }
 
     fn is_nothing(&self) -> bool {

@@ -123,12 +123,13 @@ impl Supervisor {
     /// Does what the present knowledge of `key` asks for, and tells readers what changed.
     fn reconcile(&mut self, around: &mut Around<'_>, key: ChildKey) {
         let Some(child) = self.children.child(&key) else { return };
-        let view = child.view();
+        let standing = child.standing();
         let has_ended = child.end.is_some();
         let is_specified_here = child.spec_in.contains(around.me);
 
-        if view != child.shown {
-            self.children.change(key, |child| child.shown = view.clone());
+        if standing != child.shown {
+            let view = standing.clone().and_then(|process| child.view(process));
+            self.children.change(key, |child| child.shown = standing);
             let change = ViewChange::Child { scope: key.0, child: key.1, view };
             self.effects.push_back(Effect::Emit(Output::View(change)));
         }

@@ -1,0 +1,195 @@
+//! What a node costs with 100,000 children or names: the time that one event takes in the core.
+//!
+//! `cargo bench -p ordu-core --bench node`. Prints a row for each kind of event, with the time that
+//! the slowest node spent on it. The cluster has five members and a network without delay.
+
+#![allow(clippy::print_stdout, reason = "a bench prints its figures")]
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use ordu_core::{
+    Address, Blob, ChildSpec, Command, Config, Input, Name, Node, NodeId, Output, ProcessEvent,
+    ProcessId, Replicas, Reply, Restart, Scope, Time, Wall,
+};
+
+const MEMBERS: usize = 5;
+const CHILDREN: u64 = 100_000;
+const NAMES: u64 = 100_000;
+
+/// A cluster in one loop, which measures what its nodes do.
+struct Cluster {
+    now: Time,
+    nodes: BTreeMap<NodeId, Node>,
+    inputs: VecDeque<(NodeId, Input)>,
+    replies: Vec<Reply>,
+    spent: BTreeMap<NodeId, Duration>,
+    slowest: BTreeMap<NodeId, Duration>,
+}
+
+fn id(number: usize) -> NodeId {
+    NodeId::new(format!("n{number}")).expect("a short id is one")
+}
+
+impl Cluster {
+    fn new() -> Self {
+        let address = |number: usize| Address::new(format!("n{number}")).expect("a short address");
+        let nodes = (0..MEMBERS).map(|number| {
+            let mut config = Config::new(id(number), address(number));
+            config.kinds = vec!["cart".into()];
+            config.seeds = (0..number).map(address).collect();
+            config.starts_at_once = usize::MAX;
+            (id(number), Node::new(config, number as u64, Time::ZERO))
+        });
+        let mut cluster = Self {
+            now: Time::ZERO,
+            nodes: nodes.collect(),
+            inputs: VecDeque::new(),
+            replies: Vec::new(),
+            spent: BTreeMap::new(),
+            slowest: BTreeMap::new(),
+        };
+        for number in 0..MEMBERS {
+            cluster.inputs.push_back((id(number), Input::Wall(Wall::from_millis(1_000_000))));
+        }
+        cluster.run_for(Duration::from_secs(5));
+        cluster
+    }
+
+    /// Feeds what waits, and what follows from it, until nothing is left at this instant.
+    fn drain(&mut self) {
+        while let Some((node, input)) = self.inputs.pop_front() {
+            let Some(machine) = self.nodes.get_mut(&node) else { continue };
+            let begun = Instant::now();
+            machine.handle(self.now, input);
+            machine.handle(self.now, Input::Flush);
+            let took = begun.elapsed();
+            *self.spent.entry(node.clone()).or_default() += took;
+            let slowest = self.slowest.entry(node.clone()).or_default();
+            *slowest = took.max(*slowest);
+
+            let mut outputs = Vec::new();
+            while let Some(output) = machine.poll_output() {
+                outputs.push(output);
+            }
+            for output in outputs {
+                self.carry_out(&node, output);
+            }
+        }
+    }
+
+    fn carry_out(&mut self, node: &NodeId, output: Output) {
+        match output {
+            Output::Send { to, envelope } => {
+                self.inputs.push_back((to, Input::Message { from: node.clone(), envelope }));
+            }
+            Output::Dial { address } => {
+                let peer = NodeId::new(address.as_str()).expect("addresses are ids here");
+                if self.nodes.contains_key(&peer) {
+                    let connected = |peer: &NodeId| Input::Connected { peer: peer.clone() };
+                    self.inputs.push_back((node.clone(), connected(&peer)));
+                    self.inputs.push_back((peer, connected(node)));
+                } else {
+                    self.inputs.push_back((node.clone(), Input::Refused { address }));
+                }
+            }
+            Output::Start(start) => {
+                let (number, event) = (start.number, ProcessEvent::Started);
+                self.inputs.push_back((node.clone(), Input::Process { number, event }));
+            }
+            Output::Reply { reply, .. } => self.replies.push(reply),
+            Output::Stop { .. }
+            | Output::Deliver { .. }
+            | Output::Absorb { .. }
+            | Output::HangUp { .. }
+            | Output::Disconnect { .. }
+            | Output::View(_)
+            | Output::Event(_)
+            | Output::Exit(_) => (),
+        }
+    }
+
+    fn run_for(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        loop {
+            self.drain();
+            let timers = self
+                .nodes
+                .iter()
+                .filter_map(|(id, node)| node.poll_timeout().map(|(at, _)| (at, id.clone())));
+            let Some((at, node)) = timers.min().filter(|(at, _)| *at <= end) else { break };
+            self.now = at;
+            self.inputs.push_back((node, Input::Tick));
+        }
+        self.now = end;
+    }
+
+    /// Runs `act` and prints what it cost, in all and for each of `count`.
+    fn measure(&mut self, what: &str, count: u64, act: impl FnOnce(&mut Self)) {
+        self.spent.clear();
+        self.slowest.clear();
+        act(self);
+        let longest = self.spent.values().max().copied().unwrap_or_default();
+        let slowest = self.slowest.values().max().copied().unwrap_or_default();
+        let each = longest.as_nanos() as f64 / count as f64 / 1e3;
+        println!(
+            "{what:<44} {:>9.1} ms a node  {each:>8.2} µs each  slowest input {:>8.2} ms",
+            longest.as_secs_f64() * 1e3,
+            slowest.as_secs_f64() * 1e3,
+        );
+    }
+}
+
+fn main() {
+    let scope = Scope::named("default");
+    let mut cluster = Cluster::new();
+    let request = |ticket: u64, command: Command| Input::Request {
+        ticket,
+        timeout: Duration::from_secs(60),
+        command,
+    };
+
+    cluster.measure("start 100,000 children from one node", CHILDREN, |cluster| {
+        for ticket in 0..CHILDREN {
+            let spec = ChildSpec {
+                kind: "cart".into(),
+                args: Blob::default(),
+                restart: Restart::Permanent,
+                grace: Duration::from_secs(5),
+                name: Some((scope, Name::new(format!("cart/{ticket}").as_str()).expect("short"))),
+                placement_key: None,
+            };
+            cluster.inputs.push_back((id(0), request(ticket, Command::Start { scope, spec })));
+            cluster.drain();
+        }
+        cluster.run_for(Duration::from_secs(5));
+    });
+    let started = cluster.replies.iter().filter(|reply| matches!(reply, Reply::Start(Ok(_))));
+    assert_eq!(started.count() as u64, CHILDREN, "all children run");
+
+    cluster.measure("register 100,000 names on one node", NAMES, |cluster| {
+        cluster.inputs.push_back((id(0), request(CHILDREN, Command::Spawn)));
+        cluster.drain();
+        let Some(Reply::Spawn(process)) = cluster.replies.pop() else { panic!("it is numbered") };
+        let process: ProcessId = process;
+        for number in 0..NAMES {
+            let command = Command::Register {
+                scope,
+                name: Name::new(format!("name/{number}").as_str()).expect("short"),
+                process: process.clone(),
+                value: Blob::default(),
+                replicas: Replicas::One,
+            };
+            cluster.inputs.push_back((id(0), request(CHILDREN + 1 + number, command)));
+            cluster.drain();
+        }
+    });
+    cluster.measure("ten idle seconds", 1, |cluster| cluster.run_for(Duration::from_secs(10)));
+
+    let dead = id(MEMBERS - 1);
+    cluster.nodes.remove(&dead);
+    cluster.measure("a member goes down with a fifth of all", 1, |cluster| {
+        cluster.run_for(Duration::from_secs(8));
+    });
+    cluster.measure("ten idle seconds", 1, |cluster| cluster.run_for(Duration::from_secs(10)));
+}
