@@ -16,6 +16,9 @@ mod judge;
 mod session;
 mod view;
 
+#[cfg(test)]
+mod tests;
+
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
