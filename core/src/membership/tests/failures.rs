@@ -137,8 +137,15 @@ fn whom_one_other_member_still_hears_is_not_down_for_a_refusal() {
         for number in [1, 2] {
             world.refuse(number, 3);
         }
-        world.run_for(ms(20_000));
+        world.run_for(ms(10_000));
         assert_eq!(world.all_downs(), [], "seed {seed}");
+
+        // n2, which did not hear it either, dies: what it said counts no more, what n4 says does.
+        let (two, three) = (world.replica(2), world.replica(3));
+        world.kill(2);
+        world.run_for(ms(10_000));
+        assert_eq!(world.downs(&two).len(), 3, "seed {seed}");
+        assert_eq!(world.downs(&three), [], "seed {seed}");
     }
 }
 
@@ -159,6 +166,60 @@ fn a_thawed_node_accuses_nobody() {
             assert!(world.of(number).is_visible(&cold), "seed {seed}");
         }
         assert_eq!(world.live(4).len(), 4, "seed {seed}");
+    }
+}
+
+/// Steps one machine alone, so that its socket may be read as late as it pleases.
+#[test]
+fn time_that_a_node_was_stopped_for_is_nobodys_silence() {
+    for (silent_ms, stopped_ms) in [(300, 10_000), (2_300, 10_000), (2_300, 700)] {
+        let mut world = World::settled(9, 3);
+        let mut now = world.now + ms(silent_ms);
+        let membership = &mut world.machines.get_mut(&1).unwrap().membership;
+        let mut step = |from: Time, to: Time| {
+            let mut at = from;
+            while at <= to {
+                membership.handle_tick(at);
+                at = membership.poll_timeout().unwrap();
+            }
+            let outputs = core::iter::from_fn(|| membership.poll_output());
+            outputs.filter(|output| matches!(output, Output::Down { .. })).count()
+        };
+        assert_eq!(step(world.now, now), 0);
+
+        // What arrived meanwhile is still to be read: for one beat nobody is judged.
+        now = now + ms(500) + ms(stopped_ms);
+        assert_eq!(step(now, now + ms(499)), 0, "{silent_ms} ms, then {stopped_ms} ms");
+        // After that the silence from before counts, and no more than that.
+        let downs = if silent_ms < 1_000 { 0 } else { 2 };
+        let later = step(now + ms(500), now + ms(1_400));
+        assert_eq!(later, downs, "{silent_ms} ms, then {stopped_ms} ms");
+    }
+}
+
+#[test]
+fn old_news_keep_nobody_alive() {
+    for seed in 0..20 {
+        let mut world = World::settled(seed, 3);
+        let (two, three) = (world.replica(2), world.replica(3));
+        let (count, life) = (world.of(3).beat(), world.of(2).incarnation());
+        let at = world.now;
+        world.unplug(3);
+        world.run_for(ms(2_400));
+
+        // A beat of n3 that nobody here heard of comes a long way round.
+        let link = crate::message::Link::Closed;
+        let replica = three.key();
+        let pulse =
+            crate::message::Pulse { replica, counter: count + 1, age_ms: 2_200, head: 0, link };
+        let beat = world.of(2).beat();
+        let message = crate::message::Beat { pulses: Vec::from([pulse]) };
+        world.replay(1, 2, life, beat, crate::message::Message::Beat(message));
+        assert!(world.of(1).is_visible(&two));
+
+        world.run_for(ms(1_100));
+        let (down_at, _) = *world.downs(&three).iter().find(|(_, who)| *who == 1).unwrap();
+        assert!(down_at.since(at) <= TIMEOUT + BEAT, "seed {seed}");
     }
 }
 
@@ -201,10 +262,48 @@ fn a_member_that_returns_is_shown_only_when_its_journal_has_caught_up() {
         };
         assert_eq!(world.count(up), 0, "seed {seed}");
 
+        // A part of what it wrote is not enough.
+        let now = world.now;
+        for number in [1, 2] {
+            let membership = &mut world.machines.get_mut(&number).unwrap().membership;
+            membership.handle_closed(now, &back, 5);
+            world.drain(number);
+        }
+        assert_eq!(world.count(up), 0, "seed {seed}");
+
         world.hold_rows = false;
         world.run_for(ms(1_100));
         assert_eq!(world.count(up), 2, "seed {seed}");
         assert!(world.of(1).is_visible(&back), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_relay_that_has_not_caught_up_itself_brings_nobody_back() {
+    for seed in 0..20 {
+        let mut world = World::settled(seed, 3);
+        let back = world.replica(3);
+        world.unplug(3);
+        world.run_for(TIMEOUT + BEAT);
+        world.write(3, 5);
+
+        // Only n2 hears it again, and lacks what it wrote.
+        world.hold_rows = true;
+        world.heal();
+        world.cut_link(1, 3);
+        world.run_for(ms(4_000));
+        for number in [1, 2] {
+            assert!(!world.of(number).is_visible(&back), "n{number}, seed {seed}");
+            let membership = &mut world.machines.get_mut(&number).unwrap().membership;
+            membership.handle_closed(world.now, &back, 5);
+            assert!(!membership.is_visible(&back), "n{number}, seed {seed}");
+        }
+
+        world.hold_rows = false;
+        world.run_for(ms(3_000));
+        for number in [1, 2] {
+            assert!(world.of(number).is_visible(&back), "n{number}, seed {seed}");
+        }
     }
 }
 

@@ -107,6 +107,36 @@ fn a_clock_beyond_the_bound_is_refused_and_both_are_named() {
     }
 }
 
+/// One side alone: in a cluster the other one, which sees the opposite, would refuse as well.
+#[test]
+fn a_clock_is_refused_only_if_no_moment_of_the_round_trip_explains_it() {
+    let cases =
+        [(499, 0, true), (501, 0, false), (-499, 0, true), (-501, 0, false), (-900, 450, true)];
+    for (offset_ms, round_trip_ms, fits) in cases {
+        let config = Config::new(id(1), address(1));
+        let (now, wall) = (Time::from_millis(5), 1_790_000_000_000_u64);
+        let mut membership = Membership::new(&config, RULE, Random::new(1), now);
+        membership.handle_wall(now, Wall::from_millis(wall));
+        membership.start(now);
+        membership.handle_connected(now, &id(2));
+
+        // Their clock was read when the answer was sent, and nobody knows when that was.
+        let later = now + ms(round_trip_ms);
+        let theirs = (wall + round_trip_ms).saturating_add_signed(offset_ms);
+        let answer = crate::message::Hello {
+            sent: Time::ZERO,
+            wall: Wall::from_millis(theirs),
+            rule: RULE.into(),
+            echo: Some(now),
+        };
+        membership.handle_hello(later, &id(2), &answer);
+        assert_eq!(membership.is_open(&id(2)), fits, "{offset_ms} ms in {round_trip_ms} ms");
+        let barred = core::iter::from_fn(|| membership.poll_output())
+            .any(|output| output == Output::Disconnect { peer: id(2) });
+        assert_eq!(barred, !fits, "{offset_ms} ms in {round_trip_ms} ms");
+    }
+}
+
 #[test]
 fn a_clock_that_steps_once_the_session_is_open_ends_nothing() {
     let mut world = World::settled(3, 3);
