@@ -211,6 +211,10 @@ impl Membership {
     }
 
     /// Returns one pulse for each life that may still beat, our own first.
+    ///
+    /// Of a life that beats again we say nothing before it is shown here: only then do we know as
+    /// much of its journal as it had when it came back, and whoever hears of it through us takes our
+    /// head for what to wait for.
     pub(super) fn pulses(&self) -> Beat {
         let pulse = |key: ReplicaKey, life: &Life| {
             let own = self.own == Some(key);
@@ -225,7 +229,11 @@ impl Membership {
         };
         let ours = self.own.map(|own| pulse(own, &self.lives[&own]));
         let lasts = |(key, life): &(&ReplicaKey, &Life)| {
-            self.own != Some(**key) && life.state != State::Retired
+            let says = match life.state {
+                State::Alive | State::Suspect | State::Down => true,
+                State::Returning { .. } | State::Retired => false,
+            };
+            self.own != Some(**key) && says
         };
         let others = self.lives.iter().filter(lasts).map(|(key, life)| pulse(*key, life));
         Beat { pulses: ours.into_iter().chain(others).collect() }

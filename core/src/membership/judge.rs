@@ -107,13 +107,19 @@ impl Membership {
     pub(super) fn weigh_lateness(&mut self) {
         let late = self.now.since(self.next_beat);
         let interval = self.settings.beat_interval;
+        let before = self.strain;
         self.strain = if late >= interval {
-            (self.strain + 2).min(STRAIN_MAX)
+            (before + 2).min(STRAIN_MAX)
         } else if late >= interval / 2 {
-            (self.strain + 1).min(STRAIN_MAX)
+            (before + 1).min(STRAIN_MAX)
         } else {
-            self.strain.saturating_sub(1)
+            before.saturating_sub(1)
         };
+        if self.strain < before {
+            // With less patience, the next judgement may be due earlier.
+            self.next_judgement = self.now;
+        }
+        assert!(self.strain <= STRAIN_MAX, "our timeouts stay bounded");
     }
 
     /// Credits the time for which we were stopped to everyone, and waits for one beat interval

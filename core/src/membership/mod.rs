@@ -16,6 +16,9 @@ mod judge;
 mod session;
 mod view;
 
+#[cfg(test)]
+mod tests;
+
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -417,11 +420,14 @@ impl Membership {
         if self.rival.as_ref().is_some_and(|rival| rival.until <= now) {
             self.be_reborn();
         }
+        // Before it judges others, a node learns from its own lateness how far it may.
+        if self.next_beat <= now {
+            self.weigh_lateness();
+        }
         if self.next_judgement <= now {
             self.judge();
         }
         if self.next_beat <= now {
-            self.weigh_lateness();
             self.tend_sessions();
             self.forget();
             self.send_beat();
