@@ -307,9 +307,12 @@ async fn yield_once() {
 
 #[cfg(test)]
 mod tests {
+    use std::future::pending;
     use std::time::Duration;
 
     use super::*;
+    use crate::gate::{Closed, Gated};
+    use crate::testing::TestRuntime;
 
     fn call(number: u64) -> Delivery {
         Delivery { payload: Blob::from("m"), call: Some(CallId(number)) }
@@ -352,6 +355,22 @@ mod tests {
         assert_eq!(rest.open, []);
         assert_eq!(inbox.deliver(call(2)), Err(DeliverError::Over));
         assert!(!inbox.absorb(Blob::from("too late")));
+    }
+
+    /// It came up in the very moment in which it was told to stop: it has something to put in order.
+    #[tokio::test(start_paused = true)]
+    async fn a_process_told_to_stop_while_it_came_up_has_its_grace() {
+        let runtime = TestRuntime::shared();
+        let inbox = Inbox::new(None, 3);
+        let begin = runtime.now();
+        inbox.stop(StopReason::Terminated, begin + Duration::from_secs(5));
+        inbox.mark_started();
+        assert_eq!(inbox.next().await, Task::Stop(StopReason::Terminated));
+
+        let gated = Gated::new(inbox.gate(), &runtime, Box::pin(pending::<()>()));
+        assert_eq!(gated.await, Err(Closed));
+        let took = runtime.now().since(begin);
+        assert!((5_000..5_100).contains(&took.as_millis()), "after {took:?}");
     }
 
     #[tokio::test]

@@ -440,6 +440,24 @@ async fn a_plain_function_is_a_process_as_well() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_process_that_ends_with_a_letter_in_hand_has_answered_it_once() {
+    let mut kinds = Kinds::default();
+    kinds.add_plain("thief", async |mut context: Context| {
+        let _letter = context.next().await;
+        context.fail("caught");
+        pending::<()>().await;
+    });
+    let mut stage = Stage::with(kinds, 1);
+    stage.start_kind("thief", Vec::new(), None);
+    assert_eq!(stage.process().await, ProcessEvent::Started);
+    stage.call(1, Do::Add(1));
+
+    assert_eq!(stage.answer().await, (1, Err(CallFailure::Ended)));
+    assert_eq!(stage.process().await, exited("caught"));
+    stage.assert_silent().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_tasks_of_a_process_end_with_it() {
     static BEATS: AtomicUsize = AtomicUsize::new(0);
     let mut kinds = Kinds::default();
