@@ -144,9 +144,10 @@ impl Bench {
     }
 
     fn look_up(&self, prefix: &str, count: usize, rounds: usize) -> Answer {
-        // A stride without a common factor visits every name, far from the last one.
-        let stride = 7_919 % count.max(2) + 1;
-        let places = (0..count).map(|turn| turn * stride % count);
+        // A prime stride that does not divide the count visits every name, far from the last one.
+        const STRIDE: usize = 7_919;
+        assert!(!count.is_multiple_of(STRIDE), "every name is visited");
+        let places = (0..count).map(|turn| turn * STRIDE % count);
         let names: Vec<String> = places.map(|number| format!("{prefix}{number}")).collect();
         let registry = self.node.registry("default");
         let began = Instant::now();

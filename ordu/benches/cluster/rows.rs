@@ -68,7 +68,7 @@ fn one_node(tell: &mut dyn FnMut(Row)) {
     });
     let lookup = Request::Lookup { prefix: "one/".to_owned(), count: COUNT, rounds: 20 };
     tell(Row {
-        work: "lookup of a local name",
+        work: "lookup of a local name, 20k names",
         value: cluster.nodes[0].ask(&lookup).nanos(),
         unit: "ns",
         target: "≤ 1.5 × papaya (126 quiet)",
@@ -141,7 +141,7 @@ fn names_on_three_nodes(tell: &mut dyn FnMut(Row)) {
     });
     let lookup = Request::Lookup { prefix, count: COUNT, rounds: 20 };
     tell(Row {
-        work: "lookup of a remote name",
+        work: "lookup of a remote name, 10k names",
         value: cluster.nodes[2].ask(&lookup).nanos(),
         unit: "ns",
         target: "the same as local",
