@@ -1,7 +1,10 @@
 //! One binary for every integration test.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::disallowed_methods, reason = "real processes and sockets take real time")]
 
 mod dependencies;
 mod fuzz;
+mod processes;
+mod sockets;
 mod tidy;

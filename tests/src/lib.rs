@@ -3,3 +3,8 @@
 mod repository;
 
 pub use crate::repository::{Metadata, metadata, root, sources};
+
+/// The example of the README, which must compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

@@ -1,0 +1,213 @@
+//! One node process: it does what the bench asks, and takes the time itself.
+
+use std::io::{BufRead, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use ordu::{ChildSpec, Context, Node, NodeId, Process, ProcessId, Secret, StartError};
+use ordu_transport_tcp::{Config, Tcp, TokioNet};
+use tokio::task::JoinSet;
+
+use crate::counting::{Counted, Counting};
+use crate::words::{Answer, Request, Setup, wall_nanos};
+
+/// How long anything may take before the bench is given up.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How long to rest between two looks at what is awaited.
+const LOOK: Duration = Duration::from_micros(20);
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// A child that does nothing.
+struct Idle;
+
+impl Process for Idle {
+    const KIND: &'static str = "idle";
+    type Args = ();
+    type Message = ();
+    type Reply = ();
+
+    async fn start((): (), _: &mut Context<Self>) -> Result<Self, StartError> {
+        Ok(Self)
+    }
+
+    async fn handle(&mut self, (): (), _: &mut Context<Self>) {}
+}
+
+/// Runs a node process until the bench has nothing more to ask.
+pub(crate) fn main() {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.expect("the system has threads");
+    if let Err(error) = runtime.block_on(run()) {
+        eprintln!("a node process failed: {error}");
+        std::process::exit(1);
+    }
+    // Whatever still runs has nobody left to measure it.
+    std::process::exit(0);
+}
+
+async fn run() -> Result<(), Failure> {
+    let mut lines = std::io::stdin().lock().lines();
+    let first = lines.next().ok_or("the bench said nothing")??;
+    let bench = Bench::start(serde_json::from_str(&first)?).await?;
+    say(&bench.node.local_addr().to_string())?;
+    for line in lines {
+        let answer = bench.answer(serde_json::from_str(&line?)?).await?;
+        say(&answer)?;
+    }
+    Ok(())
+}
+
+fn say(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}", serde_json::to_string(value)?)?;
+    Ok(out.flush()?)
+}
+
+/// The node, a process on it to hold names, and what its transport counted.
+struct Bench {
+    node: Node,
+    holder: ProcessId,
+    counted: Counted,
+}
+
+impl Bench {
+    async fn start(setup: Setup) -> Result<Self, Failure> {
+        let net = Arc::new(TokioNet::new(tokio::runtime::Handle::current()));
+        let id = NodeId::new(setup.node.as_str())?;
+        let loopback = (std::net::Ipv4Addr::LOCALHOST, 0);
+        let mut config = Config::new("bench", id, loopback.into());
+        config.secret = Some(Secret::from_bytes(setup.secret)?);
+        let transport = Counting::new(Tcp::bind(Arc::clone(&net), config).await?);
+        let counted = transport.counted();
+        let node = Node::builder("bench", setup.node)
+            .kind::<Idle>()
+            .seeds(setup.seeds)
+            .transport(Arc::new(transport))
+            .runtime(net)
+            .start()
+            .await?;
+        node.ready(PATIENCE).await?;
+        let holder = node.spawn(|context: Context| async move { context.stopped().await }).await?;
+        Ok(Self { node, holder, counted })
+    }
+
+    async fn answer(&self, request: Request) -> Result<Answer, Failure> {
+        let began = wall_nanos();
+        match request {
+            Request::Register { prefix, count, at_once } => {
+                let (node, holder) = (self.node.clone(), self.holder.clone());
+                each(count, at_once, move |number| {
+                    let name = format!("{prefix}{number}");
+                    let register = node.registry("default").register(name, holder.clone());
+                    async move { Ok(register.timeout(PATIENCE).await?) }
+                })
+                .await?;
+            }
+            Request::Start { count, at_once } => {
+                let node = self.node.clone();
+                each(count, at_once, move |_| {
+                    let start = node.supervisor("default").start_child(ChildSpec::new::<Idle>(&()));
+                    async move { Ok(start.timeout(PATIENCE).await.map(drop)?) }
+                })
+                .await?;
+            }
+            Request::AwaitNames { count } => {
+                let registry = self.node.registry("default");
+                until(move || registry.count() >= count).await?;
+            }
+            Request::AwaitName { name } => {
+                let registry = self.node.registry("default");
+                until(move || registry.lookup(&name).is_some()).await?;
+            }
+            Request::AwaitRunning { children, not_on } => {
+                let supervisor = self.node.supervisor("default");
+                until(move || {
+                    let all = supervisor.children();
+                    let runs = |process: &Option<ProcessId>| {
+                        process.as_ref().is_some_and(|p| p.replica.node().as_str() != not_on)
+                    };
+                    all.len() == children && all.iter().all(|child| runs(&child.process))
+                })
+                .await?;
+            }
+            Request::Settle => self.node.settled().timeout(PATIENCE).await?,
+            Request::Lookup { prefix, count, rounds } => {
+                return Ok(self.look_up(&prefix, count, rounds));
+            }
+            Request::Memory => return Ok(Answer::Bytes(resident_bytes()?)),
+            Request::Traffic => return Ok(Answer::Bytes(self.counted.bytes())),
+        }
+        Ok(Answer::Took { began, ended: wall_nanos() })
+    }
+
+    fn look_up(&self, prefix: &str, count: usize, rounds: usize) -> Answer {
+        // A prime stride that does not divide the count visits every name, far from the last one.
+        const STRIDE: usize = 7_919;
+        assert!(!count.is_multiple_of(STRIDE), "every name is visited");
+        let places = (0..count).map(|turn| turn * STRIDE % count);
+        let names: Vec<String> = places.map(|number| format!("{prefix}{number}")).collect();
+        let registry = self.node.registry("default");
+        let began = Instant::now();
+        for _ in 0..rounds {
+            for name in &names {
+                std::hint::black_box(registry.lookup(name).expect("it is registered"));
+            }
+        }
+        Answer::Each { nanos: began.elapsed().as_nanos() as f64 / (count * rounds) as f64 }
+    }
+}
+
+/// Does `work` for each number below `count`, `at_once` of them under way at once.
+async fn each<F>(
+    count: usize,
+    at_once: usize,
+    work: impl Fn(usize) -> F + Clone + Send + 'static,
+) -> Result<(), Failure>
+where
+    F: Future<Output = Result<(), Failure>> + Send,
+{
+    let next = Arc::new(AtomicUsize::new(0));
+    let mut workers = JoinSet::new();
+    for _ in 0..at_once {
+        let (next, work) = (Arc::clone(&next), work.clone());
+        workers.spawn(async move {
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= count {
+                    return Ok::<_, Failure>(());
+                }
+                work(number).await?;
+            }
+        });
+    }
+    while let Some(worker) = workers.join_next().await {
+        worker??;
+    }
+    Ok(())
+}
+
+/// Waits until `is_so`, on a thread of its own so that nothing else waits for the looks.
+async fn until(is_so: impl Fn() -> bool + Send + 'static) -> Result<(), Failure> {
+    let looks = tokio::task::spawn_blocking(move || {
+        let began = Instant::now();
+        while !is_so() {
+            if began.elapsed() > PATIENCE {
+                return Err(Failure::from("what was awaited did not come"));
+            }
+            std::thread::sleep(LOOK);
+        }
+        Ok(())
+    });
+    looks.await?
+}
+
+/// Returns how much memory this process has in use.
+fn resident_bytes() -> Result<u64, Failure> {
+    const PAGE_BYTES: u64 = 4_096;
+    let pages = std::fs::read_to_string("/proc/self/statm")?;
+    let resident = pages.split(' ').nth(1).ok_or("the second number is the resident pages")?;
+    Ok(resident.parse::<u64>()? * PAGE_BYTES)
+}

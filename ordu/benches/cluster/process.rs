@@ -1,0 +1,108 @@
+//! The node processes as the bench holds them.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use crate::NODE_FLAG;
+use crate::words::{Answer, Request, Setup};
+
+/// A node process. It is killed when this is dropped.
+pub(crate) struct NodeProcess {
+    /// What the node is called.
+    pub name: String,
+    /// Where it listens.
+    pub address: String,
+    child: Child,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
+}
+
+/// Node processes that know each other.
+pub(crate) struct Cluster {
+    /// The nodes, in the order they joined.
+    pub nodes: Vec<NodeProcess>,
+}
+
+impl Cluster {
+    /// Starts `count` nodes and waits until they are at rest.
+    pub(crate) fn start(count: usize) -> Self {
+        let mut secret = vec![0; 32];
+        getrandom::fill(&mut secret).expect("the system has random bytes");
+        let mut nodes: Vec<NodeProcess> = Vec::new();
+        for number in 1..=count {
+            let seeds = nodes.iter().map(|node| node.address.clone()).collect();
+            let setup = Setup { node: format!("n{number}"), seeds, secret: secret.clone() };
+            nodes.push(NodeProcess::start(&setup));
+        }
+        let mut cluster = Self { nodes };
+        cluster.settle();
+        cluster
+    }
+
+    /// Waits until all nodes say that the cluster is at rest.
+    pub(crate) fn settle(&mut self) {
+        for node in &mut self.nodes {
+            node.ask(&Request::Settle);
+        }
+    }
+}
+
+impl NodeProcess {
+    fn start(setup: &Setup) -> Self {
+        let program = std::env::current_exe().expect("the program knows where it is");
+        let mut child = Command::new(program)
+            .arg(NODE_FLAG)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the program can be started once more");
+        let stdin = child.stdin.take().expect("it is piped");
+        let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
+        let (name, address) = (setup.node.clone(), String::new());
+        let mut node = Self { name, address, child, stdin, stdout };
+        node.write(setup);
+        node.address = node.read();
+        node
+    }
+
+    /// Asks for something and waits for the answer.
+    pub(crate) fn ask(&mut self, request: &Request) -> Answer {
+        self.begin(request);
+        self.end()
+    }
+
+    /// Asks for something; [`NodeProcess::end`] must follow.
+    pub(crate) fn begin(&mut self, request: &Request) {
+        self.write(request);
+    }
+
+    /// Waits for the answer to what was begun.
+    pub(crate) fn end(&mut self) -> Answer {
+        self.read()
+    }
+
+    /// Ends the process at once.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("it can be killed");
+    }
+
+    fn write(&mut self, value: &impl serde::Serialize) {
+        let line = serde_json::to_string(value).expect("it is plain data");
+        writeln!(self.stdin, "{line}").expect("the node process lives");
+    }
+
+    fn read<T: serde::de::DeserializeOwned>(&mut self) -> T {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).expect("the node process lives");
+        let name = &self.name;
+        serde_json::from_str(&line).unwrap_or_else(|_| panic!("node {name} failed: {line:?}"))
+    }
+}
+
+impl Drop for NodeProcess {
+    fn drop(&mut self) {
+        // An error means that it is gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
