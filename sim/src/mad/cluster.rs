@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ordu::{MemberStatus, Node, NodeBuilder, Runtime, Secret, Transport};
+use ordu::{MemberStatus, Node, NodeBuilder, Runtime, Secret, Time, Transport};
 use ordu_core::Address;
 use ordu_transport_mem::{Config as MemConfig, Hub, Mem};
 use ordu_transport_tcp::{Config as TcpConfig, Tcp};
@@ -118,6 +118,11 @@ impl Cluster {
     /// Returns the machines whose nodes run, frozen or not.
     pub fn up(&self) -> Vec<Host> {
         self.up.iter().copied().collect()
+    }
+
+    /// Returns the time, the same on all machines.
+    pub fn now(&self) -> Time {
+        self.runtime.now()
     }
 
     /// Writes into the log what a user saw, now.

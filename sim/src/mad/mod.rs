@@ -1,6 +1,7 @@
 //! The shell and the transports on madsim's runtime, network and clock.
 //!
-//! [`simulate`] runs a simulation on a seed and returns a hash of what it logged. In it a
+//! [`simulate`] runs a simulation on a seed and returns a hash of what it logged, and [`replay`]
+//! does so twice and compares. In it a
 //! [`Cluster`] runs real nodes on either [`Medium`], kills, freezes and parts them, and logs what
 //! their users see; a [`Lab`] does so with machines that run anything else, and [`MadRuntime`] is
 //! what a node takes for its runtime and its network.
@@ -20,4 +21,4 @@ mod simulation;
 pub use crate::mad::cluster::{Cluster, Medium};
 pub use crate::mad::lab::Lab;
 pub use crate::mad::runtime::MadRuntime;
-pub use crate::mad::simulation::{Log, simulate};
+pub use crate::mad::simulation::{Log, replay, simulate};
