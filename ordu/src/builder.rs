@@ -8,14 +8,15 @@ use std::time::Duration;
 use ordu_core::limits::CLUSTER_BYTES_MAX;
 use ordu_core::transport::{Runtime, Transport};
 use ordu_core::{Address, Config, ConfigError, IdError, NodeId};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use crate::context::Context;
 use crate::driver::Driver;
 use crate::feed::Feed;
 use crate::hands::Hands;
 use crate::kinds::Kinds;
-use crate::node::{Node, Phase, Shared};
+use crate::node::{Node, Shared};
+use crate::phase::Phases;
 use crate::process::{Finish, Process};
 use crate::pump::pump;
 use crate::tcp::{self, Listening};
@@ -177,7 +178,7 @@ impl NodeBuilder {
         let (seed, view_seed) = (random(&mut [0; 8]), random(&mut [0; 8]));
         let machine = ordu_core::Node::new(config, seed, runtime.now());
         let (mailbox, mails) = mpsc::channel(Driver::MAILBOX);
-        let (phase_end, phase) = watch::channel(Phase::Joining);
+        let (announcer, phases) = Phases::new();
         let node = Node::from_shared(Shared {
             id,
             address,
@@ -185,12 +186,12 @@ impl NodeBuilder {
             mailbox: mailbox.clone(),
             view: View::new(view_seed),
             events: Feed::new(),
-            phase,
+            phases,
             messages_max: self.messages_max,
         });
         let hands = Hands::new(node.clone(), Arc::clone(&transport), self.kinds);
         let post = (mailbox.clone(), mails);
-        let driver = Driver::new(machine, hands, post, Arc::clone(&runtime), phase_end);
+        let driver = Driver::new(machine, hands, post, Arc::clone(&runtime), announcer);
         runtime.spawn(Box::pin(driver.run()));
         runtime.spawn(Box::pin(pump(transport, mailbox)));
         Ok(node)

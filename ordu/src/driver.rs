@@ -12,7 +12,7 @@ use tokio::select;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::hands::Hands;
-use crate::node::Phase;
+use crate::phase::{Announcer, Phase};
 use crate::runner::BeginOnce;
 
 /// Everything that a driver's mailbox takes.
@@ -40,7 +40,7 @@ pub(crate) struct Driver {
     mailbox: mpsc::Receiver<Mail>,
     runtime: Arc<dyn Runtime>,
     timer: watch::Sender<Option<Time>>,
-    phase: watch::Sender<Phase>,
+    phase: Announcer,
     now: Time,
     wall: Option<Wall>,
 }
@@ -72,7 +72,7 @@ impl Driver {
         hands: Hands,
         (post, mailbox): (mpsc::Sender<Mail>, mpsc::Receiver<Mail>),
         runtime: Arc<dyn Runtime>,
-        phase: watch::Sender<Phase>,
+        phase: Announcer,
     ) -> Self {
         let (timer, set) = watch::channel(None);
         runtime.spawn(Box::pin(keep_time(set, post, Arc::clone(&runtime))));
@@ -168,14 +168,7 @@ impl Driver {
 
     fn tell_phase(&self) {
         if let Some(replica) = self.hands.replica() {
-            let ready = Phase::Ready(replica.clone());
-            self.phase.send_if_modified(|phase| {
-                let changed = *phase != ready;
-                if changed {
-                    *phase = ready;
-                }
-                changed
-            });
+            self.phase.announce(Phase::Ready(replica.clone()));
         }
     }
 
@@ -204,7 +197,7 @@ impl Driver {
             Ending::Halt => Phase::Over(None),
         };
         self.hands.finish().await;
-        self.phase.send_replace(phase);
+        self.phase.announce(phase);
     }
 }
 

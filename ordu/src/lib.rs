@@ -86,6 +86,7 @@ mod kinds;
 mod log;
 mod node;
 mod operation;
+mod phase;
 mod process;
 mod pump;
 mod registry;

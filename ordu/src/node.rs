@@ -7,10 +7,10 @@ use std::time::Duration;
 use ordu_core::transport::Runtime;
 use ordu_core::{
     Address, Command, Event, ExitReason, Incarnation, LeaveError, MemberStatus, MemberView, NodeId,
-    ProcessId, Replica, Reply, SettleError, Target, Time,
+    ProcessId, Reply, SettleError, Target, Time,
 };
 use tokio::select;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::builder::NodeBuilder;
 use crate::call::{Call, Cast};
@@ -19,6 +19,7 @@ use crate::driver::Mail;
 use crate::events::Events;
 use crate::feed::Feed;
 use crate::operation::operation;
+use crate::phase::{Phase, Phases};
 use crate::process::{Finish, Process};
 use crate::registry::Registry;
 use crate::runner::{BeginOnce, live, live_plain};
@@ -44,19 +45,8 @@ pub(crate) struct Shared {
     pub(crate) mailbox: mpsc::Sender<Mail>,
     pub(crate) view: View,
     pub(crate) events: Feed<Event>,
-    pub(crate) phase: watch::Receiver<Phase>,
+    pub(crate) phases: Arc<Phases>,
     pub(crate) messages_max: usize,
-}
-
-/// How far a node has come.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Phase {
-    /// It has no place in the cluster yet.
-    Joining,
-    /// It is a member.
-    Ready(Replica),
-    /// It is over; why, unless it was halted.
-    Over(Option<ExitReason>),
 }
 
 /// The node is over, and nobody is there to answer.
@@ -90,13 +80,12 @@ impl Node {
     pub async fn ready(&self, timeout: Duration) -> Result<(), ReadyError> {
         let runtime = &self.shared.runtime;
         let deadline = runtime.now() + timeout;
-        let mut phase = self.shared.phase.clone();
-        let joined = phase.wait_for(|phase| *phase != Phase::Joining);
+        let joined = self.shared.phases.wait_for(|phase| *phase != Phase::Joining);
         select! {
             biased;
-            joined = joined => match joined.as_deref() {
-                Ok(Phase::Ready(_)) => Ok(()),
-                Ok(Phase::Over(_) | Phase::Joining) | Err(_) => Err(ReadyError::Over),
+            joined = joined => match joined {
+                Phase::Ready(_) => Ok(()),
+                Phase::Over(_) | Phase::Joining => Err(ReadyError::Over),
             },
             () = runtime.sleep_until(deadline) => Err(ReadyError::TimedOut { timeout }),
         }
@@ -104,11 +93,9 @@ impl Node {
 
     /// Waits until the node is over, and returns why; `None` if it was halted.
     pub async fn over(&self) -> Option<ExitReason> {
-        let mut phase = self.shared.phase.clone();
-        let over = phase.wait_for(|phase| matches!(phase, Phase::Over(_))).await;
-        match over.as_deref() {
-            Ok(Phase::Over(reason)) => reason.clone(),
-            Ok(Phase::Joining | Phase::Ready(_)) | Err(_) => None,
+        match self.shared.phases.wait_for(|phase| matches!(phase, Phase::Over(_))).await {
+            Phase::Over(reason) => reason,
+            Phase::Joining | Phase::Ready(_) => unreachable!("it was waited for"),
         }
     }
 
@@ -241,7 +228,7 @@ impl Node {
     }
 
     async fn spawn_now(&self, begin: Box<BeginOnce>, timeout: Duration) -> Result<ProcessId, Over> {
-        if !matches!(*self.shared.phase.borrow(), Phase::Ready(_)) {
+        if !matches!(self.shared.phases.now(), Phase::Ready(_)) {
             return Err(Over);
         }
         let (answer, answered) = oneshot::channel();

@@ -8,12 +8,13 @@ use ordu_core::transport::{
     Address, BoxFuture, Lane, Runtime, SendError, Transport, TransportEvent,
 };
 use ordu_core::{Blob, NodeId, Time, Wall};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::driver::Mail;
 use crate::feed::Feed;
-use crate::node::{Node, Phase, Shared};
+use crate::node::{Node, Shared};
+use crate::phase::{Announcer, Phases};
 use crate::view::View;
 
 /// Tokio's clock and tasks; virtual where the test has paused it.
@@ -125,13 +126,13 @@ impl Transport for TestTransport {
 pub(crate) struct Undriven {
     pub(crate) node: Node,
     pub(crate) mails: mpsc::Receiver<Mail>,
-    pub(crate) phase: watch::Sender<Phase>,
+    pub(crate) phase: Announcer,
 }
 
 /// Returns a node without a driver, whose processes may have `messages_max` messages waiting.
 pub(crate) fn undriven(messages_max: usize) -> Undriven {
     let (mailbox, mails) = mpsc::channel(64);
-    let (phase_end, phase) = watch::channel(Phase::Joining);
+    let (announcer, phases) = Phases::new();
     let node = Node::from_shared(Shared {
         id: NodeId::new("a").unwrap(),
         address: Address::new("test:1").unwrap(),
@@ -139,8 +140,8 @@ pub(crate) fn undriven(messages_max: usize) -> Undriven {
         mailbox,
         view: View::new(1),
         events: Feed::new(),
-        phase,
+        phases,
         messages_max,
     });
-    Undriven { node, mails, phase: phase_end }
+    Undriven { node, mails, phase: announcer }
 }

@@ -12,6 +12,7 @@ use ordu_core::{CallId, ChildId, Command, Incarnation, NameConflict, Scope};
 use super::*;
 use crate::context::{Context, Incoming};
 use crate::driver::Mail;
+use crate::phase::Phase;
 use crate::process::{Process, StartError};
 use crate::testing::{Asked, TestTransport, Undriven, undriven};
 
@@ -486,7 +487,7 @@ async fn the_tasks_of_a_process_end_with_it() {
 #[tokio::test(start_paused = true)]
 async fn a_process_without_a_supervisor_runs_from_its_number_to_its_end() {
     let mut stage = Stage::new();
-    stage.undriven.phase.send_replace(crate::node::Phase::Ready(stage.hands.process(1).replica));
+    stage.undriven.phase.announce(Phase::Ready(stage.hands.process(1).replica));
     let node = stage.undriven.node.clone();
     let ran = Arc::new(Mutex::new(None));
     let seen = Arc::clone(&ran);

@@ -95,3 +95,36 @@ where
         }
     }
 }
+
+/// Runs `body` twice on `seed`, and returns the hash of both runs.
+///
+/// # Panics
+///
+/// Panics as [`simulate`] does, and if the two runs differ: then something in `body` is not decided
+/// by the seed, and the message says where it first showed.
+pub fn replay<B, F>(seed: u64, body: B) -> u64
+where
+    B: Fn(Log) -> F + Clone + Send + 'static,
+    F: Future<Output = ()>,
+{
+    let run = |body: B| {
+        let (keep, kept) = std::sync::mpsc::channel();
+        let hash = simulate(seed, move |log| {
+            keep.send(log.clone()).expect("the caller waits");
+            body(log)
+        });
+        (hash, kept.recv().expect("a simulation has a log").written())
+    };
+    let ((first, lines), (second, others)) = (run(body.clone()), run(body));
+    if first != second {
+        let same = lines.iter().zip(&others).take_while(|(a, b)| a == b).count();
+        let next = |lines: &[String]| lines.get(same).map_or("the end", String::as_str).to_owned();
+        panic!(
+            "seed {seed} has two histories, {first:016x} and {second:016x}; after {same} lines:\n\
+             {}\n{}",
+            next(&lines),
+            next(&others)
+        );
+    }
+    first
+}

@@ -1,4 +1,7 @@
-//! Simulations of what runs on a runtime: timers, tasks, sockets and sessions.
+//! Simulations of what runs on a runtime: timers, tasks, sockets, sessions, and whole nodes.
 
+mod clusters;
+mod counter;
+mod replays;
 mod runtime;
 mod sessions;

@@ -1,0 +1,319 @@
+//! Real nodes on simulated machines, with what befalls them and what their users see of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ordu::{MemberStatus, Node, NodeBuilder, Runtime, Secret, Time, Transport};
+use ordu_core::Address;
+use ordu_transport_mem::{Config as MemConfig, Hub, Mem};
+use ordu_transport_tcp::{Config as TcpConfig, Tcp};
+
+use crate::Host;
+use crate::mad::{Lab, Log, MadRuntime};
+
+/// How the nodes of a [`Cluster`] reach each other.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Medium {
+    /// The TCP transport with a secret, on the simulated network. A cut delays what is sent.
+    Tcp,
+    /// The in-memory transport. A cut loses what is sent.
+    Mem,
+}
+
+impl Medium {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::Tcp, Self::Mem];
+}
+
+/// Real nodes, `n1` and so on, each on a machine of its own, that seek each other.
+///
+/// Its log gets every fault, every event of every node, every change of each node's view of the
+/// registry `default`, and how nodes end: two runs that differ in anything that a user could have
+/// observed differ in their hash.
+pub struct Cluster {
+    lab: Lab,
+    hub: Option<Hub>,
+    runtime: MadRuntime,
+    log: Log,
+    nodes: Nodes,
+    up: BTreeSet<Host>,
+}
+
+/// The handles of the nodes' present lives.
+type Nodes = Arc<Mutex<BTreeMap<Host, Node>>>;
+
+/// What one life of a node is made of.
+#[derive(Clone)]
+struct Life {
+    host: Host,
+    seeds: Vec<String>,
+    hub: Option<Hub>,
+    describe: Arc<Describe>,
+    nodes: Nodes,
+    log: Log,
+}
+
+/// Completes the description of a node: what it can run, and its times.
+type Describe = dyn Fn(Host, NodeBuilder) -> NodeBuilder + Send + Sync;
+
+impl Cluster {
+    const NAME: &'static str = "simulated";
+    const SECRET: [u8; 32] = *b"known to everyone who reads this";
+    /// Pause between two looks at whether something has come about.
+    const LOOK: Duration = Duration::from_millis(50);
+
+    /// Boots the machines `n1` to `n{hosts}`, within a simulation. Each life of a node is described
+    /// by `describe` anew.
+    ///
+    /// # Panics
+    ///
+    /// Panics outside a simulation, and in the simulation if a description is not valid.
+    pub fn boot(
+        log: &Log,
+        medium: Medium,
+        hosts: u16,
+        describe: impl Fn(Host, NodeBuilder) -> NodeBuilder + Send + Sync + 'static,
+    ) -> Self {
+        let runtime = MadRuntime::current();
+        let hub = match medium {
+            Medium::Tcp => None,
+            Medium::Mem => {
+                let mut seed = [0; 8];
+                runtime.fill_random(&mut seed);
+                Some(Hub::new(u64::from_le_bytes(seed)))
+            }
+        };
+        let up: BTreeSet<Host> = (1..=hosts).map(Host::new).collect();
+        let (mut lab, nodes, describe) = (Lab::new(), Nodes::default(), Arc::new(describe));
+        for &host in &up {
+            let others = up.iter().filter(|&&other| other != host);
+            let life = Life {
+                host,
+                seeds: others.map(|&other| Lab::address(other).to_string()).collect(),
+                hub: hub.clone(),
+                describe: Arc::clone(&describe) as Arc<Describe>,
+                nodes: Arc::clone(&nodes),
+                log: log.clone(),
+            };
+            lab.boot(host, move || life.clone().live());
+        }
+        Self { lab, hub, runtime, log: log.clone(), nodes, up }
+    }
+
+    /// Returns the handle of the node on `host`: of its present life, or of the last one.
+    ///
+    /// Everything that it does works from anywhere in the simulation; while the machine is frozen,
+    /// nothing answers.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the node has not started yet; it has once the cluster was at rest.
+    pub fn node(&self, host: Host) -> Node {
+        let nodes = locked(&self.nodes);
+        nodes.get(&host).unwrap_or_else(|| panic!("{host} has not started")).clone()
+    }
+
+    /// Returns the machines whose nodes run, frozen or not.
+    pub fn up(&self) -> Vec<Host> {
+        self.up.iter().copied().collect()
+    }
+
+    /// Returns the time, the same on all machines.
+    pub fn now(&self) -> Time {
+        self.runtime.now()
+    }
+
+    /// Writes into the log what a user saw, now.
+    ///
+    /// # Panics
+    ///
+    /// Panics outside a simulation.
+    pub fn note(&self, what: impl fmt::Display) {
+        self.log.note(what);
+    }
+
+    /// Lets `duration` pass.
+    pub async fn pass(&self, duration: Duration) {
+        self.runtime.sleep_until(self.runtime.now() + duration).await;
+    }
+
+    /// Lets time pass until `is_so`.
+    ///
+    /// # Panics
+    ///
+    /// Panics, naming `what` was waited for, once that takes longer than `within`.
+    pub async fn until(&self, what: &str, within: Duration, mut is_so: impl AsyncFnMut() -> bool) {
+        let deadline = self.runtime.now() + within;
+        while !is_so().await {
+            assert!(self.runtime.now() < deadline, "waited longer than {within:?} for {what}");
+            self.pass(Self::LOOK).await;
+        }
+        self.note(format_args!("after a wait: {what}"));
+    }
+
+    /// Lets time pass until all nodes that run know each other and are at rest, and logs the
+    /// members that each of them sees.
+    ///
+    /// # Panics
+    ///
+    /// Panics once that takes longer than `within`.
+    pub async fn rest(&self, within: Duration) {
+        let first = *self.up.first().expect("there is a cluster");
+        self.until("all to be at rest", within, async || {
+            self.know_each_other()
+                && match self.node(first).settled().timeout(within).await {
+                    Ok(()) => true,
+                    Err(error) => {
+                        self.note(format_args!("{first} is not at rest: {error}"));
+                        false
+                    }
+                }
+        })
+        .await;
+        for &host in &self.up {
+            self.note(format_args!("{host} sees {:?}", self.members(host)));
+        }
+    }
+
+    /// Returns the members that `host` knows, and how they are.
+    pub fn members(&self, host: Host) -> BTreeMap<String, MemberStatus> {
+        let members = self.node(host).members().into_iter();
+        members.map(|member| (member.node.to_string(), member.status)).collect()
+    }
+
+    /// Returns whether each node that runs takes all others that run for alive.
+    fn know_each_other(&self) -> bool {
+        let started = |host: &Host| locked(&self.nodes).contains_key(host);
+        let knows_all = |&host: &Host| {
+            let members = self.members(host);
+            let alive = |peer: &Host| members.get(&peer.to_string()) == Some(&MemberStatus::Alive);
+            self.up.iter().all(alive)
+        };
+        self.up.iter().all(started) && self.up.iter().all(knows_all)
+    }
+
+    /// Kills `host`, and everything on it.
+    pub fn kill(&mut self, host: Host) {
+        self.note(format_args!("{host} is killed"));
+        self.end(host);
+        self.up.remove(&host);
+    }
+
+    /// Kills `host` unless it is down, and begins the next life of its node.
+    pub fn restart(&mut self, host: Host) {
+        self.note(format_args!("{host} is started again"));
+        self.end(host);
+        locked(&self.nodes).remove(&host);
+        self.lab.restart(host);
+        self.up.insert(host);
+    }
+
+    fn end(&self, host: Host) {
+        self.lab.kill(host);
+        if let Some(hub) = &self.hub {
+            hub.kill(&host.id());
+        }
+    }
+
+    /// Lets the node of `host` leave the cluster, and logs how it went.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it could not leave in order.
+    pub async fn leave(&mut self, host: Host) {
+        self.note(format_args!("{host} is to leave"));
+        let left = self.node(host).leave().await;
+        self.note(format_args!("{host} has left: {left:?}"));
+        assert_eq!(left, Ok(()), "{host} leaves in order");
+        self.up.remove(&host);
+    }
+
+    /// Freezes `host`: its connections stay open and silent.
+    pub fn pause(&self, host: Host) {
+        self.note(format_args!("{host} is frozen"));
+        self.lab.pause(host);
+    }
+
+    /// Lets a frozen machine go on.
+    pub fn thaw(&self, host: Host) {
+        self.note(format_args!("{host} goes on"));
+        self.lab.thaw(host);
+    }
+
+    /// Cuts every link between the two sides, both ways.
+    pub fn partition(&mut self, left: &[Host], right: &[Host]) {
+        self.note(format_args!("{left:?} and {right:?} are cut off from each other"));
+        match &self.hub {
+            None => self.lab.partition(left, right),
+            Some(hub) => {
+                for (a, b) in left.iter().flat_map(|a| right.iter().map(move |b| (a, b))) {
+                    hub.cut(&a.id(), &b.id());
+                }
+            }
+        }
+    }
+
+    /// Mends every link. On [`Medium::Tcp`] connections go on within ten seconds.
+    pub fn heal(&mut self) {
+        self.note("all links are mended");
+        match &self.hub {
+            None => self.lab.heal(),
+            Some(hub) => hub.heal(),
+        }
+    }
+}
+
+impl Life {
+    /// Lives until the node is over, or the machine is killed.
+    async fn live(self) {
+        let Self { host, seeds, describe, nodes, log, .. } = &self;
+        let runtime = Arc::new(MadRuntime::current());
+        let transport = self.transport(&runtime).await;
+        let builder = Node::builder(Cluster::NAME, host.to_string()).seeds(seeds);
+        let builder = describe(*host, builder).transport(transport);
+        let node = builder.runtime(Arc::clone(&runtime) as Arc<dyn Runtime>).start().await;
+        let node = node.unwrap_or_else(|error| panic!("{host} does not start: {error:?}"));
+
+        // Nothing was awaited since the start, so nothing was missed.
+        let (mut events, mut names) = (node.events(), node.registry("default").subscribe());
+        locked(nodes).insert(*host, node.clone());
+        let (who, noted) = (*host, log.clone());
+        runtime.spawn(Box::pin(async move {
+            while let Some(change) = names.next().await {
+                noted.note(format_args!("{who} names: {change:?}"));
+            }
+        }));
+        while let Some(event) = events.next().await {
+            let event = event.expect("whoever only writes a log is never too slow");
+            log.note(format_args!("{host} {event:?}"));
+        }
+        log.note(format_args!("{host} is over: {:?}", node.over().await));
+    }
+
+    async fn transport(&self, runtime: &Arc<MadRuntime>) -> Arc<dyn Transport> {
+        let (node, listen) = (self.host.id(), Lab::address(self.host));
+        match &self.hub {
+            None => {
+                let mut config = TcpConfig::new(Cluster::NAME, node, listen);
+                let secret = Secret::from_bytes(Cluster::SECRET);
+                config.secret = Some(secret.expect("it is long and varied enough"));
+                let tcp = Tcp::bind(Arc::clone(runtime), config).await;
+                Arc::new(tcp.expect("the last life's socket died with it"))
+            }
+            Some(hub) => {
+                let address = Address::new(listen.to_string());
+                let address = address.expect("it is neither empty nor long");
+                let config = MemConfig { cluster: Cluster::NAME.to_owned(), node, address };
+                let mem = Mem::bind(hub, Arc::clone(runtime) as Arc<dyn Runtime>, config);
+                Arc::new(mem.expect("the last life was taken from the hub"))
+            }
+        }
+    }
+}
+
+/// Returns the handles, locked; never held across a wait.
+fn locked(nodes: &Nodes) -> MutexGuard<'_, BTreeMap<Host, Node>> {
+    nodes.lock().unwrap_or_else(PoisonError::into_inner)
+}
