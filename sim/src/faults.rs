@@ -186,7 +186,8 @@ impl World {
     fn end_everything(&mut self, host: Host, silent: bool) {
         self.promises.handle_death(host, self.processes.running());
         self.processes.end_all(host, self.now);
-        self.requests.abandon(host);
+        let abandoned = self.requests.abandon(host);
+        self.promises.handle_abandoned(&abandoned);
         self.end_sessions(host, silent);
     }
 }

@@ -49,6 +49,7 @@ mod recording;
 mod requests;
 mod seeds;
 mod sessions;
+pub mod soak;
 mod trace;
 mod view;
 mod world;

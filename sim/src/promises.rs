@@ -59,6 +59,16 @@ impl Promises {
         }
     }
 
+    /// Takes in requests that will not be answered, since their node is over: whether it carried
+    /// them out before, nobody can say.
+    pub(crate) fn handle_abandoned(&mut self, commands: &[Command]) {
+        for command in commands {
+            if let Command::Terminate { child, .. } = command {
+                self.terminated.insert(*child);
+            }
+        }
+    }
+
     /// Takes in what happened to the process that ran `child`.
     pub(crate) fn handle_process(&mut self, child: Option<ChildId>, event: &ProcessEvent) {
         let Some(child) = child else { return };

@@ -111,9 +111,10 @@ impl Requests {
         self.deadlines.insert((now + LATE_MAX, ticket));
     }
 
-    /// Forgets the requests to a node that is over.
-    pub(crate) fn abandon(&mut self, host: Host) {
-        self.open.retain(|_, open| open.host != host);
+    /// Forgets the requests to a node that is over, and returns them: nobody knows what came of them.
+    pub(crate) fn abandon(&mut self, host: Host) -> Vec<Command> {
+        let abandoned = self.open.extract_if(.., |_, open| open.host == host);
+        abandoned.map(|(_, open)| open.command).collect()
     }
 }
 
