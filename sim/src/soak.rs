@@ -502,9 +502,8 @@ impl Soak {
     }
 
     fn summary(&self) -> Summary {
-        let stopped = |run: &&crate::Run| {
-            matches!(run.stop, Some(ordu_core::StopReason::Conflict(_)))
-        };
+        let stopped =
+            |run: &&crate::Run| matches!(run.stop, Some(ordu_core::StopReason::Conflict(_)));
         let count = |count: usize| u64::try_from(count).expect("it fits");
         Summary {
             worlds: 1,
