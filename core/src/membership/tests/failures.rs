@@ -198,6 +198,30 @@ fn time_that_a_node_was_stopped_for_is_nobodys_silence() {
 }
 
 #[test]
+fn a_node_that_was_stopped_reads_what_came_before_it_believes_a_refusal() {
+    for seed in 0..20 {
+        let mut world = World::settled(seed, 3);
+        world.kill(3);
+        world.run_for(ms(40));
+        assert_eq!(world.all_downs(), [], "seed {seed}");
+
+        // It stops in the moment between the refusals and the judgement.
+        let membership = &mut world.machines.get_mut(&1).unwrap().membership;
+        let thaw = world.now + ms(10_000);
+        let mut at = thaw;
+        let mut downs = Vec::new();
+        while at <= thaw + BEAT {
+            membership.handle_tick(at);
+            let outputs = core::iter::from_fn(|| membership.poll_output());
+            let is_down = |output: &Output| matches!(output, Output::Down { .. });
+            downs.extend(outputs.filter(is_down).map(|_| at.since(thaw)));
+            at = membership.poll_timeout().unwrap();
+        }
+        assert_eq!(downs, [BEAT], "seed {seed}");
+    }
+}
+
+#[test]
 fn old_news_keep_nobody_alive() {
     for seed in 0..20 {
         let mut world = World::settled(seed, 3);
