@@ -47,9 +47,9 @@ impl fmt::Display for Stamp {
 
 /// A clock whose readings respect causality and stay close to wall time.
 ///
-/// Invariant: `last` is never more than `bound` past the greatest wall time sampled, but for its own
-/// counter's overflow. A stamp of a peer further ahead is taken in up to the bound only: the entry
-/// that carries it stays valid, since order is all that depends on it, never safety.
+/// Invariant: `last` is never more than `bound` past the greatest wall time sampled, but for its
+/// own counter's overflow. A stamp of a peer further ahead is taken in up to the bound only: the
+/// entry that carries it stays valid, since order is all that depends on it, never safety.
 ///
 /// Source: Kulkarni et al., "Logical Physical Clocks and Consistent Snapshots in Globally
 /// Distributed Databases", OPODIS 2014; we pack both parts into one word and bound the drift.

@@ -77,7 +77,8 @@ pub enum StartChildError {
         /// The child.
         child: ChildId,
     },
-    /// This node is joining or leaving and takes nothing on; ask another, or wait until it is ready.
+    /// This node is joining or leaving and takes nothing on; ask another, or wait until it is
+    /// ready.
     #[error("the node is not ready: it is joining or leaving")]
     NotReady,
     /// A name is 1 to 512 bytes; nothing was started.

@@ -125,7 +125,10 @@ proptest! {
     }
 
     #[test]
-    fn snapshots_come_back_whole(journal in strategies::journals(), [state, ..] in strategies::states()) {
+    fn snapshots_come_back_whole(
+        journal in strategies::journals(),
+        [state, ..] in strategies::states(),
+    ) {
         let again: Journal = wire::decode(&wire::encode(&journal)).unwrap();
         again.check_deeply();
         prop_assert_eq!(again, journal);
@@ -236,7 +239,8 @@ fn a_tombstone_dropped_between_parts_of_a_replacement_is_not_missed() {
     let part = |owner: &Journal, from| owner.delta(&replica(), from, ONE).unwrap();
     assert_eq!(copy.apply(part(&owner, 0)), Ok(Applied::Staged { need: 1 }));
 
-    // a, which the first part brought, is deleted; the second part is sent before that is forgotten.
+    // a, which the first part brought, is deleted; the second part is sent before that is
+    // forgotten.
     owner.delete(b"a");
     owner.put(blob("f"), blob("1"));
     assert_eq!(copy.apply(part(&owner, 1)), Ok(Applied::Staged { need: 2 }));

@@ -357,7 +357,8 @@ mod tests {
         assert!(!inbox.absorb(Blob::from("too late")));
     }
 
-    /// It came up in the very moment in which it was told to stop: it has something to put in order.
+    /// It came up in the very moment in which it was told to stop: it has something to put in
+    /// order.
     #[tokio::test(start_paused = true)]
     async fn a_process_told_to_stop_while_it_came_up_has_its_grace() {
         let runtime = TestRuntime::shared();

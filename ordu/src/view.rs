@@ -86,7 +86,8 @@ impl Equivalent<NameKey> for NameRef<'_> {
 /// A name that a process took, and the names that it took before.
 ///
 /// The chain is never changed, so that readers can walk along it; names that were given up stay in
-/// it until as many are stale as are not. What a walk finds is checked against the names themselves.
+/// it until as many are stale as are not. What a walk finds is checked against the names
+/// themselves.
 struct Link {
     key: NameKey,
     length: usize,

@@ -36,8 +36,9 @@ pub enum Replies {
     None,
     /// They reply what they were sent.
     Echo,
-    /// They add the number they were sent, in decimal, and reply the sum so far. They begin with the
-    /// number in their arguments, leave the sum behind when they stop, and take in another's sum.
+    /// They add the number they were sent, in decimal, and reply the sum so far. They begin with
+    /// the number in their arguments, leave the sum behind when they stop, and take in another's
+    /// sum.
     Count,
 }
 

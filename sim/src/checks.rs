@@ -124,8 +124,8 @@ impl World {
     }
 
     /// Checks that the cluster is as it must be once it is at rest: all nodes that are up know each
-    /// other and believe the same; what they believe to run, runs, and nothing else; no child and no
-    /// name has two processes; and every child whose start was accepted runs.
+    /// other and believe the same; what they believe to run, runs, and nothing else; no child and
+    /// no name has two processes; and every child whose start was accepted runs.
     ///
     /// # Errors
     ///

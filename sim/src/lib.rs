@@ -61,6 +61,6 @@ pub use crate::machine::{Machine, MachineMaker};
 pub use crate::network::Network;
 pub use crate::processes::Run;
 pub use crate::requests::{PATIENCE, Ticket, name, named, register, scope, spec};
-pub use crate::seeds::{SEED_VARIABLE, seeds};
+pub use crate::seeds::{SEED_BASE_VARIABLE, SEED_FACTOR_VARIABLE, SEED_VARIABLE, seeds};
 pub use crate::view::View;
 pub use crate::world::World;

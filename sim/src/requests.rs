@@ -111,7 +111,8 @@ impl Requests {
         self.deadlines.insert((now + LATE_MAX, ticket));
     }
 
-    /// Forgets the requests to a node that is over, and returns them: nobody knows what came of them.
+    /// Forgets the requests to a node that is over, and returns them: nobody knows what came of
+    /// them.
     pub(crate) fn abandon(&mut self, host: Host) -> Vec<Command> {
         let abandoned = self.open.extract_if(.., |_, open| open.host == host);
         abandoned.map(|(_, open)| open.command).collect()

@@ -1,4 +1,5 @@
-//! Sessions between nodes: one for each pair, set up by dialling, ended by either side or by a fault.
+//! Sessions between nodes: one for each pair, set up by dialling, ended by either side or by a
+//! fault.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

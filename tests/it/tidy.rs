@@ -148,7 +148,8 @@ fn code_before_tests(code: &str) -> impl Iterator<Item = (usize, &str)> {
     lines.map(|(number, line)| (number, line.split("//").next().unwrap_or(line)))
 }
 
-/// Yields the names that the sections `[dependencies]` of `manifest` list, target-specific ones too.
+/// Yields the names that the sections `[dependencies]` of `manifest` list, target-specific ones
+/// too.
 fn dependencies(manifest: &str) -> impl Iterator<Item = &str> {
     let mut inside = false;
     manifest.lines().filter_map(move |line| {

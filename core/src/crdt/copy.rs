@@ -15,8 +15,8 @@ use crate::limits::JOURNAL_ENTRIES_MAX;
 /// A delta lacks what was overwritten between its end and its sender's head, so applying a part of
 /// what there is gives a state that the owner never had. The copy is therefore *closed* at a
 /// version only when it holds everything up to it and no delta that it took was sent from a later
-/// head. It shows its closed content and nothing else. What lies above is *staged*: kept apart until
-/// the copy closes, and never acknowledged or sent on.
+/// head. It shows its closed content and nothing else. What lies above is *staged*: kept apart
+/// until the copy closes, and never acknowledged or sent on.
 ///
 /// A delta from 0 whose floor lies above the closed head is the start of a *replacement*: it says
 /// nothing of what was deleted below the floor, so it is staged apart from the closed content and
@@ -25,8 +25,8 @@ use crate::limits::JOURNAL_ENTRIES_MAX;
 /// Old, repeated and overlapping deltas change nothing that they should not: a version is written
 /// once, and what is above the last one held is all that is taken.
 ///
-/// Invariant: what is staged reaches further than the closed content, unless it replaces it, and has
-/// not reached the latest head that it was sent from.
+/// Invariant: what is staged reaches further than the closed content, unless it replaces it, and
+/// has not reached the latest head that it was sent from.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct JournalCopy {
     closed: Journal,
@@ -170,10 +170,11 @@ impl JournalCopy {
         self.closed
     }
 
-    /// Doubts the closed content: it goes on being shown, but the next content is fetched as a whole.
+    /// Doubts the closed content: it goes on being shown, but the next content is fetched as a
+    /// whole.
     ///
-    /// What is fetched takes its place once it closes at `least` or above. Nothing but a replacement
-    /// is taken until then.
+    /// What is fetched takes its place once it closes at `least` or above. Nothing but a
+    /// replacement is taken until then.
     pub fn refetch(&mut self, least: Version) {
         self.staged = None;
         self.refetch = Some(least);
@@ -183,8 +184,8 @@ impl JournalCopy {
     /// delta leads on from there.
     ///
     /// A tombstone that the sender dropped must not be missed. On top of other content it would
-    /// have to be one that we hold: at or below `reach`. Where a replacement is staged it may also be
-    /// older than every part of it, since the parts were sent without what it had deleted.
+    /// have to be one that we hold: at or below `reach`. Where a replacement is staged it may also
+    /// be older than every part of it, since the parts were sent without what it had deleted.
     fn reach(&self) -> (Version, Version) {
         match &self.staged {
             Some(staged) if staged.replaces => (staged.to, staged.to.max(staged.until_min)),

@@ -24,9 +24,9 @@ use crate::{Blob, Replica, hash64_seeded};
 /// amortised O(1) time; once in as many writes as there are entries, the places that overwritten
 /// entries left are closed up in O(n).
 ///
-/// Invariants: `slots` ascend by version, from 1 to `head`; exactly the filled ones are in `places`,
-/// one for each key; `tombstones` are the versions of those without a value, all above `floor`;
-/// `fingerprint` sums over the others.
+/// Invariants: `slots` ascend by version, from 1 to `head`; exactly the filled ones are in
+/// `places`, one for each key; `tombstones` are the versions of those without a value, all above
+/// `floor`; `fingerprint` sums over the others.
 #[derive(Clone)]
 pub struct Journal {
     head: Version,

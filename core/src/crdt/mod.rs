@@ -22,8 +22,8 @@
 //! ```
 //!
 //! Source: Almeida, Shoker, Baquero, "Delta State Replicated Data Types", JPDC 2018, for states that
-//! travel in intervals; with a single writer to each map a causal context shrinks to one number, and
-//! in place of a causal-delta condition we have the closing rule of [`JournalCopy`].
+//! travel in intervals; with a single writer to each map a causal context shrinks to one number,
+//! and in place of a causal-delta condition we have the closing rule of [`JournalCopy`].
 
 mod copy;
 mod delta;

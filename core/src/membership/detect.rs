@@ -213,8 +213,8 @@ impl Membership {
     /// Returns one pulse for each life that may still beat, our own first.
     ///
     /// Of a life that beats again we say nothing before it is shown here: only then do we know as
-    /// much of its journal as it had when it came back, and whoever hears of it through us takes our
-    /// head for what to wait for.
+    /// much of its journal as it had when it came back, and whoever hears of it through us takes
+    /// our head for what to wait for.
     pub(super) fn pulses(&self) -> Beat {
         let pulse = |key: ReplicaKey, life: &Life| {
             let own = self.own == Some(key);

@@ -3,8 +3,8 @@
 //! Every node counts its own beats, and every frame carries the count. The others pass on what they
 //! heard of whom and how long ago, so that a count travels round a broken link. A member is down
 //! when its count has not risen *here, by any path,* for the failure timeout; only a frame on the
-//! member's own session raises it at its source, so that two dead nodes cannot vouch for each other.
-//! The judgement is every node's own and is written into nobody's state.
+//! member's own session raises it at its source, so that two dead nodes cannot vouch for each
+//! other. The judgement is every node's own and is written into nobody's state.
 //!
 //! Source: the beats are those of van Renesse et al., "A Gossip-Style Failure Detection Service",
 //! Middleware '98, with ages beside the counters; the patience of a slow observer is that of Dadgar

@@ -227,7 +227,8 @@ pub enum MemberStatus {
     Alive,
     /// It has been silent for half of the failure timeout.
     Suspect,
-    /// It has been silent for the whole failure timeout: its names are hidden, its children taken over.
+    /// It has been silent for the whole failure timeout: its names are hidden, its children taken
+    /// over.
     Down,
     /// It hands its children over and will leave.
     Leaving,

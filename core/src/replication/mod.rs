@@ -9,8 +9,9 @@
 //!
 //! * What this node wrote is *pushed* to every peer at the next flush, each getting what it was not
 //!   sent yet. Nothing is pushed to a peer before it said how far its copy has come.
-//! * What a peer lacks of other journals it *pulls*: it learns of it from a digest, from a beat or from
-//!   a delta that does not close, and asks whoever told it. So two holders never send it the same.
+//! * What a peer lacks of other journals it *pulls*: it learns of it from a digest, from a beat or
+//!   from a delta that does not close, and asks whoever told it. So two holders never send it
+//!   the same.
 //! * Digests go to a random peer now and then, and over each new session once. They repair what was
 //!   lost, and find copies that differ though they should not.
 //!
@@ -127,7 +128,8 @@ pub enum Refusal {
 /// The journals of a cluster, as one node holds them.
 ///
 /// It is driven as the node is: typed `handle_*` methods take in what happens, [`poll_output`]
-/// returns what to do about it, [`poll_timeout`] says when to call [`handle_timeout`] at the latest.
+/// returns what to do about it, [`poll_timeout`] says when to call [`handle_timeout`] at the
+/// latest.
 ///
 /// Invariants: nobody else's word changes `own`; `keys` names exactly the replicas in `held`, and
 /// ourselves; nothing that was forgotten is in `held`; only peers whose life is known have streams.

@@ -182,8 +182,8 @@ impl Replication {
 
     /// Takes in a beat's word: `from` holds `of`'s journal, closed, up to `head`.
     ///
-    /// That counts as an ack. If the owner itself is ahead of our copy, or a peer is while the owner
-    /// has no session with us, what is missing is asked for, unless it is arriving.
+    /// That counts as an ack. If the owner itself is ahead of our copy, or a peer is while the
+    /// owner has no session with us, what is missing is asked for, unless it is arriving.
     pub fn handle_pulse(&mut self, now: Time, from: &Replica, of: &Replica, head: Version) {
         let Some(peer) = self.peer_of(from) else { return };
         if from == of {
@@ -302,8 +302,8 @@ impl Replication {
 
     /// Doubts a copy that differs from another at the same head.
     ///
-    /// The owner is right. If it is not there, a copy that it confirmed is; between two others a coin
-    /// decides, at each meeting anew, so that they do not merely swap.
+    /// The owner is right. If it is not there, a copy that it confirmed is; between two others a
+    /// coin decides, at each meeting anew, so that they do not merely swap.
     fn compare_fingerprints(&mut self, now: Time, from: &Replica, row: &DigestRow) {
         let of_owner = *from == row.replica;
         let owner = self.peer_of(&row.replica);

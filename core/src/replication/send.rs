@@ -17,7 +17,8 @@ use crate::{NodeId, Replica, Time};
 /// What is in flight is what was sent and neither acknowledged nor asked beyond; it has a bound, so
 /// that a slow peer costs no memory. A stream does not end: once all is sent, it waits for more.
 ///
-/// Invariants: `need` ≤ `sent`; `flying` ascends, from above `need` to `sent`; `bytes` sums over it.
+/// Invariants: `need` ≤ `sent`; `flying` ascends, from above `need` to `sent`; `bytes` sums over
+/// it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Stream {
     /// The peer has everything up to here, perhaps staged.

@@ -121,7 +121,8 @@ fn die_with_parent() {
     #[cfg(target_os = "linux")]
     {
         let signal = Some(rustix::process::Signal::KILL);
-        // Elsewhere, and should this fail, the closed pipe does the same to all that are not frozen.
+        // Elsewhere, and should this fail, the closed pipe does the same to all that are not
+        // frozen.
         let _ = rustix::process::set_parent_process_death_signal(signal);
     }
 }

@@ -58,8 +58,8 @@ fn nobody_listens_where_nobody_was_booted() {
     });
 }
 
-/// One life of a machine whose transport dials the other, sends a frame every 100 ms on either lane,
-/// and logs all that it hears.
+/// One life of a machine whose transport dials the other, sends a frame every 100 ms on either
+/// lane, and logs all that it hears.
 async fn chat(host: Host, peer: Host, log: Log) {
     let runtime = Arc::new(MadRuntime::current());
     let mut config = Config::new("test", host.id(), Lab::address(host));

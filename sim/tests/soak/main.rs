@@ -1,6 +1,7 @@
 //! Random lives of whole clusters, a few in every test run and as many as one likes on demand.
 //!
-//! `ORDU_SOAK_SEEDS=5000 ORDU_SOAK_BASE=1000 cargo test --release -p ordu-sim --test soak` soaks more.
+//! `ORDU_SOAK_SEEDS=5000 ORDU_SOAK_BASE=1000 cargo test --release -p ordu-sim --test soak` soaks
+//! more.
 
 use std::panic::catch_unwind;
 use std::sync::Mutex;

@@ -22,7 +22,8 @@ use ordu_sim::{Host, World, spec};
 /// How long a cluster on a good network may take to come to rest after the last fault.
 const SETTLE: Duration = Duration::from_secs(10);
 
-/// Longer than any node is waited for before it is taken for dead, also where most go silent at once.
+/// Longer than any node is waited for before it is taken for dead, also where most go silent at
+/// once.
 const LONG: Duration = Duration::from_secs(12);
 
 /// Shorter than any node is waited for before it is taken for dead.

@@ -85,7 +85,8 @@ fn one_seed_is_one_trace() {
     }
 }
 
-/// The transport's promise: for every peer `Connected`, then frames, then `Disconnected`, and so on.
+/// The transport's promise: for every peer `Connected`, then frames, then `Disconnected`, and so
+/// on.
 #[test]
 fn sessions_come_and_go_in_turn_whatever_happens() {
     for seed in seeds(20) {

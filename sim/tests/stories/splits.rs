@@ -261,8 +261,8 @@ fn a_lossy_network_changes_nothing_but_the_time() {
     }
 }
 
-/// A network that does everything wrong for half a minute, with a node that dies in it, is survived:
-/// once it is good again the cluster settles.
+/// A network that does everything wrong for half a minute, with a node that dies in it, is
+/// survived: once it is good again the cluster settles.
 #[test]
 fn a_cluster_survives_a_wild_network() {
     for seed in seeds(5) {
