@@ -19,7 +19,7 @@ where
     F: Future<Output = ()>,
 {
     for medium in Medium::ALL {
-        for seed in seeds(60) {
+        for seed in seeds(5) {
             replay(seed, move |log| story(log, medium));
         }
     }

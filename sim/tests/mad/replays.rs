@@ -2,7 +2,7 @@
 //! where anything slips in that the seed does not decide.
 
 use ordu_sim::mad::{Log, Medium, simulate};
-use ordu_sim::{Host, N1, N2, N3, seeds};
+use ordu_sim::{N1, N2, N3, seeds};
 
 use crate::counter::{CHILDREN, REST, add, start_children, three};
 
@@ -34,19 +34,44 @@ fn two_seeds_have_two_histories() {
     }
 }
 
-/// Calls from here and there, as the seed decides or as it does not.
-async fn call_around(log: Log, seeded: bool) {
+/// The hash stands for this, so it had better hold all of it.
+#[test]
+fn the_log_holds_what_users_see_and_when() {
+    for medium in Medium::ALL {
+        simulate(1, async move |log| {
+            live(log.clone(), medium).await;
+            let lines = log.written();
+            for seen in [
+                "n1 names: Snapshot",
+                "n2 names: Registered",
+                "n1 names: Moved",
+                "n1 MemberDown { replica: n2",
+                "n1 Joined",
+                "[n1] and [n2, n3] are cut off",
+                "n1 sees {",
+                "n1 adds 1 to counter/0: Ok(1)",
+            ] {
+                assert!(lines.iter().any(|line| line.contains(seen)), "{medium:?}: {seen}");
+            }
+            let at = |line: &String| line[..12].trim().parse::<f64>().expect("a time comes first");
+            assert!(lines.is_sorted_by_key(|line| at(line).to_bits()), "{medium:?}");
+        });
+    }
+}
+
+/// Calls from one node and from another, as the program says or as nobody does.
+async fn call_around(log: Log, biased: bool) {
     let cluster = three(&log, Medium::Mem).await;
     start_children(&cluster, N1).await;
     for number in 0..64 {
-        let host: Host = if seeded {
+        let host = if biased {
             tokio::select! {
                 biased;
                 () = std::future::ready(()) => N1,
                 () = std::future::ready(()) => N2,
             }
         } else {
-            // Without `biased` it throws dice of its own.
+            // It throws dice of its own.
             tokio::select! {
                 () = std::future::ready(()) => N1,
                 () = std::future::ready(()) => N2,
@@ -59,7 +84,7 @@ async fn call_around(log: Log, seeded: bool) {
 /// A hash that nothing can change would pass every other test here.
 #[test]
 fn a_choice_that_the_seed_does_not_decide_shows() {
-    let hash = |seeded| simulate(1, move |log| call_around(log, seeded));
+    let hash = |biased| simulate(1, move |log| call_around(log, biased));
     assert_eq!(hash(true), hash(true));
     assert_ne!(hash(false), hash(false));
 }
