@@ -4,6 +4,7 @@
 //! specification, an end: it outlives the node that wrote it, by adoption). Keys start with a class
 //! byte and entries with a format byte; what a node does not understand it keeps and relays.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
@@ -137,6 +138,8 @@ pub(crate) struct ClaimEntry {
     pub(crate) running: bool,
     /// The name that the child was started with.
     pub(crate) name: Option<(Scope, Name)>,
+    /// Why its start failed, if none of its starts here has succeeded.
+    pub(crate) failure: Option<String>,
 }
 
 /// A rank without what the journal says already: its writer.

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ordu_core::{
-    ChildId, ChildSpec, Command, Name, ProcessEvent, Reply, Restart, StartChildError, StopReason,
-    ViewChange,
+    ChildId, ChildSpec, Command, MemberStatus, MemberView, Name, ProcessEvent, Reply, Restart,
+    StartChildError, StopReason, ViewChange,
 };
 
 use crate::host::Host;
-use crate::processes::Run;
+use crate::processes::{Processes, Run};
 use crate::requests::Answered;
 
 /// What was promised about children, and what has ended the promise.
@@ -28,6 +28,8 @@ pub(crate) struct Promises {
     /// Children that lost their name to another child or process.
     beaten: BTreeSet<ChildId>,
     names: BTreeMap<ChildId, Name>,
+    /// Whether any node ever took another one for dead.
+    was_suspected: bool,
     seen: BTreeSet<ChildId>,
 }
 
@@ -108,7 +110,21 @@ impl Promises {
     }
 
     /// Learns the names of children.
-    pub(crate) fn handle_view(&mut self, change: &ViewChange) {
+    ///
+    /// Whoever sees a process under a name, sees the children beaten that have the same name and of
+    /// which no process runs; and whoever takes a node for dead ends its temporary children.
+    pub(crate) fn handle_view(&mut self, change: &ViewChange, runs: &Processes) {
+        if let ViewChange::Member { view, .. } = change {
+            let is_there = |view: &MemberView| view.status != MemberStatus::Down;
+            self.was_suspected |= !view.as_ref().is_some_and(is_there);
+        }
+        if let ViewChange::Name { name, holder: Some(holder), .. } = change {
+            let runs = |child: ChildId| runs.running().any(|run| run.child == Some(child));
+            let beaten = self.names.iter().filter(|&(&child, theirs)| {
+                theirs == name && holder.child != Some(child) && !runs(child)
+            });
+            self.beaten.extend(beaten.map(|(&child, _)| child).collect::<Vec<_>>());
+        }
         if let ViewChange::Child { child, view, .. } = change {
             self.seen.insert(*child);
             if let Some(name) = view.as_ref().and_then(|view| view.name.clone()) {
@@ -146,9 +162,12 @@ impl Promises {
         let by_itself = match accepted.spec.restart {
             Restart::Permanent => false,
             Restart::Transient => self.finished.contains(&child),
-            Restart::Temporary => [&self.finished, &self.failed, &self.orphaned]
-                .iter()
-                .any(|ended| ended.contains(&child)),
+            Restart::Temporary => {
+                self.was_suspected
+                    || [&self.finished, &self.failed, &self.orphaned]
+                        .iter()
+                        .any(|ended| ended.contains(&child))
+            }
         };
         by_itself || self.terminated.contains(&child) || self.beaten.contains(&child)
     }

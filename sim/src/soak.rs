@@ -268,7 +268,8 @@ impl Soak {
                     self.terminations.push((ticket, child));
                 }
             }
-            10 => {
+            // Before it has joined a node has no life that a process could be of.
+            10 if self.world.members(host).contains_key(&host.id()) => {
                 let ticket = self.world.request(host, Command::Spawn);
                 if let Some(Reply::Spawn(process)) = self.world.reply(ticket) {
                     self.plain.push(process.clone());

@@ -339,7 +339,7 @@ impl World {
             }
             Output::Reply { ticket, reply } => self.take_reply(host, ticket, reply),
             Output::View(change) => {
-                self.promises.handle_view(&change);
+                self.promises.handle_view(&change, &self.processes);
                 self.running_mut(host).view.handle(change);
             }
             Output::Event(event) => self.events.push((self.now, host, event)),

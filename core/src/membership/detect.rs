@@ -147,6 +147,12 @@ impl Membership {
         kept
     }
 
+    /// Returns the highest life of `node` that was ever admitted, be it over or forgotten.
+    pub(crate) fn highest(&self, node: &NodeId) -> Option<Replica> {
+        let highest = self.nodes.get(node)?.highest;
+        (highest != Incarnation::NONE).then(|| Replica::new(node.clone(), highest))
+    }
+
     /// Takes in what a member says of itself in its journal; ours included.
     pub(crate) fn handle_member(&mut self, now: Time, replica: &Replica, entry: MemberEntry) {
         self.advance(now);

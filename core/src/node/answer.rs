@@ -1,5 +1,6 @@
 //! When users are answered.
 
+use alloc::string::String;
 use core::time::Duration;
 
 use crate::crdt::Version;
@@ -57,6 +58,7 @@ impl Node {
 
     /// Answers the requests that wait for `key`, as far as they can be.
     pub(super) fn check_child_requests(&mut self, key: ChildKey) {
+        self.end_if_it_does_not_start(key);
         for ticket in self.requests.of_child(key) {
             let Some(pending) = self.requests.request(ticket) else { continue };
             let reply = match &pending.wait {
@@ -80,6 +82,31 @@ impl Node {
             if let Some(reply) = reply {
                 self.reply(ticket, reply);
             }
+        }
+    }
+
+    /// Ends `key` if its first start failed and whoever asked for it here still waits.
+    ///
+    /// Nobody else may: behind a split, another process of it may have run and been answered for.
+    fn end_if_it_does_not_start(&mut self, key: ChildKey) {
+        let failure = self.supervisor.child(&key).and_then(|child| child.start_failure());
+        let Some(reason) = failure.map(String::from) else { return };
+        let is_start = |pending: &Pending| match pending.wait {
+            Wait::Start { .. } => true,
+            Wait::Terminate { .. }
+            | Wait::Replicated { .. }
+            | Wait::ForwardedRegister { .. }
+            | Wait::ForwardedUnregister { .. }
+            | Wait::Shown { .. }
+            | Wait::Call
+            | Wait::Leave
+            | Wait::Settled => false,
+        };
+        let tickets = self.requests.of_child(key);
+        if tickets.into_iter().any(|ticket| self.requests.request(ticket).is_some_and(is_start)) {
+            self.with_supervisor(|supervisor, around| {
+                supervisor.end(around, key, Outcome::StartFailed { reason });
+            });
         }
     }
 

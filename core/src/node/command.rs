@@ -64,7 +64,8 @@ impl Node {
             Command::Register { .. } if !takes_on => {
                 Some(Reply::Register(Err(RegisterError::NotReady)))
             }
-            Command::Terminate { .. } if !has_joined => {
+            // What it wrote now might die with it, and it no longer hears who runs what.
+            Command::Terminate { .. } if !takes_on => {
                 Some(Reply::Terminate(Err(TerminateError::NotReady)))
             }
             Command::Unregister { .. } if !has_joined => {

@@ -1,9 +1,11 @@
 //! What peers say, each to the machine that it concerns.
 
 use alloc::format;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use crate::membership::Verdict;
-use crate::message::{Call, Cast, Condition, Envelope, Message, Probe};
+use crate::message::{Call, Cast, Condition, Digest, DigestRow, Envelope, Message, Probe};
 use crate::node::Node;
 use crate::{Event, NodeId, Output, Replica};
 
@@ -31,8 +33,37 @@ impl Node {
                 self.replication.handle_peer(self.now, from.node(), &from);
                 self.handle_message(&from, message);
             }
+            (Verdict::Stale, Message::Beat(_)) => self.tell_outlived(&from),
+            (Verdict::Stale, Message::Digest(digest)) => self.learn_outlived(&digest),
             // Nothing else that it says can be believed, yet or any more.
             (Verdict::Unchecked | Verdict::Stale | Verdict::Stranger, _) => (),
+        }
+    }
+
+    /// Tells `node`, whose life we take for over, which life of it we know instead.
+    ///
+    /// One that began where nobody knew of any before it takes a life above that.
+    fn tell_outlived(&mut self, node: &NodeId) {
+        let Some(highest) = self.membership.highest(node) else { return };
+        let silence = self.membership.silence(&highest, self.now);
+        let silence = silence.unwrap_or(self.config.forget_after);
+        let row = DigestRow {
+            replica: highest,
+            head: 0,
+            fingerprint: 0,
+            floor: 0,
+            silence_ms: u64::try_from(silence.as_millis()).unwrap_or(u64::MAX),
+        };
+        self.send(node, Message::Digest(Digest { rows: Vec::from([row]), answer: false }));
+    }
+
+    /// Takes in the lives of our own that a peer knows, though we take its own life for over: of two
+    /// that outlived each other neither would believe the other anything else.
+    fn learn_outlived(&mut self, digest: &Digest) {
+        let ours = digest.rows.iter().filter(|row| *row.replica.node() == self.config.id);
+        if let Some(row) = ours.max_by_key(|row| row.replica.incarnation()) {
+            let silence = Duration::from_millis(row.silence_ms);
+            let _ = self.membership.handle_remembered(self.now, &row.replica, silence);
         }
     }
 

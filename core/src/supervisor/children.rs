@@ -107,6 +107,15 @@ impl Child {
         }
     }
 
+    /// Returns why it does not start, if no visible process of it ever ran and one has failed.
+    pub(crate) fn start_failure(&self) -> Option<&str> {
+        let mut visible = self.claims.iter().filter(|claim| claim.visible);
+        if self.end.is_some() || visible.clone().any(|claim| claim.entry.running) {
+            return None;
+        }
+        visible.find_map(|claim| claim.entry.failure.as_deref())
+    }
+
     /// Returns what the ring places it by.
     pub(crate) fn placement_key(&self, id: ChildId) -> Blob {
         let chosen = self.spec.as_ref().and_then(|entry| entry.spec.placement_key.clone());

@@ -29,6 +29,8 @@ pub(crate) struct Instance {
     pub(crate) state: Option<Blob>,
     /// How many runs in a row failed.
     pub(crate) failures: u32,
+    /// Why its last start failed, as long as it never ran.
+    pub(crate) failure: Option<String>,
     /// Whether it ever ran, here or elsewhere.
     pub(crate) has_run: bool,
     /// When its present run began.
@@ -73,6 +75,7 @@ impl Instance {
             epoch: self.epoch,
             running: self.phase == Phase::Running,
             name: self.spec.name.clone(),
+            failure: self.failure.clone(),
         }
     }
 

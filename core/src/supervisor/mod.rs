@@ -22,7 +22,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::board::Board;
+use crate::board::{Board, Claimant};
 use crate::effect::Effect;
 use crate::entry::{EndedEntry, Entry, Key};
 use crate::message::Seat;
@@ -273,7 +273,9 @@ impl Supervisor {
             let reason = alloc::string::String::from("its node went down");
             return self.end(around, key, Outcome::Failed { reason });
         }
-        let Some(outcome) = beaten_before_it_starts(around.board, key, spec.name.as_ref()) else {
+        let was_beaten = beaten.is_some();
+        let name = spec.name.as_ref();
+        let Some(outcome) = beaten_before_it_starts(around.board, key, name, was_beaten) else {
             return self.claim_if_free(around, key, succession);
         };
         // Perhaps its own process is just not visible yet; nobody is ended on a guess.
@@ -299,14 +301,18 @@ impl Supervisor {
 }
 
 /// Returns how `key` ends if somebody else runs under its name already.
+///
+/// Once one was seen to run, it counts also while it fails and is started again.
 fn beaten_before_it_starts(
     board: &Board,
     key: ChildKey,
     name: Option<&(Scope, Name)>,
+    was_beaten: bool,
 ) -> Option<Outcome> {
     let (scope, name) = name?;
     let claimants = board.claimants(&Seat::Name(*scope, name.clone()));
-    let rival = claimants.iter().find(|rival| rival.running && rival.child != Some(key))?;
+    let counts = |rival: &&Claimant| rival.running || was_beaten;
+    let rival = claimants.iter().find(|rival| counts(rival) && rival.child != Some(key))?;
     Some(match rival.child {
         Some((_, winner)) => Outcome::MergedInto { winner },
         None => Outcome::NameLost,

@@ -81,6 +81,7 @@ impl Supervisor {
             reason,
             state: None,
             failures: 0,
+            failure: None,
             has_run: succession != Succession::First,
             since: around.now,
         };
@@ -112,6 +113,7 @@ impl Supervisor {
         self.set_phase(number, Phase::Running);
         let instance = self.instances.get_mut(&number).expect("the process is on this node");
         instance.has_run = true;
+        instance.failure = None;
         instance.since = around.now;
         let standing = instance.standing;
         self.write_claim(number);
@@ -122,7 +124,7 @@ impl Supervisor {
         let instance = self.instances.get(&number).expect("the process is on this node");
         let key = instance.key;
         let outcome = match (instance.spec.restart, &end) {
-            (_, RunEnd::StartFailed(reason)) if !instance.has_run => {
+            (Restart::Temporary, RunEnd::StartFailed(reason)) if !instance.has_run => {
                 Some(Outcome::StartFailed { reason: reason.clone() })
             }
             (Restart::Transient | Restart::Temporary, RunEnd::Finished) => Some(Outcome::Finished),
@@ -145,6 +147,10 @@ impl Supervisor {
     /// Lets the process `number` wait for its next start, the longer the more often it failed.
     fn back_off(&mut self, around: &Around<'_>, number: u64, end: RunEnd) {
         let instance = self.instances.get_mut(&number).expect("the process is on this node");
+        if let (RunEnd::StartFailed(reason), false) = (&end, instance.has_run) {
+            // Whoever asked for the child ends it, unless they were told that it runs elsewhere.
+            instance.failure = Some(reason.clone());
+        }
         if self.backoff_max <= around.now.since(instance.since) {
             instance.failures = 0;
         }

@@ -10,6 +10,7 @@ mod names;
 mod replays;
 mod sabotage;
 mod simulator;
+mod soaked;
 mod splits;
 mod starts;
 mod toy;
