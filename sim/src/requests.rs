@@ -1,6 +1,7 @@
 //! What users ask of nodes, and what they are answered.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 use std::time::Duration;
 
 use ordu_core::{
@@ -114,8 +115,11 @@ impl Requests {
     /// Forgets the requests to a node that is over, and returns them: nobody knows what came of
     /// them.
     pub(crate) fn abandon(&mut self, host: Host) -> Vec<Command> {
-        let abandoned = self.open.extract_if(.., |_, open| open.host == host);
-        abandoned.map(|(_, open)| open.command).collect()
+        let (abandoned, kept) =
+            mem::take(&mut self.open).into_iter().partition(|(_, open)| open.host == host);
+        self.open = kept;
+        let abandoned: BTreeMap<_, Open> = abandoned;
+        abandoned.into_values().map(|open| open.command).collect()
     }
 }
 
