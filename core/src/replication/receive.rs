@@ -98,7 +98,7 @@ impl Replication {
     pub fn handle_need(&mut self, now: Time, from: &Replica, need: &Need) {
         let Some(peer) = self.peer_of(from) else { return };
         let Some(journal) = self.journal(&need.replica) else { return };
-        let (head, floor) = (journal.head(), journal.floor());
+        let head = journal.head();
         if head < need.from {
             if Some(&need.replica) == self.me.as_ref() {
                 self.refuse(from, Refusal::AheadOfUs { claimed: need.from, head });
@@ -106,7 +106,8 @@ impl Replication {
             return;
         }
         let state = self.peers.get_mut(&peer).expect("the session is up");
-        let start = if need.from < floor { 0 } else { need.from };
+        // Below our floor as well: it may be in the middle of a replacement, and else asks for 0.
+        let start = need.from;
         let stream = state.streams.entry(need.replica.clone()).or_insert(Stream::new(now, start));
         if stream.is_flying(need.from) {
             stream.arrived(need.from);
@@ -142,13 +143,7 @@ impl Replication {
         let refetched = held.copy.refetching().is_some();
         match held.copy.apply(delta) {
             Err(error) => self.refuse(from, Refusal::Delta(error)),
-            Ok(Applied::Known) => {
-                if held.copy.staged_until().is_some() {
-                    let need = held.copy.need(0);
-                    self.ask(now, &peer, &replica, need);
-                }
-                self.owe_ack(peer, replica);
-            }
+            Ok(Applied::Known) => self.owe_ack(peer, replica),
             Ok(Applied::Missing { need }) => self.ask(now, &peer, &replica, need),
             Ok(Applied::Staged { need }) => {
                 held.moved = now;
@@ -229,8 +224,7 @@ impl Replication {
         match peer.streams.get_mut(of) {
             Some(stream) => stream.arrived(head),
             None if is_ours => {
-                let start = if head < self.own.floor() { 0 } else { head };
-                peer.streams.insert(of.clone(), Stream::new(now, start));
+                peer.streams.insert(of.clone(), Stream::new(now, head));
             }
             None => return true,
         }
