@@ -3,6 +3,12 @@
 //! `ORDU_SOAK_SEEDS=5000 ORDU_SOAK_BASE=1000 cargo test --release -p ordu-sim --test soak` soaks
 //! more.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test prints its sums and may panic"
+)]
+
 use std::panic::catch_unwind;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
