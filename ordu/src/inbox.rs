@@ -369,7 +369,8 @@ mod tests {
         assert_eq!(inbox.next().await, Task::Stop(StopReason::Terminated));
 
         let gated = Gated::new(inbox.gate(), &runtime, Box::pin(pending::<()>()));
-        assert_eq!(gated.await, Err(Closed));
+        let closed = tokio::time::timeout(Duration::from_secs(60), gated).await;
+        assert_eq!(closed, Ok(Err(Closed)));
         let took = runtime.now().since(begin);
         assert!((5_000..5_100).contains(&took.as_millis()), "after {took:?}");
     }

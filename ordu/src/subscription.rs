@@ -132,8 +132,8 @@ impl fmt::Debug for Subscription {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::time::Duration;
 
-    use futures_util::FutureExt;
     use ordu_core::{Blob, Holder, Incarnation, NodeId, Replica, ViewChange};
 
     use super::*;
@@ -183,7 +183,7 @@ mod tests {
     }
 
     /// Whoever is too slow is told, and ends with the truth all the same.
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_slow_listener_is_told_what_it_missed_and_catches_up() {
         let undriven = undriven(1);
         let node = &undriven.node;
@@ -195,7 +195,8 @@ mod tests {
         let truth: BTreeMap<_, _> = node.view().names(Scope::named("shop")).into_iter().collect();
 
         let (mut model, mut snapshots, mut told, mut changes) = (BTreeMap::new(), 0, 0, 0);
-        while let Some(Some(event)) = names.next().now_or_never() {
+        let soon = Duration::from_secs(1);
+        while let Ok(Some(event)) = tokio::time::timeout(soon, names.next()).await {
             match event {
                 NameEvent::Snapshot { names, missed } => {
                     model = names.into_iter().collect();
