@@ -44,6 +44,8 @@ pub(crate) struct Conflicts {
 struct Yielding {
     seat: Seat,
     winner: ProcessId,
+    /// The child that the winner runs; `None` for a plain process.
+    winner_child: Option<ChildKey>,
     round: u64,
     /// What it left behind, once it has stopped.
     state: Option<Option<Blob>>,
@@ -153,6 +155,7 @@ impl Conflicts {
         if !winner.rank.beats(&loser.rank) || !are_rivals(&won.seat, winner, loser) {
             return;
         }
+        let winner_child = winner.child;
         let (winner, loser) = (winner.rank.process.clone(), loser.rank.process.clone());
         self.notices.remove(&won.loser);
         self.rounds += 1;
@@ -166,8 +169,14 @@ impl Conflicts {
         };
         let round = self.rounds;
         self.by_seat.insert((won.seat.clone(), won.loser));
-        let yielding =
-            Yielding { seat: won.seat, winner: winner.clone(), round, state: None, is_void: false };
+        let yielding = Yielding {
+            seat: won.seat,
+            winner: winner.clone(),
+            winner_child,
+            round,
+            state: None,
+            is_void: false,
+        };
         self.yields.insert(won.loser, yielding);
         self.effects.push_back(Effect::Freeze { number: won.loser, conflict });
         let event = Event::Conflict { winner, loser };
@@ -216,13 +225,7 @@ impl Conflicts {
     }
 
     /// Takes in that a process of `replica` took the process `number` of this node in.
-    pub(crate) fn handle_absorbed(
-        &mut self,
-        own: &Own<'_>,
-        replica: &Replica,
-        number: u64,
-        entry: AbsorbedEntry,
-    ) {
+    pub(crate) fn handle_absorbed(&mut self, replica: &Replica, number: u64, entry: AbsorbedEntry) {
         let Some(yielding) = self.yields.get(&number) else { return };
         let is_ours = yielding.winner.replica == *replica
             && yielding.winner.number == entry.winner
@@ -232,13 +235,12 @@ impl Conflicts {
             return;
         }
         let yielding = self.remove(number).expect("it was just seen");
-        let loser = ProcessId { replica: own.me.clone(), number };
-        let child_of = |process: &ProcessId| {
-            own.board.claim(&yielding.seat, process).and_then(|claim| claim.child)
+        // The board may be a step ahead of the entry: by now the winner's claim may have changed.
+        let same_child = match &yielding.seat {
+            Seat::Child(..) => true,
+            Seat::Name(..) => false,
         };
-        let (winner, loser) = (child_of(&yielding.winner), child_of(&loser));
-        let same_child = winner.is_some() && winner == loser;
-        let merged_into = winner.map(|(_, child)| child).filter(|_| !same_child);
+        let merged_into = yielding.winner_child.map(|(_, child)| child).filter(|_| !same_child);
         self.effects.push_back(Effect::Release { number, merged_into, same_child });
         let event = Event::Merged { winner: yielding.winner, loser: number };
         self.effects.push_back(Effect::Emit(Output::Event(event)));

@@ -36,10 +36,12 @@ pub(crate) enum Wait {
         /// member has it.
         entry: Option<(Replica, Version)>,
     },
-    /// A child to have ended, with no process left.
+    /// A child to have ended, with no process left, and its end to be on two members.
     Terminate {
         /// The child.
         key: ChildKey,
+        /// Where we wrote its end: a journal, and a version there; `None` if somebody else did.
+        entry: Option<(Replica, Version)>,
     },
     /// An entry to be on enough members.
     Replicated {
@@ -85,7 +87,7 @@ impl Wait {
     /// Returns the child whose changes matter to it.
     fn child(&self) -> Option<ChildKey> {
         match self {
-            Self::Start { key, .. } | Self::Terminate { key } => Some(*key),
+            Self::Start { key, .. } | Self::Terminate { key, .. } => Some(*key),
             Self::Replicated { .. }
             | Self::ForwardedRegister { .. }
             | Self::ForwardedUnregister { .. }
@@ -99,14 +101,13 @@ impl Wait {
     /// Returns the entry whose spreading matters to it: a journal, and a version there.
     fn entry(&self) -> Option<(&Replica, Version)> {
         match self {
-            Self::Start { entry, .. } => {
+            Self::Start { entry, .. } | Self::Terminate { entry, .. } => {
                 entry.as_ref().map(|(journal, version)| (journal, *version))
             }
             Self::Replicated { journal, version, .. } | Self::Shown { journal, version } => {
                 Some((journal, *version))
             }
-            Self::Terminate { .. }
-            | Self::ForwardedRegister { .. }
+            Self::ForwardedRegister { .. }
             | Self::ForwardedUnregister { .. }
             | Self::Call
             | Self::Leave
@@ -120,7 +121,7 @@ impl Wait {
             Self::Start { key, .. } => {
                 Reply::Start(Err(StartChildError::TimedOut { child: key.1 }))
             }
-            Self::Terminate { key } => {
+            Self::Terminate { key, .. } => {
                 Reply::Terminate(Err(TerminateError::TimedOut { child: key.1 }))
             }
             Self::Replicated { replicas, .. } | Self::ForwardedRegister { replicas, .. } => {

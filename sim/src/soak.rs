@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ordu_core::{
-    Blob, ChildId, ChildSpec, Command, ProcessId, Random, Replicas, Reply, Restart, Target, Time,
+    Blob, ChildId, ChildSpec, Command, MemberStatus, ProcessId, Random, Replicas, Reply, Restart,
+    Target, Time,
 };
 
 use crate::behaviour::Behaviour;
@@ -157,7 +158,9 @@ struct Soak {
     heals: Option<Time>,
     starts: Vec<Ticket>,
     children: Vec<ChildId>,
-    terminations: Vec<(Ticket, ChildId)>,
+    terminations: Vec<(Ticket, ChildId, Host)>,
+    /// Children of which the end was promised.
+    ended: Vec<ChildId>,
     plain: Vec<ProcessId>,
     names: u64,
     deaths: u64,
@@ -192,6 +195,7 @@ impl Soak {
             starts: Vec::new(),
             children: Vec::new(),
             terminations: Vec::new(),
+            ended: Vec::new(),
             plain: Vec::new(),
             names: 0,
             deaths: 0,
@@ -207,6 +211,7 @@ impl Soak {
             let pause = Duration::from_millis(20 + self.random.below(1_000));
             self.world.run_for(pause);
             self.note_children();
+            self.note_ends();
             self.end_faults();
             if happens(850, &mut self.random) {
                 self.ask();
@@ -221,6 +226,23 @@ impl Soak {
                 Some(Reply::Start(Ok(started))) => self.children.push(started.child),
                 Some(_) => (),
                 None => self.starts.push(ticket),
+            }
+        }
+    }
+
+    /// Notes which children are over for good: those whose end was answered for by a node that sees
+    /// another one. A node alone can only give its own word, which dies with it.
+    fn note_ends(&mut self) {
+        for (ticket, child, host) in self.terminations.split_off(0) {
+            let is_alone = !self.world.up().contains(&host) || {
+                let others = self.world.members(host).iter().filter(|(id, _)| **id != host.id());
+                others.into_iter().all(|(_, member)| member.status == MemberStatus::Down)
+            };
+            match self.world.reply(ticket) {
+                Some(Reply::Terminate(Ok(()))) if !is_alone => self.ended.push(child),
+                Some(_) => (),
+                None if is_alone => (),
+                None => self.terminations.push((ticket, child, host)),
             }
         }
     }
@@ -265,7 +287,7 @@ impl Soak {
                 if let Some(child) = self.pick(&children) {
                     let command = Command::Terminate { scope: scope(), child };
                     let ticket = self.world.request(host, command);
-                    self.terminations.push((ticket, child));
+                    self.terminations.push((ticket, child, host));
                 }
             }
             // Before it has joined a node has no life that a process could be of.
@@ -473,7 +495,7 @@ impl Soak {
         for child in restless {
             let command = Command::Terminate { scope: scope(), child };
             let ticket = self.world.request(host, command);
-            self.terminations.push((ticket, child));
+            self.terminations.push((ticket, child, host));
         }
         self.world.run_for(Duration::from_secs(12));
         self.world.settle(SETTLE);
@@ -493,10 +515,10 @@ impl Soak {
     }
 
     /// Checks that what was terminated is over.
-    fn check_answers(&self) {
-        for &(ticket, child) in &self.terminations {
-            let ended = matches!(self.world.reply(ticket), Some(Reply::Terminate(Ok(()))));
-            if ended && !self.world.running_child(child).is_empty() {
+    fn check_answers(&mut self) {
+        self.note_ends();
+        for &child in &self.ended {
+            if !self.world.running_child(child).is_empty() {
                 self.world.fail(format!("child {child} was terminated, and runs again"));
             }
         }

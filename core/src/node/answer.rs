@@ -65,11 +65,9 @@ impl Node {
                 Wait::Start { entry, .. } => {
                     self.start_reply(key, entry.as_ref()).map(Reply::Start)
                 }
-                Wait::Terminate { .. } => {
-                    let child = self.supervisor.child(&key);
-                    child
-                        .is_none_or(|child| !child.is_claimed())
-                        .then_some(Reply::Terminate(Ok(())))
+                Wait::Terminate { entry, .. } => {
+                    let is_over = self.is_over_for_good(key, entry.as_ref());
+                    is_over.then_some(Reply::Terminate(Ok(())))
                 }
                 Wait::Replicated { .. }
                 | Wait::ForwardedRegister { .. }
@@ -134,8 +132,11 @@ impl Node {
                     let is_shown = *version <= self.replication.closed_head(journal);
                     is_shown.then_some(Reply::Unregister(Ok(())))
                 }
-                Wait::Terminate { .. }
-                | Wait::ForwardedRegister { .. }
+                Wait::Terminate { key, entry } => {
+                    let is_over = self.is_over_for_good(*key, entry.as_ref());
+                    is_over.then_some(Reply::Terminate(Ok(())))
+                }
+                Wait::ForwardedRegister { .. }
                 | Wait::ForwardedUnregister { .. }
                 | Wait::Call
                 | Wait::Leave
@@ -178,6 +179,15 @@ impl Node {
         let replicated = is_elsewhere || has_spread;
         let alone = self.listeners().next().is_none();
         (replicated || alone).then_some(Ok(StartedChild { child: key.1, process, replicated }))
+    }
+
+    /// Returns whether nobody is seen to run `key` any more, and a second live member has its end,
+    /// unless there is none: the death of one node brings nothing back.
+    fn is_over_for_good(&self, key: ChildKey, entry: Option<&(Replica, Version)>) -> bool {
+        let is_idle = self.supervisor.child(&key).is_none_or(|child| !child.is_claimed());
+        let has_spread =
+            entry.is_none_or(|(journal, version)| self.holders(journal, *version) >= Replicas::TWO);
+        is_idle && (has_spread || self.listeners().next().is_none())
     }
 
     pub(super) fn await_replicas(&mut self, ticket: u64, timeout: Duration, replicas: Replicas) {

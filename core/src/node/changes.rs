@@ -69,9 +69,7 @@ impl Node {
                 let entry = after.and_then(|bytes| AbsorbedEntry::decode(bytes));
                 if let (true, true, Some(entry)) = (is_ours, self.visible.contains(replica), entry)
                 {
-                    self.with_conflicts(|conflicts, own| {
-                        conflicts.handle_absorbed(own, replica, number, entry);
-                    });
+                    self.conflicts.handle_absorbed(replica, number, entry);
                 }
             }
         }

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use crate::entry::Key;
 use crate::limits::{PAYLOAD_BYTES_MAX, SPEC_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::membership::Presence;
 use crate::message::{Operation, Seat};
@@ -122,8 +123,12 @@ impl Node {
                 supervisor.end(around, key, Outcome::Terminated);
             });
         }
-        self.wait(ticket, timeout, Wait::Terminate { key });
         self.carry_out_effects();
+        let journal = self.me.clone().expect("only a node that has joined ends children");
+        let end = Key::Ended(key.0, key.1).encode();
+        let version = self.replication.journal(&journal).and_then(|own| own.version(&end));
+        let entry = version.map(|version| (journal, version));
+        self.wait(ticket, timeout, Wait::Terminate { key, entry });
         self.check_child_requests(key);
     }
 
