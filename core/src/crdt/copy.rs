@@ -251,7 +251,8 @@ impl JournalCopy {
         head: Version,
     ) -> Vec<Change> {
         let head_before = self.head();
-        let mut changes: Vec<Change> = Vec::new();
+        let entries = entries.into_iter();
+        let mut changes: Vec<Change> = Vec::with_capacity(entries.size_hint().1.unwrap_or(0));
         for (version, key, value) in entries {
             let replaced = self.closed.write(version, key.clone(), value.clone());
             let before = match replaced {
