@@ -22,7 +22,7 @@ use crate::effect::Effect;
 use crate::entry::{AbsorbedEntry, Entry, Key};
 use crate::message::{Message, Seat, Won, Yield};
 use crate::supervisor::ChildKey;
-use crate::{Blob, Event, NameConflict, Output, ProcessId, Replica, ReplicaKey};
+use crate::{Blob, Event, NameConflict, Outcome, Output, ProcessId, Replica, ReplicaKey};
 
 /// The conflicts that processes of this node are part of.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -44,8 +44,10 @@ pub(crate) struct Conflicts {
 struct Yielding {
     seat: Seat,
     winner: ProcessId,
-    /// The child that the winner runs; `None` for a plain process.
-    winner_child: Option<ChildKey>,
+    /// How the loser's child ends with it: only a child that loses the name it was started with to
+    /// somebody else is over. One that runs twice goes on as the other process, and one whose
+    /// process lost a name that it was given later is started again without it.
+    ends: Option<Outcome>,
     round: u64,
     /// What it left behind, once it has stopped.
     state: Option<Option<Blob>>,
@@ -155,7 +157,13 @@ impl Conflicts {
         if !winner.rank.beats(&loser.rank) || !are_rivals(&won.seat, winner, loser) {
             return;
         }
-        let winner_child = winner.child;
+        let ends = match (&won.seat, &loser.child) {
+            (Seat::Name(..), Some(_)) => Some(match winner.child {
+                Some((_, winner)) => Outcome::MergedInto { winner },
+                None => Outcome::NameLost,
+            }),
+            (Seat::Child(..), _) | (Seat::Name(..), None) => None,
+        };
         let (winner, loser) = (winner.rank.process.clone(), loser.rank.process.clone());
         self.notices.remove(&won.loser);
         self.rounds += 1;
@@ -172,7 +180,7 @@ impl Conflicts {
         let yielding = Yielding {
             seat: won.seat,
             winner: winner.clone(),
-            winner_child,
+            ends,
             round,
             state: None,
             is_void: false,
@@ -236,12 +244,8 @@ impl Conflicts {
         }
         let yielding = self.remove(number).expect("it was just seen");
         // The board may be a step ahead of the entry: by now the winner's claim may have changed.
-        let same_child = match &yielding.seat {
-            Seat::Child(..) => true,
-            Seat::Name(..) => false,
-        };
-        let merged_into = yielding.winner_child.map(|(_, child)| child).filter(|_| !same_child);
-        self.effects.push_back(Effect::Release { number, merged_into, same_child });
+        let outcome = yielding.ends;
+        self.effects.push_back(Effect::Release { number, outcome });
         let event = Event::Merged { winner: yielding.winner, loser: number };
         self.effects.push_back(Effect::Emit(Output::Event(event)));
     }

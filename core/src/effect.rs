@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::entry::Standing;
 use crate::message::Message;
-use crate::{Blob, NodeId, Output, Replica, Reply};
+use crate::{Blob, NodeId, Outcome, Output, Replica, Reply};
 
 /// An effect of an inner machine, carried out by [`Node`](crate::Node) in order.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -60,10 +60,8 @@ pub(crate) enum Effect {
     Release {
         /// The loser's number.
         number: u64,
-        /// The winner's child, unless it is a plain process or runs the same child.
-        merged_into: Option<crate::ChildId>,
-        /// Whether the loser's child goes on as the winner's process.
-        same_child: bool,
+        /// How its child ends with it, if it does.
+        outcome: Option<Outcome>,
     },
     /// The loser of a conflict goes on: the winner has gone away.
     Resume {

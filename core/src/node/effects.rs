@@ -7,7 +7,7 @@ use crate::effect::Effect;
 use crate::membership::{Output as MembershipOutput, Presence};
 use crate::node::Node;
 use crate::replication::Output as ReplicationOutput;
-use crate::{Event, ExitReason, Outcome, Output, ProcessEvent, Replica, StopReason};
+use crate::{Event, ExitReason, Output, ProcessEvent, Replica, StopReason};
 
 /// Most rounds that one input may cause; past it two machines chase each other.
 const ROUNDS_MAX: u64 = 10_000_000;
@@ -84,10 +84,8 @@ impl Node {
                 }
             }
             Effect::Frozen { number, state } => self.conflicts.handle_frozen(number, state),
-            Effect::Release { number, merged_into, same_child } => {
-                if let (Some(key), false) = (self.supervisor.child_of(number), same_child) {
-                    let outcome = merged_into
-                        .map_or(Outcome::NameLost, |winner| Outcome::MergedInto { winner });
+            Effect::Release { number, outcome } => {
+                if let (Some(key), Some(outcome)) = (self.supervisor.child_of(number), outcome) {
                     self.with_supervisor(|supervisor, around| {
                         supervisor.end(around, key, outcome);
                     });
