@@ -57,8 +57,8 @@ impl Node {
         self.send(node, Message::Digest(Digest { rows: Vec::from([row]), answer: false }));
     }
 
-    /// Takes in the lives of our own that a peer knows, though we take its own life for over: of two
-    /// that outlived each other neither would believe the other anything else.
+    /// Takes in the lives of our own that a peer knows, though we take its own life for over: of
+    /// two that outlived each other neither would believe the other anything else.
     fn learn_outlived(&mut self, digest: &Digest) {
         let ours = digest.rows.iter().filter(|row| *row.replica.node() == self.config.id);
         if let Some(row) = ours.max_by_key(|row| row.replica.incarnation()) {
