@@ -141,31 +141,16 @@ impl Stage {
 
     /// Returns what happened to process 1, and nothing else happened before.
     async fn process(&mut self) -> ProcessEvent {
-        match self.mail().await {
-            Mail::Process { number: 1, event } => {
-                self.hands.note_process(1, &event);
-                event
-            }
-            Mail::Answer { call, result } => panic!("{call:?} was answered first: {result:?}"),
-            Mail::Process { number, event } => panic!("process {number} came first: {event:?}"),
-            Mail::Input(_)
-            | Mail::Request { .. }
-            | Mail::Spawn { .. }
-            | Mail::Alarm
-            | Mail::Halt => panic!("something of another kind came first"),
-        }
+        let mail = self.mail().await;
+        let Mail::Process { number: 1, event } = mail else { panic!("{} first", told(&mail)) };
+        self.hands.note_process(1, &event);
+        event
     }
 
     async fn answer(&mut self) -> (u64, Result<u64, CallFailure>) {
-        match self.mail().await {
-            Mail::Answer { call, result } => (call.0, result.map(|b| decode(&b).unwrap())),
-            Mail::Process { event, .. } => panic!("{event:?} came before the answer"),
-            Mail::Input(_)
-            | Mail::Request { .. }
-            | Mail::Spawn { .. }
-            | Mail::Alarm
-            | Mail::Halt => panic!("something of another kind came first"),
-        }
+        let mail = self.mail().await;
+        let Mail::Answer { call, result } = mail else { panic!("{} first", told(&mail)) };
+        (call.0, result.map(|reply| decode(&reply).unwrap()))
     }
 
     /// Checks that nothing comes for a long time.
@@ -173,6 +158,16 @@ impl Stage {
         tokio::time::sleep(Duration::from_secs(600)).await;
         assert!(self.undriven.mails.try_recv().is_err(), "an event too many");
         assert!(self.hands.take_inputs().is_empty(), "an input too many");
+    }
+}
+
+fn told(mail: &Mail) -> String {
+    match mail {
+        Mail::Process { number, event } => format!("{event:?} of process {number} came"),
+        Mail::Answer { call, result } => format!("{call:?} was answered with {result:?}"),
+        Mail::Input(input) => format!("{input:?} came"),
+        Mail::Request { command, .. } => format!("{command:?} was asked for"),
+        Mail::Spawn { .. } | Mail::Alarm | Mail::Halt => "something else came".to_owned(),
     }
 }
 
