@@ -184,7 +184,9 @@ impl World {
     }
 
     fn end_everything(&mut self, host: Host, silent: bool) {
-        self.promises.handle_death(host, self.processes.running());
+        let others = self.up().into_iter().filter(|&other| other != host);
+        let known = others.flat_map(|other| self.children(other).into_keys()).collect();
+        self.promises.handle_death(host, self.processes.running(), &known);
         self.processes.end_all(host, self.now);
         let abandoned = self.requests.abandon(host);
         self.promises.handle_abandoned(&abandoned);

@@ -103,10 +103,19 @@ impl Promises {
     }
 
     /// Takes in that the node of `host` is over, and with it the runs on it.
-    pub(crate) fn handle_death<'a>(&mut self, host: Host, running: impl Iterator<Item = &'a Run>) {
+    ///
+    /// Nothing is promised of a child that none of the other nodes, which know of the children
+    /// `known`, has heard of: the last that had may have left, or died, a moment before.
+    pub(crate) fn handle_death<'a>(
+        &mut self,
+        host: Host,
+        running: impl Iterator<Item = &'a Run>,
+        known: &BTreeSet<ChildId>,
+    ) {
         let died = running.filter(|run| run.host == host).filter_map(|run| run.child);
         self.orphaned.extend(died);
-        self.accepted.retain(|_, accepted| accepted.origin != Some(host));
+        self.accepted
+            .retain(|child, accepted| accepted.origin != Some(host) && known.contains(child));
     }
 
     /// Learns the names of children.

@@ -156,6 +156,11 @@ impl Node {
         }
     }
 
+    /// Returns whether no other member is up, be there a session with it or not.
+    fn is_alone(&self) -> bool {
+        self.visible.iter().all(|replica| self.me.as_ref() == Some(replica))
+    }
+
     /// Returns the answer to a start, if it is time: its process runs, and a second live member has
     /// its specification, unless there is none.
     fn start_reply(
@@ -177,7 +182,7 @@ impl Node {
         let has_spread =
             entry.is_none_or(|(journal, version)| self.holders(journal, *version) >= Replicas::TWO);
         let replicated = is_elsewhere || has_spread;
-        let alone = self.listeners().next().is_none();
+        let alone = self.is_alone();
         (replicated || alone).then_some(Ok(StartedChild { child: key.1, process, replicated }))
     }
 
@@ -187,7 +192,7 @@ impl Node {
         let is_idle = self.supervisor.child(&key).is_none_or(|child| !child.is_claimed());
         let has_spread =
             entry.is_none_or(|(journal, version)| self.holders(journal, *version) >= Replicas::TWO);
-        is_idle && (has_spread || self.listeners().next().is_none())
+        is_idle && (has_spread || self.is_alone())
     }
 
     pub(super) fn await_replicas(&mut self, ticket: u64, timeout: Duration, replicas: Replicas) {

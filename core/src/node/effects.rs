@@ -183,7 +183,8 @@ impl Node {
             MembershipOutput::Reborn { was, replica } => {
                 self.replication.begin_again(self.now, replica.clone());
                 self.end_life(&was);
-                self.begin(replica);
+                self.begin(replica.clone());
+                self.outputs.push_back(Output::Event(Event::Joined { replica }));
             }
             MembershipOutput::Superseded { by } => self.exit(ExitReason::Superseded { by }),
             MembershipOutput::Up { replica } => {
