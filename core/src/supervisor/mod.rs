@@ -133,11 +133,17 @@ impl Supervisor {
 
     /// Returns how many processes are not at rest, and how many children nobody runs though some
     /// member could.
-    pub(crate) fn pending(&self, targets: &Targets) -> u64 {
-        let homeless = self.children.unclaimed().iter().filter(|key| {
-            let child = self.children.child(key).expect("unclaimed children are known");
-            let spec = child.spec.as_ref().expect("unclaimed children have a specification");
-            targets.owner(&child.placement_key(key.1), &spec.spec.kind).is_some()
+    ///
+    /// A child that waits for a silent process of its own, while somebody else runs under its name,
+    /// is at rest: there is nothing that could be done before one of the two goes.
+    pub(crate) fn pending(&self, targets: &Targets, board: &Board) -> u64 {
+        let homeless = self.children.unclaimed().iter().filter(|&&key| {
+            let child = self.children.child(&key).expect("unclaimed children are known");
+            let entry = child.spec.as_ref().expect("unclaimed children have a specification");
+            let is_beaten =
+                || beaten_before_it_starts(board, key, entry.spec.name.as_ref(), false).is_some();
+            targets.owner(&child.placement_key(key.1), &entry.spec.kind).is_some()
+                && (child.claims.is_empty() || !is_beaten())
         });
         (self.unrest + homeless.count()) as u64
     }
@@ -278,6 +284,10 @@ impl Supervisor {
         let Some(outcome) = beaten_before_it_starts(around.board, key, name, was_beaten) else {
             return self.claim_if_free(around, key, succession);
         };
+        if !child.claims.is_empty() {
+            // Its own process may live behind a split, and be the better one: they will meet.
+            return;
+        }
         // Perhaps its own process is just not visible yet; nobody is ended on a guess.
         let until = beaten.unwrap_or(around.now + self.patience);
         if until <= around.now {
