@@ -101,6 +101,9 @@ impl Node {
 
     /// Hands all children over and leaves the cluster for good; 30 s unless told otherwise.
     ///
+    /// Each child is started elsewhere as soon as it has stopped here, from its arguments: what it
+    /// held in memory does not travel.
+    ///
     /// Returns once all that belongs to the node is closed. To leave a node that is over is no
     /// error. Dropping the future does not stop what it began.
     pub fn leave(&self) -> Leave {

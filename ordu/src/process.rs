@@ -51,7 +51,11 @@ pub trait Process: Sized + Send + 'static {
         context: &mut Context<Self>,
     ) -> impl Future<Output = Self::Reply> + Send;
 
-    /// Puts things in order and returns what the next run, or the winner of a conflict, is to know.
+    /// Puts things in order and returns what the winner of a conflict, or this process if it goes on
+    /// after all, is to know.
+    ///
+    /// When the node leaves or the child is terminated, nobody takes it in: a child that goes on
+    /// elsewhere begins from its arguments.
     ///
     /// It begins once the message at hand is handled; all of it must fit into the child's grace.
     fn stop(self, reason: StopReason) -> impl Future<Output = Option<Vec<u8>>> + Send {
