@@ -51,8 +51,8 @@ pub trait Process: Sized + Send + 'static {
         context: &mut Context<Self>,
     ) -> impl Future<Output = Self::Reply> + Send;
 
-    /// Puts things in order and returns what the winner of a conflict, or this process if it goes on
-    /// after all, is to know.
+    /// Puts things in order and returns what the winner of a conflict is to know, or this process
+    /// if it goes on after all.
     ///
     /// When the node leaves or the child is terminated, nobody takes it in: a child that goes on
     /// elsewhere begins from its arguments.
