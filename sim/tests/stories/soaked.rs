@@ -66,8 +66,8 @@ fn a_start_that_fails_behind_a_split_does_not_end_what_runs_beyond_it() {
     }
 }
 
-/// A name asked for twice at once goes to one child. A rival that never ran is over as soon as it was
-/// beaten for long enough, also if the winner fails again and again; it used to wait for ever.
+/// A name asked for twice at once goes to one child. A rival that never ran is over as soon as it
+/// was beaten for long enough, also if the winner fails again and again; it used to wait for ever.
 ///
 /// Where both came up before they saw each other, a winner that hardly ever runs cannot take the
 /// other in, and both stay: such seeds are passed over.
