@@ -1,5 +1,6 @@
 //! How a world is set up.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use crate::behaviour::{Behaviour, common};
 use crate::clock::Clock;
 use crate::event::Queue;
 use crate::host::Host;
+use crate::invariants::Watch;
 use crate::machine::{MachineMaker, nodes};
 use crate::network::{Links, Network};
 use crate::processes::Processes;
@@ -16,6 +18,7 @@ use crate::promises::Promises;
 use crate::requests::Requests;
 use crate::sessions::Sessions;
 use crate::trace::Trace;
+use crate::verdict::Class;
 use crate::world::{Absence, HostState, World};
 
 /// How long the nodes of a new world have to find each other.
@@ -124,6 +127,8 @@ impl WorldBuilder {
             trace: Trace::new(self.seed),
             events: Vec::new(),
             rounds: 0,
+            watch: Watch::new(),
+            violation: RefCell::new(None),
         };
         for host in all {
             if !self.absent.contains(&host) {
@@ -141,7 +146,7 @@ impl WorldBuilder {
     pub fn joined(self) -> World {
         let mut world = self.build();
         if !world.run_until(JOIN_MAX, World::all_know_each_other) {
-            world.fail("the nodes have not found each other");
+            world.violate(Class::Liveness, "L9", "the nodes have not found each other");
         }
         world
     }

@@ -7,6 +7,8 @@ use ordu_core::{ChildId, ChildView, Holder, MemberStatus, MemberView, NodeId, Pr
 
 use crate::World;
 use crate::host::Host;
+use crate::invariants::Broken;
+use crate::invariants::rest::{self, Core};
 use crate::processes::Run;
 use crate::requests::{name, scope};
 use crate::view::View;
@@ -91,7 +93,7 @@ impl World {
             member.is_some_and(|member| member.kinds == self.state(*other).config.kinds)
         };
         let know = |host: &Host| up.iter().all(|other| other == host || knows(host, other));
-        self.check_members().is_ok() && up.iter().all(know)
+        rest::check_members(self, &Core::of(up.clone())) && up.iter().all(know)
     }
 
     /// Lets time pass until [`World::check_settled`] finds nothing wrong.
@@ -102,12 +104,11 @@ impl World {
     #[track_caller]
     pub fn settle(&mut self, within: Duration) {
         let end = self.now() + within;
-        loop {
-            match self.check_settled() {
-                Ok(()) => return,
-                Err(wrong) if end <= self.now() => self.fail(wrong),
-                Err(_) => self.run_for(LOOK),
+        while let Err(broken) = rest::check(self, &Core::of(self.up())) {
+            if end <= self.now() {
+                self.hold(Err(broken));
             }
+            self.run_for(LOOK);
         }
     }
 
@@ -118,9 +119,7 @@ impl World {
     /// Panics if it is not.
     #[track_caller]
     pub fn assert_settled(&self) {
-        if let Err(wrong) = self.check_settled() {
-            self.fail(wrong);
-        }
+        self.hold(rest::check(self, &Core::of(self.up())));
     }
 
     /// Checks that the cluster is as it must be once it is at rest: all nodes that are up know each
@@ -131,146 +130,12 @@ impl World {
     ///
     /// Says what is wrong.
     pub fn check_settled(&self) -> Result<(), String> {
-        self.check_members()?;
-        self.check_agreement()?;
-        self.check_twins()?;
-        self.check_names()?;
-        self.check_children()?;
-        self.check_promises()
+        let settled = rest::check(self, &Core::of(self.up()));
+        settled.map_err(|Broken { promise, reason }| format!("{}: {reason}", promise.id))
     }
 
-    fn check_members(&self) -> Result<(), String> {
-        let up = self.up();
-        for &host in &up {
-            for &other in self.hosts.keys() {
-                let status = self.status(host, other);
-                let alive = status == Some(MemberStatus::Alive);
-                let expected = up.contains(&other);
-                // A node need not list itself.
-                let itself = host == other && status.is_none();
-                if alive != expected && !itself {
-                    return Err(format!("{host} sees {other} as {status:?}"));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn check_agreement(&self) -> Result<(), String> {
-        let up = self.up();
-        let Some((&first, others)) = up.split_first() else { return Ok(()) };
-        let view = self.view(first);
-        for &other in others {
-            let theirs = self.view(other);
-            differing(&view.names, &theirs.names, "name", first, other)?;
-            differing(&view.children, &theirs.children, "child", first, other)?;
-        }
-        Ok(())
-    }
-
-    fn check_twins(&self) -> Result<(), String> {
-        let mut children = BTreeMap::new();
-        let mut names = BTreeMap::new();
-        for run in self.processes.running() {
-            let Some(child) = run.child else { continue };
-            if let Some(twin) = children.insert(child, run.host) {
-                return Err(format!("child {child} runs on {twin} and on {}", run.host));
-            }
-            let name = self.promises.name_of(child);
-            if let Some(twin) = name.and_then(|name| names.insert(name, run.host)) {
-                return Err(format!("{name:?} runs on {twin} and on {}", run.host));
-            }
-        }
-        Ok(())
-    }
-
-    fn check_names(&self) -> Result<(), String> {
-        let Some(&first) = self.up().first() else { return Ok(()) };
-        for ((_, name), holder) in &self.view(first).names {
-            let process = &holder.process;
-            self.check_process(process).map_err(|wrong| format!("name {name}: {wrong}"))?;
-            let number = process.number;
-            let host = Host::of(process.replica.node());
-            let run = self.processes.running().find(|r| Some(r.host) == host && r.number == number);
-            let runs = run.and_then(|run| run.child);
-            if holder.child.is_some() && runs != holder.child {
-                return Err(format!(
-                    "name {name} is of {:?}, and {process} runs {runs:?}",
-                    holder.child
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    fn check_children(&self) -> Result<(), String> {
-        let Some(&first) = self.up().first() else { return Ok(()) };
-        let children = self.children(first);
-        for (child, view) in &children {
-            match &view.process {
-                Some(process) => {
-                    self.check_process(process)
-                        .map_err(|wrong| format!("child {child:?}: {wrong}"))?;
-                    let hosts = self.running_child(*child);
-                    if hosts != Host::of(process.replica.node()).as_slice() {
-                        return Err(format!("child {child:?} runs on {hosts:?}, not as {process}"));
-                    }
-                }
-                None if self.is_steady(&view.kind) => {
-                    return Err(format!("child {child:?} of kind {} does not run", view.kind));
-                }
-                None => {}
-            }
-        }
-        let unseen = |run: &&Run| run.child.is_some_and(|child| !children.contains_key(&child));
-        match self.processes.running().find(unseen) {
-            Some(run) => Err(format!("{:?} runs on {}, unseen", run.child, run.host)),
-            None => Ok(()),
-        }
-    }
-
-    fn check_promises(&self) -> Result<(), String> {
-        for (child, kind) in self.promises.due() {
-            if self.is_steady(kind) && self.running_child(child).is_empty() {
-                return Err(format!("child {child:?} of kind {kind} was accepted and is lost"));
-            }
-        }
-        Ok(())
-    }
-
-    /// Checks that `process` really runs, in the life that its id says.
-    fn check_process(&self, process: &ProcessId) -> Result<(), String> {
-        let node = process.replica.node();
-        let host = Host::of(node).filter(|&host| self.state(host).is_up());
-        let Some(host) = host else { return Err(format!("{process} is on a node that is not up")) };
-        if !self.runs_process(process) {
-            return Err(format!("{process} does not run"));
-        }
-        let incarnation = self.members(host).get(node).map(|member| member.incarnation);
-        if incarnation.is_some_and(|incarnation| incarnation != process.replica.incarnation()) {
-            return Err(format!("{process} is of a life that is over"));
-        }
-        Ok(())
-    }
-
-    fn is_steady(&self, kind: &str) -> bool {
+    /// Returns whether processes of `kind` start when told and then run until they are stopped.
+    pub(crate) fn is_steady(&self, kind: &str) -> bool {
         self.behaviours.get(kind).is_none_or(|behaviour| behaviour.is_steady())
-    }
-}
-
-fn differing<K: Ord + std::fmt::Debug, V: PartialEq + std::fmt::Debug>(
-    ours: &BTreeMap<K, V>,
-    theirs: &BTreeMap<K, V>,
-    what: &str,
-    us: Host,
-    them: Host,
-) -> Result<(), String> {
-    let mut keys = ours.keys().chain(theirs.keys());
-    match keys.find(|&key| ours.get(key) != theirs.get(key)) {
-        None => Ok(()),
-        Some(key) => {
-            let (ours, theirs) = (ours.get(key), theirs.get(key));
-            Err(format!("{what} {key:?} is {ours:?} to {us} and {theirs:?} to {them}"))
-        }
     }
 }

@@ -3,9 +3,11 @@
 use std::fmt;
 
 use ordu_core::{Address, NodeId};
+use serde::{Deserialize, Serialize};
 
 /// A machine of the world, and with it the node of the same name: `n1`, `n2` and so on.
-#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Host(u16);
 
 /// The first machine.
@@ -59,6 +61,20 @@ impl Host {
         let number = text.strip_prefix('n')?.parse().ok().filter(|&number| number > 0)?;
         let host = Self(number);
         (host.to_string() == text).then_some(host)
+    }
+}
+
+impl From<Host> for String {
+    fn from(host: Host) -> Self {
+        host.to_string()
+    }
+}
+
+impl TryFrom<String> for Host {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or_else(|| format!("{text:?} is no machine; the first is \"n1\""))
     }
 }
 

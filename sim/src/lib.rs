@@ -39,6 +39,7 @@ mod event;
 mod faults;
 pub mod fuzz;
 mod host;
+pub mod invariants;
 mod machine;
 #[cfg(all(feature = "madsim", madsim))]
 pub mod mad;
@@ -51,6 +52,7 @@ mod seeds;
 mod sessions;
 pub mod soak;
 mod trace;
+mod verdict;
 mod view;
 mod world;
 
@@ -62,5 +64,6 @@ pub use crate::network::Network;
 pub use crate::processes::Run;
 pub use crate::requests::{PATIENCE, Ticket, name, named, register, scope, spec};
 pub use crate::seeds::{SEED_BASE_VARIABLE, SEED_FACTOR_VARIABLE, SEED_VARIABLE, seeds};
+pub use crate::verdict::{Class, Verdict, Violation};
 pub use crate::view::View;
 pub use crate::world::World;

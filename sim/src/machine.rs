@@ -18,6 +18,11 @@ pub trait Machine: Send {
 
     /// Returns a hash of the whole state.
     fn state_hash(&self) -> u64;
+
+    /// Returns the node that it is, or holds, if it is to be watched for what nodes promise.
+    fn node(&self) -> Option<&Node> {
+        None
+    }
 }
 
 impl Machine for Node {
@@ -35,6 +40,10 @@ impl Machine for Node {
 
     fn state_hash(&self) -> u64 {
         Self::state_hash(self)
+    }
+
+    fn node(&self) -> Option<&Node> {
+        Some(self)
     }
 }
 

@@ -5,6 +5,7 @@ use ordu_core::{Config, Input, Output, Time, hash64_seeded, wire};
 use crate::World;
 use crate::host::Host;
 use crate::machine::MachineMaker;
+use crate::verdict::Class;
 
 /// One life of a node: how it began, every input with its time, and a hash of the outputs.
 #[derive(Clone, Debug)]
@@ -56,10 +57,12 @@ impl World {
         let lived = (running.machine.state_hash(), running.recording.outputs_hash);
         let again = running.recording.replay(&self.maker);
         if again.1 != lived.1 {
-            self.fail(format!("{host} asks for something else when it is replayed"));
+            let reason = format!("{host} asks for something else when it is replayed");
+            self.violate(Class::NonDeterminism, "S31", reason);
         }
         if again.0 != lived.0 {
-            self.fail(format!("{host} ends in another state when it is replayed"));
+            let reason = format!("{host} ends in another state when it is replayed");
+            self.violate(Class::NonDeterminism, "S31", reason);
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::World;
 use crate::event::Event;
 use crate::host::Host;
 use crate::network::after;
+use crate::verdict::Class;
 use crate::world::Absence;
 
 /// How long a node waits for an answer before it gives an attempt up.
@@ -138,7 +139,8 @@ impl World {
     pub(crate) fn send(&mut self, host: Host, to: &NodeId, envelope: &Envelope) {
         let frame = wire::encode_frame(envelope);
         if frame.len() > FRAME_BYTES_MAX {
-            self.fail(format!("{host} sends a frame of {} bytes", frame.len()));
+            let reason = format!("{host} sends a frame of {} bytes", frame.len());
+            self.violate(Class::Bounds, "S28", reason);
         }
         let peer = Host::of(to).filter(|peer| self.hosts.contains_key(peer));
         let Some(peer) = peer else { self.fail(format!("{host} sends to the stranger {to}")) };
@@ -172,7 +174,10 @@ impl World {
         match wire::decode_frame(frame) {
             Ok(Some(envelope)) => self.feed(host, Input::Message { from: from.id(), envelope }),
             Ok(None) => {}
-            Err(wrong) => self.fail(format!("{from} sent {host} a frame that is none: {wrong}")),
+            Err(wrong) => {
+                let reason = format!("{from} sent {host} a frame that is none: {wrong}");
+                self.violate(Class::Safety, "S7", reason);
+            }
         }
     }
 

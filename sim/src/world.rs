@@ -1,10 +1,12 @@
 //! A whole cluster in one thread, on one seed: its true time, and the loop that moves it on.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::mem;
 use std::time::Duration;
 
 use ordu_core::{
-    Address, Config, Event as NodeEvent, ExitReason, Input, Output, Random, Reply, Time, wire,
+    Address, Config, Event as NodeEvent, ExitReason, Input, Node, Output, Random, Reply, Time, wire,
 };
 
 use crate::behaviour::Behaviour;
@@ -12,6 +14,7 @@ use crate::builder::WorldBuilder;
 use crate::clock::Clock;
 use crate::event::{Due, Event, Queue};
 use crate::host::Host;
+use crate::invariants::{Broken, Scene, Watch};
 use crate::machine::{Machine, MachineMaker};
 use crate::network::Links;
 use crate::processes::Processes;
@@ -20,6 +23,7 @@ use crate::recording::Recording;
 use crate::requests::Requests;
 use crate::sessions::Sessions;
 use crate::trace::Trace;
+use crate::verdict::{Class, Violation};
 use crate::view::View;
 
 /// Most outputs that one input may cause, beside those for every child it may concern.
@@ -57,6 +61,9 @@ pub struct World {
     pub(crate) trace: Trace,
     pub(crate) events: Vec<(Time, Host, NodeEvent)>,
     pub(crate) rounds: u32,
+    pub(crate) watch: Watch,
+    /// The promise whose breach ended the run, if one did.
+    pub(crate) violation: RefCell<Option<Violation>>,
 }
 
 /// A machine and what runs on it.
@@ -166,7 +173,24 @@ impl World {
     /// Always, with `reason` and the seed.
     #[track_caller]
     pub fn fail(&self, reason: impl std::fmt::Display) -> ! {
-        panic!("{reason}; at {} of seed {}", self.now, self.seed)
+        self.violate(Class::Safety, "test", reason)
+    }
+
+    /// Stops the run: the promise `promise` is broken.
+    #[track_caller]
+    pub(crate) fn violate(&self, class: Class, promise: &str, reason: impl std::fmt::Display) -> ! {
+        let reason = reason.to_string();
+        let shown = format!("{promise}: {reason}; at {} of seed {}", self.now, self.seed);
+        let (promise, at_us) = (promise.to_owned(), self.now.as_micros());
+        *self.violation.borrow_mut() = Some(Violation { class, promise, reason, at_us });
+        panic!("{shown}")
+    }
+
+    #[track_caller]
+    pub(crate) fn hold(&self, finding: Result<(), Broken>) {
+        if let Err(Broken { promise, reason }) = finding {
+            self.violate(promise.class, promise.id, reason);
+        }
     }
 
     /// Does what is next, if it is due by `end`; else moves on to `end` and returns false.
@@ -187,7 +211,11 @@ impl World {
         }
         self.rounds += 1;
         if self.rounds > ROUNDS_MAX {
-            self.fail("time stands still: events cause each other without end");
+            self.violate(
+                Class::Bounds,
+                "S32",
+                "time stands still: events cause each other without end",
+            );
         }
         for due in self.queue.take_until(self.now) {
             self.befall(due);
@@ -224,7 +252,8 @@ impl World {
             running.wakes_at = (now, wakes);
             let timeout = running.machine.poll_timeout();
             if wakes > WAKES_MAX {
-                self.fail(format!("{host} is woken, and its timer stays at {timeout:?}"));
+                let reason = format!("{host} is woken, and its timer stays at {timeout:?}");
+                self.violate(Class::Bounds, "S32", reason);
             }
             self.feed(host, Input::Tick);
         }
@@ -288,28 +317,79 @@ impl World {
         let children = self.promises.children_ever();
         let state = self.hosts.get_mut(&host).expect("only known hosts are fed");
         let local = state.clock.local(now);
-        let Some(running) = &mut state.node else { return };
-        if running.exit.is_some() {
+        if state.node.as_ref().is_none_or(|running| running.exit.is_some()) {
             return;
         }
+        self.watch(host, |watch, scene| watch.handle_input(scene, &input));
         self.trace.input(now, host, &input);
+        let running = self.running_mut(host);
         running.recording.input(local, &input);
         running.unflushed = true;
-        running.machine.handle(local, input);
+        running.machine.handle(local, input.clone());
 
         let mut outputs = Vec::new();
-        while let Some(output) = running.machine.poll_output() {
+        while let Some(output) = self.running_mut(host).machine.poll_output() {
             self.trace.output(now, host, &output);
-            running.recording.output(&output);
+            self.running_mut(host).recording.output(&output);
             outputs.push(output);
             if outputs.len() > OUTPUTS_MAX + OUTPUTS_PER_CHILD_MAX * children {
-                self.fail(format!("one input made {host} ask for over {} things", outputs.len()));
+                let reason = format!("one input made {host} ask for over {} things", outputs.len());
+                self.violate(Class::Bounds, "S28", reason);
             }
         }
+        let state = self.state_mut(host);
+        let running = state.node.as_mut().expect("it just handled an input");
         running.wake = running.machine.poll_timeout().map(|(at, _)| state.clock.when(at));
         for output in outputs {
+            self.watch(host, |watch, scene| watch.handle_output(scene, &output));
             self.perform(host, output);
         }
+        self.watch(host, |watch, scene| watch.handle_step(scene, &input));
+    }
+
+    /// Lets the invariants look at what happens to a node.
+    fn watch(
+        &mut self,
+        host: Host,
+        look: impl FnOnce(&mut Watch, &Scene<'_>) -> Result<(), Broken>,
+    ) {
+        let mut watch = mem::replace(&mut self.watch, Watch::nothing());
+        let state = self.state(host);
+        let running = state.node.as_ref();
+        let finding = running.and_then(|running| Some((running, running.machine.node()?))).map_or(
+            Ok(()),
+            |(running, node)| {
+                let scene = Scene {
+                    now: self.now,
+                    host,
+                    life: state.life,
+                    wall: state.clock.wall(self.now),
+                    config: &state.config,
+                    node,
+                    view: &running.view,
+                };
+                look(&mut watch, &scene)
+            },
+        );
+        self.watch = watch;
+        self.hold(finding);
+    }
+
+    /// Lets the invariants look at the whole world.
+    pub(crate) fn audit(&mut self) {
+        let mut watch = mem::replace(&mut self.watch, Watch::nothing());
+        let finding = watch.audit(self);
+        self.watch = watch;
+        self.hold(finding);
+    }
+
+    /// Iterates over the nodes that are not over, frozen ones too, each with its machine and the
+    /// number of its life.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = (Host, u64, &Node)> {
+        self.hosts.iter().filter_map(|(&host, state)| {
+            let running = state.node.as_ref().filter(|running| running.exit.is_none())?;
+            Some((host, state.life, running.machine.node()?))
+        })
     }
 
     /// Does what a node asks for.
@@ -356,7 +436,7 @@ impl World {
         }
         match self.processes.start(host, start, behaviour, &mut self.random) {
             Ok(plans) => self.plan_all(host, plans),
-            Err(wrong) => self.fail(wrong),
+            Err(wrong) => self.violate(Class::Safety, "S17", wrong),
         }
     }
 
@@ -366,7 +446,7 @@ impl World {
         }
         match self.requests.handle_reply(host, ticket, reply) {
             Ok(answered) => self.promises.handle_answer(host, &answered),
-            Err(wrong) => self.fail(format!("{host}: {wrong}")),
+            Err(wrong) => self.violate(Class::Safety, "S26", format!("{host}: {wrong}")),
         }
     }
 
@@ -377,9 +457,12 @@ impl World {
             if state.paused {
                 self.requests.postpone(ticket, self.now);
             } else if state.life == open.life && state.node.is_some() {
-                let command = &open.command;
-                self.fail(format!("{} did not answer in time: {command:?}", open.host));
+                let reason = format!("{} did not answer in time: {:?}", open.host, open.command);
+                self.violate(Class::Liveness, "L11", reason);
             }
+        }
+        if self.watch.is_audit_due(self.now) {
+            self.audit();
         }
     }
 

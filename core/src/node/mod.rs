@@ -18,6 +18,7 @@ mod command;
 mod effects;
 mod forward;
 mod input;
+mod inspect;
 mod leave;
 mod message;
 mod output;

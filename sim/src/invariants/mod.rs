@@ -1,0 +1,216 @@
+//! What must hold in every run: one file for each promise, which says where the promise is made.
+//!
+//! *Safety* is watched at every step: an [`Invariant`] sees each input and output of each node, and
+//! looks at the whole world once in a while. *Liveness* is a matter of the end: when everything has
+//! been mended, the checks of [`rest`] must come to hold, and stay so.
+
+mod s01_heads_only_grow;
+mod s02_one_write_a_version;
+mod s15_nobody_takes_itself_for_dead;
+
+pub(crate) mod rest;
+
+use std::time::Duration;
+
+use ordu_core::{Config, Input, Node, Output, Time, Wall};
+
+use crate::World;
+use crate::host::Host;
+use crate::verdict::Class;
+use crate::view::View;
+
+/// How often the whole world is looked at.
+const AUDIT_EVERY: Duration = Duration::from_secs(10);
+
+/// What is promised, and where.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Promise {
+    /// Its short name: `S` for what must never be otherwise, `L` for what must come to pass.
+    pub id: &'static str,
+    /// What is promised.
+    pub says: &'static str,
+    /// Where users read it, or who relies on it.
+    pub made_in: &'static str,
+    /// What it is called when it is broken.
+    pub class: Class,
+}
+
+/// Whether a promise holds; if not, what was seen instead.
+pub(crate) type Finding = Result<(), String>;
+
+/// What an invariant sees of the node that something happens to.
+pub(crate) struct Scene<'a> {
+    /// True time.
+    pub(crate) now: Time,
+    /// The machine.
+    pub(crate) host: Host,
+    /// Which life of its node this is.
+    pub(crate) life: u64,
+    /// The machine's wall clock.
+    pub(crate) wall: Wall,
+    /// What the node was told at its start.
+    pub(crate) config: &'a Config,
+    /// The node itself.
+    pub(crate) node: &'a Node,
+    /// What its readers see; in [`Invariant::handle_output`], from before that output.
+    pub(crate) view: &'a View,
+}
+
+/// Watches for one promise.
+///
+/// Whatever it remembers, it has seen itself: it never asks a node whether the node is right.
+pub(crate) trait Invariant: Send {
+    /// Returns what it watches for.
+    fn promise(&self) -> Promise;
+
+    /// Looks at what a node is about to be told.
+    fn handle_input(&mut self, _: &Scene<'_>, _: &Input) -> Finding {
+        Ok(())
+    }
+
+    /// Looks at what a node asks for, right after it was told something.
+    fn handle_output(&mut self, _: &Scene<'_>, _: &Output) -> Finding {
+        Ok(())
+    }
+
+    /// Looks at a node once everything that it asked for is carried out.
+    fn handle_step(&mut self, _: &Scene<'_>, _: &Input) -> Finding {
+        Ok(())
+    }
+
+    /// Looks at the whole world; once in a while, and at the end.
+    fn audit(&mut self, _: &World) -> Finding {
+        Ok(())
+    }
+}
+
+/// All that a world is watched for.
+pub(crate) struct Watch {
+    invariants: Vec<Box<dyn Invariant>>,
+    next_audit: Time,
+}
+
+impl Watch {
+    /// Watches for everything.
+    pub(crate) fn new() -> Self {
+        Self { invariants: all(), next_audit: Time::ZERO + AUDIT_EVERY }
+    }
+
+    /// Watches for nothing.
+    pub(crate) fn nothing() -> Self {
+        Self { invariants: Vec::new(), next_audit: Time::from_micros(u64::MAX) }
+    }
+
+    pub(crate) fn handle_input(&mut self, scene: &Scene<'_>, input: &Input) -> Result<(), Broken> {
+        self.each(|invariant| invariant.handle_input(scene, input))
+    }
+
+    pub(crate) fn handle_output(
+        &mut self,
+        scene: &Scene<'_>,
+        output: &Output,
+    ) -> Result<(), Broken> {
+        self.each(|invariant| invariant.handle_output(scene, output))
+    }
+
+    pub(crate) fn handle_step(&mut self, scene: &Scene<'_>, input: &Input) -> Result<(), Broken> {
+        self.each(|invariant| invariant.handle_step(scene, input))
+    }
+
+    pub(crate) fn audit(&mut self, world: &World) -> Result<(), Broken> {
+        self.each(|invariant| invariant.audit(world))
+    }
+
+    /// Returns whether the whole world is to be looked at now, and when to do so next.
+    pub(crate) fn is_audit_due(&mut self, now: Time) -> bool {
+        let is_due = self.next_audit <= now;
+        if is_due {
+            self.next_audit = now + AUDIT_EVERY;
+        }
+        is_due
+    }
+
+    fn each(&mut self, mut look: impl FnMut(&mut dyn Invariant) -> Finding) -> Result<(), Broken> {
+        for invariant in &mut self.invariants {
+            if let Err(reason) = look(invariant.as_mut()) {
+                return Err(Broken { promise: invariant.promise(), reason });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A promise that does not hold, and what was seen instead.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Broken {
+    pub(crate) promise: Promise,
+    pub(crate) reason: String,
+}
+
+/// Returns every promise that runs are held to, in the order of their ids.
+pub fn promises() -> Vec<Promise> {
+    let watched = all().into_iter().map(|invariant| invariant.promise());
+    let mut promises: Vec<Promise> = watched.chain(rest::promises()).chain(ELSEWHERE).collect();
+    promises.sort_by_key(|promise| (promise.id.as_bytes()[0], promise.id.len(), promise.id));
+    promises
+}
+
+/// What the world itself watches for, as it carries out what nodes ask for.
+const ELSEWHERE: [Promise; 8] = [
+    Promise {
+        id: "S7",
+        says: "what a node sends, its peers can read",
+        made_in: "ordu_core::wire",
+        class: Class::Safety,
+    },
+    Promise {
+        id: "S17",
+        says: "no node runs two processes of one child, and no process starts twice",
+        made_in: "ordu_core::Output::Start",
+        class: Class::Safety,
+    },
+    Promise {
+        id: "S26",
+        says: "each request is answered once, by whom it was asked, and in kind",
+        made_in: "ordu_core::Input::Request",
+        class: Class::Safety,
+    },
+    Promise {
+        id: "S28",
+        says: "one input causes a bounded number of outputs, and no frame is over its limit",
+        made_in: "ordu_core::limits",
+        class: Class::Bounds,
+    },
+    Promise {
+        id: "S29",
+        says: "no input makes a node panic",
+        made_in: "ordu_core::Node::handle",
+        class: Class::Panic,
+    },
+    Promise {
+        id: "S31",
+        says: "a node's life, lived again from its inputs, is the same life",
+        made_in: "ordu_core::Node::state_hash",
+        class: Class::NonDeterminism,
+    },
+    Promise {
+        id: "S32",
+        says: "time goes on: nothing is woken or answered without end at one moment",
+        made_in: "ordu_core::Node::poll_timeout",
+        class: Class::Bounds,
+    },
+    Promise {
+        id: "L11",
+        says: "each request is answered by its deadline",
+        made_in: "ordu_core::Input::Request",
+        class: Class::Liveness,
+    },
+];
+
+fn all() -> Vec<Box<dyn Invariant>> {
+    vec![
+        Box::new(s01_heads_only_grow::HeadsOnlyGrow::default()),
+        Box::new(s02_one_write_a_version::OneWriteAVersion::default()),
+        Box::new(s15_nobody_takes_itself_for_dead::NobodyTakesItselfForDead),
+    ]
+}

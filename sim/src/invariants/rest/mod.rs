@@ -1,0 +1,99 @@
+//! What must come to hold once a cluster is left alone, and stay so.
+
+mod l01_journals_are_equal;
+mod l04_no_ghosts;
+mod l05_all_see_the_same;
+mod l06_every_child_runs_once;
+mod l08_what_is_seen_runs;
+mod l09_members_are_those_that_live;
+
+use std::collections::BTreeSet;
+
+use ordu_core::ProcessId;
+
+use crate::World;
+use crate::host::Host;
+use crate::invariants::{Broken, Finding, Promise};
+use crate::processes::Run;
+use crate::verdict::Class;
+
+/// The machines that are left alone together, and must come to rest.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Core {
+    /// The machines; their nodes are up.
+    pub(crate) hosts: BTreeSet<Host>,
+    /// Those of them of which a link comes and goes: others may suspect them now and then.
+    pub(crate) flapping: BTreeSet<Host>,
+}
+
+impl Core {
+    /// Returns the core that `hosts` are.
+    pub(crate) fn of(hosts: impl IntoIterator<Item = Host>) -> Self {
+        Self { hosts: hosts.into_iter().collect(), flapping: BTreeSet::new() }
+    }
+
+    /// Iterates over the processes that run on machines of the core.
+    pub(crate) fn runs<'w>(&self, world: &'w World) -> impl Iterator<Item = &'w Run> {
+        world.processes.running().filter(|run| self.hosts.contains(&run.host))
+    }
+
+    /// Returns the first machine, in whose view the others' are expected.
+    pub(crate) fn first(&self) -> Option<Host> {
+        self.hosts.first().copied()
+    }
+}
+
+/// A check that a core is at rest.
+type Check = fn(&World, &Core) -> Finding;
+
+/// Every check, in the order in which they are made: later ones rely on the earlier.
+const CHECKS: [(Promise, Check); 6] = [
+    (l09_members_are_those_that_live::PROMISE, l09_members_are_those_that_live::check),
+    (l01_journals_are_equal::PROMISE, l01_journals_are_equal::check),
+    (l05_all_see_the_same::PROMISE, l05_all_see_the_same::check),
+    (l04_no_ghosts::PROMISE, l04_no_ghosts::check),
+    (l08_what_is_seen_runs::PROMISE, l08_what_is_seen_runs::check),
+    (l06_every_child_runs_once::PROMISE, l06_every_child_runs_once::check),
+];
+
+/// Returns what comes to hold at rest.
+pub(crate) fn promises() -> impl Iterator<Item = Promise> {
+    CHECKS.into_iter().map(|(promise, _)| promise)
+}
+
+/// Returns a promise of what comes to pass.
+const fn promise(id: &'static str, says: &'static str, made_in: &'static str) -> Promise {
+    Promise { id, says, made_in, class: Class::Liveness }
+}
+
+/// Checks that `core` is at rest.
+///
+/// # Errors
+///
+/// Returns the first promise that does not hold yet.
+pub(crate) fn check(world: &World, core: &Core) -> Result<(), Broken> {
+    for (promise, check) in CHECKS {
+        check(world, core).map_err(|reason| Broken { promise, reason })?;
+    }
+    Ok(())
+}
+
+/// Checks that only `members` of the world are up.
+pub(crate) fn check_members(world: &World, core: &Core) -> bool {
+    l09_members_are_those_that_live::check(world, core).is_ok()
+}
+
+/// Checks that `process` really runs on a machine of the core, in the life that its id says.
+fn check_process(world: &World, core: &Core, process: &ProcessId) -> Finding {
+    let node = process.replica.node();
+    let host = Host::of(node).filter(|host| core.hosts.contains(host));
+    let Some(host) = host else { return Err(format!("{process} is on a node that is not up")) };
+    if !world.runs_process(process) {
+        return Err(format!("{process} does not run"));
+    }
+    let incarnation = world.members(host).get(node).map(|member| member.incarnation);
+    if incarnation.is_some_and(|incarnation| incarnation != process.replica.incarnation()) {
+        return Err(format!("{process} is of a life that is over"));
+    }
+    Ok(())
+}
