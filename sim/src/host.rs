@@ -3,9 +3,13 @@
 use std::fmt;
 
 use ordu_core::{Address, NodeId};
+use serde::{Deserialize, Serialize};
 
 /// A machine of the world, and with it the node of the same name: `n1`, `n2` and so on.
-#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
+///
+/// Stored as its number.
+#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(try_from = "u16", into = "u16")]
 pub struct Host(u16);
 
 /// The first machine.
@@ -62,6 +66,20 @@ impl Host {
     }
 }
 
+impl TryFrom<u16> for Host {
+    type Error = &'static str;
+
+    fn try_from(number: u16) -> Result<Self, Self::Error> {
+        if number == 0 { Err("the first machine is n1") } else { Ok(Self(number)) }
+    }
+}
+
+impl From<Host> for u16 {
+    fn from(host: Host) -> Self {
+        host.0
+    }
+}
+
 impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "n{}", self.0)
@@ -85,6 +103,7 @@ mod tests {
             assert_eq!(Host::of(&host.id()), Some(host));
             assert_eq!(Host::at(&host.address()), Some(host));
         }
+        assert!(Host::try_from(0).is_err());
         for stranger in ["n0", "n", "m1", "n01", "n65536", "1"] {
             assert_eq!(Host::of(&NodeId::new(stranger).unwrap()), None, "{stranger}");
         }
