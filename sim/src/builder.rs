@@ -13,6 +13,7 @@ use crate::host::Host;
 use crate::invariants::Watch;
 use crate::machine::{MachineMaker, nodes};
 use crate::network::{Links, Network};
+use crate::pace::Pace;
 use crate::processes::Processes;
 use crate::promises::Promises;
 use crate::requests::Requests;
@@ -170,7 +171,10 @@ impl WorldBuilder {
             node: None,
             absence: Absence::Refusing,
             paused: false,
-            held: VecDeque::new(),
+            asleep_until: None,
+            pace: Pace::full(),
+            free_at: Time::ZERO,
+            waiting: VecDeque::new(),
         }
     }
 }

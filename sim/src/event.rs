@@ -13,8 +13,8 @@ use crate::processes::Turn;
 pub(crate) struct Due {
     /// The machine.
     pub(crate) host: Host,
-    /// The life of its node; another life never notices.
-    pub(crate) life: u64,
+    /// The life of its node, if another life never notices.
+    pub(crate) life: Option<u64>,
     /// What happens.
     pub(crate) event: Event,
 }
@@ -34,10 +34,14 @@ pub(crate) enum Event {
     Closed { session: u64, peer: Host },
     /// A frame arrives.
     Frame { session: u64, from: Host, frame: Vec<u8> },
+    /// A frame arrives that was kept back; it may be of a session and of lives long over.
+    Hoarded { from: Host, frame: Vec<u8> },
     /// A process of it moves on, unless that was called off since.
     Process { number: u64, round: u64, turn: Turn },
     /// A process of it has a reply ready.
     Answer { number: u64, call: CallId, result: Result<Blob, CallFailure> },
+    /// Its machine wakes from its sleep.
+    Resume,
 }
 
 /// All that is due, by time; of what is due at once, first planned comes first.
@@ -74,7 +78,8 @@ mod tests {
     #[test]
     fn what_is_due_at_once_keeps_its_order() {
         let address = N1.address();
-        let due = |host| Due { host, life: 1, event: Event::Refused { address: address.clone() } };
+        let due =
+            |host| Due { host, life: Some(1), event: Event::Refused { address: address.clone() } };
         let mut queue = Queue::default();
         queue.plan(Time::from_millis(2), due(N3));
         queue.plan(Time::from_millis(1), due(N2));

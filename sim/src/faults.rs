@@ -1,13 +1,16 @@
 //! What can be done to a cluster.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use ordu_core::{ExitReason, Input, ProcessId, Time};
 
 use crate::World;
+use crate::event::Event;
 use crate::host::Host;
 use crate::network::Network;
 use crate::recording::Recording;
+use crate::topology::Topology;
 use crate::view::View;
 use crate::world::{Absence, Running};
 
@@ -72,19 +75,43 @@ impl World {
         self.state_mut(host).paused = true;
     }
 
-    /// Lets a frozen machine go on: all that reached it meanwhile arrives at once.
+    /// Lets a frozen machine go on: all that reached it meanwhile arrives at once, or one after the
+    /// other if it is slow. One that sleeps wakes early.
     pub fn thaw(&mut self, host: Host) {
         self.note(host, "thaws".to_owned());
+        self.wake_up(host);
+        self.state_mut(host).paused = false;
+        if self.state(host).pace.is_full() {
+            self.release(host);
+        }
+    }
+
+    /// Lets the machine sleep for `duration`: as [`World::pause`], but its monotonic clock stands
+    /// still meanwhile, and it thaws by itself.
+    pub fn suspend(&mut self, host: Host, duration: Duration) {
+        self.note(host, format!("sleeps for {duration:?}"));
+        let (now, until) = (self.now, self.now + duration);
         let state = self.state_mut(host);
-        state.paused = false;
-        let held = std::mem::take(&mut state.held);
-        for due in held {
-            self.queue.plan(self.now, due);
+        if state.node.is_none() {
+            self.fail(format!("{host} runs no node"));
+        }
+        state.paused = true;
+        state.asleep_until = Some(until);
+        state.clock.stand_still(now, until);
+        self.plan_at(until, host, Event::Resume);
+    }
+
+    /// Lets a machine go on that has slept for as long as it should.
+    pub(crate) fn resume(&mut self, host: Host) {
+        if self.state(host).asleep_until.is_some_and(|until| until <= self.now) {
+            self.thaw(host);
         }
     }
 
     /// Cuts every link between the two sides, both ways; sessions stay open and carry nothing, and
     /// what is on its way is lost.
+    ///
+    /// Cuts add up: a link that two faults cut is whole again once both are taken back.
     pub fn partition(&mut self, left: &[Host], right: &[Host]) {
         self.trace.note(self.now, None, format!("{left:?} and {right:?} are parted"));
         for &a in left {
@@ -105,6 +132,37 @@ impl World {
         }
     }
 
+    /// Takes back one [`World::partition`] of the two sides: links that are cut twice stay cut.
+    pub fn heal_partition(&mut self, left: &[Host], right: &[Host]) {
+        self.trace.note(self.now, None, format!("{left:?} and {right:?} meet again"));
+        for &a in left {
+            for &b in right {
+                self.links.mend_one(a, b);
+                self.links.mend_one(b, a);
+            }
+        }
+    }
+
+    /// Cuts the links that `topology` leaves out; sessions stay open, and cuts add up.
+    pub fn shape(&mut self, topology: &Topology) {
+        self.trace.note(self.now, None, format!("the links form {topology:?}"));
+        for (from, to) in topology.cuts(self.size()) {
+            self.links.cut(from, to);
+        }
+    }
+
+    /// Takes back one [`World::shape`] with `topology`: links that are cut twice stay cut.
+    pub fn unshape(&mut self, topology: &Topology) {
+        self.trace.note(self.now, None, format!("the links no longer form {topology:?}"));
+        for (from, to) in topology.cuts(self.size()) {
+            self.links.mend_one(from, to);
+        }
+    }
+
+    fn size(&self) -> u16 {
+        u16::try_from(self.hosts.len()).expect("machines are numbered by a u16")
+    }
+
     /// Cuts one link, both ways; the session stays open.
     pub fn cut_link(&mut self, a: Host, b: Host) {
         self.partition(&[a], &[b]);
@@ -116,13 +174,20 @@ impl World {
         self.links.cut(from, to);
     }
 
-    /// Mends the link between `a` and `b`.
+    /// Takes back one cut of the way from `from` to `to`: a way that is cut twice stays cut.
+    pub fn heal_one_way(&mut self, from: Host, to: Host) {
+        self.trace.note(self.now, None, format!("{from} reaches {to} again, as to one cut"));
+        self.links.mend_one(from, to);
+    }
+
+    /// Mends the link between `a` and `b`, both ways, however often it is cut.
     pub fn heal_link(&mut self, a: Host, b: Host) {
         self.trace.note(self.now, None, format!("{a} and {b} reach each other again"));
         self.links.mend(a, b);
     }
 
-    /// Mends every link.
+    /// Mends every link, however often it is cut. What cut them before must not be taken back
+    /// again after: that would take a later cut back.
     pub fn heal(&mut self) {
         self.trace.note(self.now, None, "all links are mended".to_owned());
         self.links.mend_all();
@@ -137,7 +202,42 @@ impl World {
     /// Changes how the link between `a` and `b` treats frames.
     pub fn set_link(&mut self, a: Host, b: Host, network: &Network) {
         self.trace.note(self.now, None, format!("link {a} to {b}: {network:?}"));
-        self.links.set_between(a, b, network);
+        self.links.set(a, b, network);
+        self.links.set(b, a, network);
+    }
+
+    /// Changes how the way from `from` to `to` treats frames, and leaves the way back as it is.
+    pub fn set_one_way(&mut self, from: Host, to: Host, network: &Network) {
+        self.trace.note(self.now, None, format!("way {from} to {to}: {network:?}"));
+        self.links.set(from, to, network);
+    }
+
+    /// Ends the session between `a` and `b`, if there is one; both are told at once. As a rule they
+    /// have another one soon.
+    pub fn break_session(&mut self, a: Host, b: Host) {
+        self.trace.note(self.now, None, format!("the session of {a} and {b} breaks"));
+        self.end_session_between(a, b);
+    }
+
+    /// Ends the session between `a` and `b`, if there is one, at `a` alone: nothing tells `b`, not
+    /// even an answer to what it goes on to send, until there is another session.
+    pub fn half_open(&mut self, a: Host, b: Host) {
+        self.trace.note(self.now, None, format!("{a} forgets its session with {b}"));
+        self.end_session_at(a, b);
+    }
+
+    /// Lets the monotonic clock of `host` gain `gain_ppm` microseconds a second from now on, or
+    /// lose them.
+    ///
+    /// # Panics
+    ///
+    /// Panics unless the clock goes on: it must gain more than -1,000,000.
+    pub fn set_clock_gain_ppm(&mut self, host: Host, gain_ppm: i32) {
+        self.note(host, format!("its clock gains {gain_ppm} us a second"));
+        let now = self.now;
+        let state = self.state_mut(host);
+        state.clock.set_gain_ppm(now, gain_ppm);
+        self.plan_wake(host);
     }
 
     /// Moves the wall clock of `host` to `offset_ms` milliseconds ahead of true time.
@@ -167,7 +267,27 @@ impl World {
     pub(crate) fn exit(&mut self, host: Host, reason: ExitReason) {
         self.running_mut(host).exit = Some(reason);
         self.state_mut(host).absence = Absence::Refusing;
+        self.state_mut(host).waiting.clear();
         self.end_everything(host, false);
+    }
+
+    /// Ends a sleep, so that the clock goes on.
+    fn wake_up(&mut self, host: Host) {
+        let now = self.now;
+        let state = self.state_mut(host);
+        if state.asleep_until.take().is_some() {
+            state.clock.go_on(now);
+            self.plan_wake(host);
+        }
+    }
+
+    /// Asks anew when the node of `host` wants to be woken: its clock goes differently now.
+    fn plan_wake(&mut self, host: Host) {
+        let state = self.state_mut(host);
+        if let Some(running) = &mut state.node {
+            let timeout = running.machine.poll_timeout();
+            running.wake = timeout.map(|(at, _)| state.clock.when(at));
+        }
     }
 
     fn stop_node(&mut self, host: Host, absence: Absence) {
@@ -176,11 +296,12 @@ impl World {
             self.fail(format!("{host} runs no node"));
         }
         self.end_everything(host, silent);
+        self.wake_up(host);
         let state = self.state_mut(host);
         state.node = None;
         state.absence = absence;
         state.paused = false;
-        state.held.clear();
+        state.waiting.clear();
     }
 
     fn end_everything(&mut self, host: Host, silent: bool) {

@@ -6,6 +6,8 @@ use ordu_core::{Address, NodeId};
 use serde::{Deserialize, Serialize};
 
 /// A machine of the world, and with it the node of the same name: `n1`, `n2` and so on.
+///
+/// Stored as its name.
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Host(u16);
@@ -101,6 +103,7 @@ mod tests {
             assert_eq!(Host::of(&host.id()), Some(host));
             assert_eq!(Host::at(&host.address()), Some(host));
         }
+        assert!(Host::try_from(0).is_err());
         for stranger in ["n0", "n", "m1", "n01", "n65536", "1"] {
             assert_eq!(Host::of(&NodeId::new(stranger).unwrap()), None, "{stranger}");
         }

@@ -38,6 +38,8 @@ pub(crate) struct Requests {
 pub(crate) struct Open {
     pub(crate) host: Host,
     pub(crate) life: u64,
+    /// When it must be answered, by the clock of the machine.
+    pub(crate) until: Time,
     pub(crate) command: Command,
 }
 
@@ -107,9 +109,9 @@ impl Requests {
         None
     }
 
-    /// Gives a request more time: its node is frozen.
-    pub(crate) fn postpone(&mut self, ticket: Ticket, now: Time) {
-        self.deadlines.insert((now + LATE_MAX, ticket));
+    /// Gives a request time until `until`: its node is frozen, or slow, or its clock is.
+    pub(crate) fn postpone(&mut self, ticket: Ticket, until: Time) {
+        self.deadlines.insert((until + LATE_MAX, ticket));
     }
 
     /// Forgets the requests to a node that is over, and returns them: nobody knows what came of
@@ -135,9 +137,12 @@ impl World {
         if !state.is_up() {
             self.fail(format!("{host} is asked {command:?}, and is not up"));
         }
-        let until = state.clock.when(state.clock.local(self.now) + timeout);
-        let open = Open { host, life: state.life, command: command.clone() };
+        let local = state.clock.local(self.now) + timeout;
+        let until = state.clock.when(local);
+        let open = Open { host, life: state.life, until: local, command: command.clone() };
         let ticket = self.requests.open(open, until);
+        let now = self.now;
+        self.state_mut(host).occupy(now);
         self.feed(host, Input::Request { ticket: ticket.0, timeout, command });
         ticket
     }

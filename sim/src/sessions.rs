@@ -10,9 +10,9 @@ use ordu_core::transport::Lane;
 use ordu_core::{Address, Input, NodeId, Time, wire};
 
 use crate::World;
-use crate::event::Event;
+use crate::event::{Due, Event};
 use crate::host::Host;
-use crate::network::after;
+use crate::network::{after, happens};
 use crate::verdict::Class;
 use crate::world::Absence;
 
@@ -41,6 +41,8 @@ struct Session {
     /// When the last frame of each direction and lane arrives.
     last: BTreeMap<(Host, Lane), Time>,
     over: bool,
+    /// Whether the side that still believes in it is told nothing when it sends.
+    is_void: bool,
 }
 
 impl Sessions {
@@ -50,6 +52,20 @@ impl Sessions {
 
     fn between_mut(&mut self, a: Host, b: Host) -> Option<&mut Session> {
         self.newest.get_mut(&(a.min(b), a.max(b)))
+    }
+}
+
+impl Session {
+    /// Returns when a frame arrives at `to` that would arrive at `arrival` by itself, on the lane
+    /// `lane` of its sender.
+    fn arrival(&mut self, to: Host, lane: (Host, Lane), arrival: Time, in_order: bool) -> Time {
+        let last = self.last.entry(lane).or_default();
+        let mut arrival = after(self.opened[&to], arrival);
+        if in_order {
+            arrival = after(*last, arrival);
+        }
+        *last = arrival;
+        arrival
     }
 }
 
@@ -84,6 +100,9 @@ impl World {
         let there = self.links.network(host, target).trip(&mut self.random);
         let back = self.links.network(target, host).trip(&mut self.random);
         let trip = there + back;
+        if ATTEMPT_TIMEOUT < trip {
+            return self.plan(ATTEMPT_TIMEOUT + backoff, host, Event::Attempt { address });
+        }
         if self.listens(target) {
             let target_life = self.state(target).life;
             self.plan(trip, host, Event::Meet { address, target, target_life });
@@ -115,7 +134,8 @@ impl World {
         for (side, peer) in [(host, target), (target, host)] {
             self.plan_at(opened[&side], side, Event::Opened { session: number, peer });
         }
-        let session = Session { number, lives, opened, last: BTreeMap::new(), over: false };
+        let session =
+            Session { number, lives, opened, last: BTreeMap::new(), over: false, is_void: false };
         self.sessions.newest.insert((host.min(target), host.max(target)), session);
     }
 
@@ -146,6 +166,9 @@ impl World {
         let Some(peer) = peer else { self.fail(format!("{host} sends to the stranger {to}")) };
         let Some(&session) = self.running(host).peers.get(&peer) else { return };
         let current = self.sessions.between(host, peer).filter(|s| s.number == session);
+        if current.is_some_and(|current| current.is_void) {
+            return;
+        }
         if current.is_none() || !self.is_connected(host, peer) {
             return self.reset(host, peer, session);
         }
@@ -153,22 +176,37 @@ impl World {
             return;
         }
         let network = self.links.network(host, peer).clone();
-        let key = (host, envelope.message.lane());
+        let lane = envelope.message.lane();
+        if happens(network.reset_per_mille, &mut self.random) {
+            return self.break_by_frame(host, peer, lane);
+        }
         for trip in network.trips(&mut self.random) {
             let current = self.sessions.between_mut(host, peer).expect("it was just seen");
-            let mut arrival = after(current.opened[&peer], self.now + trip);
-            if network.in_order {
-                let last = current.last.get(&key).copied().unwrap_or_default();
-                arrival = after(last, arrival);
-            }
-            current.last.insert(key, arrival);
+            let arrival = current.arrival(peer, (host, lane), self.now + trip, network.in_order);
             let frame = frame.clone();
             self.plan_at(arrival, peer, Event::Frame { session, from: host, frame });
+        }
+        if let Some(after) = network.hoard(&mut self.random) {
+            let event = Event::Hoarded { from: host, frame };
+            self.queue.plan(self.now + after, Due { host: peer, life: None, event });
         }
     }
 
     pub(crate) fn arrive(&mut self, host: Host, session: u64, from: Host, frame: &[u8]) {
-        if self.links.is_cut(from, host) || self.running(host).peers.get(&from) != Some(&session) {
+        if self.running(host).peers.get(&from) == Some(&session) {
+            self.take_frame(host, from, frame);
+        }
+    }
+
+    /// Takes in a frame that was hoarded, if there is any session with its sender by now.
+    pub(crate) fn arrive_late(&mut self, host: Host, from: Host, frame: &[u8]) {
+        if self.running(host).peers.contains_key(&from) {
+            self.take_frame(host, from, frame);
+        }
+    }
+
+    fn take_frame(&mut self, host: Host, from: Host, frame: &[u8]) {
+        if self.links.is_cut(from, host) {
             return;
         }
         match wire::decode_frame(frame) {
@@ -214,6 +252,32 @@ impl World {
         for (side, peer) in [(a, b), (b, a)] {
             let at = after(opened[&side], self.now);
             self.plan_at(at, side, Event::Closed { session: number, peer });
+        }
+    }
+
+    /// Ends the session between two machines at `a` alone.
+    pub(crate) fn end_session_at(&mut self, a: Host, b: Host) {
+        let open = self.sessions.between_mut(a, b).filter(|session| !session.over);
+        let Some(session) = open else { return };
+        session.over = true;
+        session.is_void = true;
+        let (number, opened) = (session.number, session.opened[&a]);
+        let at = after(opened, self.now);
+        self.plan_at(at, a, Event::Closed { session: number, peer: b });
+    }
+
+    /// Ends a session because a frame from `host` arrives broken.
+    fn break_by_frame(&mut self, host: Host, peer: Host, lane: Lane) {
+        let network = self.links.network(host, peer).clone();
+        let sent = self.now + network.trip(&mut self.random);
+        let back = self.links.network(peer, host).trip(&mut self.random);
+        let session = self.sessions.between_mut(host, peer).expect("only a session breaks");
+        session.over = true;
+        let arrival = session.arrival(peer, (host, lane), sent, network.in_order);
+        let (number, learned) = (session.number, after(session.opened[&host], arrival + back));
+        self.plan_at(arrival, peer, Event::Closed { session: number, peer: host });
+        if !self.links.is_cut(peer, host) {
+            self.plan_at(learned, host, Event::Closed { session: number, peer });
         }
     }
 

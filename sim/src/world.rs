@@ -17,6 +17,7 @@ use crate::host::Host;
 use crate::invariants::{Broken, Scene, Watch};
 use crate::machine::{Machine, MachineMaker};
 use crate::network::Links;
+use crate::pace::Pace;
 use crate::processes::Processes;
 use crate::promises::Promises;
 use crate::recording::Recording;
@@ -76,8 +77,13 @@ pub(crate) struct HostState {
     /// Why there is no node.
     pub(crate) absence: Absence,
     pub(crate) paused: bool,
-    /// What befell it while it was paused.
-    pub(crate) held: VecDeque<Due>,
+    /// Until when the whole machine sleeps, if it does; it is paused, too.
+    pub(crate) asleep_until: Option<Time>,
+    pub(crate) pace: Pace,
+    /// Since when, or from when on, it is done with the last thing it did at its pace.
+    pub(crate) free_at: Time,
+    /// What befell it while it was paused or busy, with when it did.
+    pub(crate) waiting: VecDeque<(Time, Due)>,
 }
 
 /// Why a machine runs no node.
@@ -198,7 +204,7 @@ impl World {
         if self.flush() {
             return true;
         }
-        let wake = self.hosts.values().filter_map(HostState::wake).min();
+        let wake = self.hosts.values().filter_map(HostState::done_at).min();
         let next = self.queue.next_at().into_iter().chain(wake).min();
         let Some(next) = next.filter(|&next| next <= end) else {
             self.now = end;
@@ -220,7 +226,7 @@ impl World {
         for due in self.queue.take_until(self.now) {
             self.befall(due);
         }
-        self.wake_nodes();
+        self.work();
         self.check_step();
         true
     }
@@ -240,12 +246,17 @@ impl World {
         !hosts.is_empty()
     }
 
-    fn wake_nodes(&mut self) {
+    /// Wakes the nodes that want to be woken, and lets slow ones go on with what waits.
+    fn work(&mut self) {
         let now = self.now;
         let due = |(&host, state): (&Host, &HostState)| {
-            state.wake().is_some_and(|wake| wake <= now).then_some(host)
+            state.done_at().is_some_and(|at| at <= now).then_some(host)
         };
         for host in self.hosts.iter().filter_map(due).collect::<Vec<_>>() {
+            if let Some(due) = self.state_mut(host).take_waiting(now) {
+                self.carry_out(due);
+                continue;
+            }
             let running = self.state_mut(host).node.as_mut().expect("only a node wakes");
             let (at, wakes) = running.wakes_at;
             let wakes = if at == now { wakes + 1 } else { 1 };
@@ -259,16 +270,23 @@ impl World {
         }
     }
 
-    /// Lets an event happen, unless its host is frozen, or lives another life by now.
+    /// Lets an event happen, unless its host is frozen or busy, or lives another life by now.
     fn befall(&mut self, due: Due) {
         let state = self.hosts.get_mut(&due.host).expect("events are planned for known hosts");
-        if state.life != due.life || state.node.is_none() {
+        if due.life.is_some_and(|life| life != state.life) || state.node.is_none() {
             return;
         }
-        if state.paused {
-            state.held.push_back(due);
-            return;
+        if let Event::Resume = due.event {
+            return self.resume(due.host);
         }
+        if state.paused || (state.is_up() && !state.pace.is_full()) {
+            state.keep_waiting(self.now, due);
+        } else {
+            self.carry_out(due);
+        }
+    }
+
+    fn carry_out(&mut self, due: Due) {
         let host = due.host;
         match due.event {
             Event::Attempt { address } => self.attempt(host, address),
@@ -279,6 +297,8 @@ impl World {
             Event::Opened { session, peer } => self.opened(host, session, peer),
             Event::Closed { session, peer } => self.closed(host, session, peer),
             Event::Frame { session, from, frame } => self.arrive(host, session, from, &frame),
+            Event::Hoarded { from, frame } => self.arrive_late(host, from, &frame),
+            Event::Resume => self.resume(host),
             Event::Process { number, round, turn } => {
                 let child = self.processes.child_of(host, number);
                 let (event, plans) =
@@ -454,9 +474,14 @@ impl World {
     fn check_step(&mut self) {
         while let Some((ticket, open)) = self.requests.overdue(self.now) {
             let state = self.state(open.host);
-            if state.paused {
-                self.requests.postpone(ticket, self.now);
-            } else if state.life == open.life && state.node.is_some() {
+            if state.life != open.life || state.node.is_none() {
+                continue;
+            }
+            // Its clock may go slower than when it was asked.
+            let until = state.clock.when(open.until);
+            if state.is_behind(self.now) || self.now < until {
+                self.requests.postpone(ticket, until.max(self.now));
+            } else {
                 let reason = format!("{} did not answer in time: {:?}", open.host, open.command);
                 self.violate(Class::Liveness, "L11", reason);
             }
@@ -471,7 +496,7 @@ impl World {
     }
 
     pub(crate) fn plan_at(&mut self, at: Time, host: Host, event: Event) {
-        let life = self.state(host).life;
+        let life = Some(self.state(host).life);
         self.queue.plan(at, Due { host, life, event });
     }
 
@@ -530,10 +555,6 @@ impl HostState {
     /// Returns whether its node runs, is not frozen, and is not over.
     pub(crate) fn is_up(&self) -> bool {
         !self.paused && self.node.as_ref().is_some_and(|running| running.exit.is_none())
-    }
-
-    fn wake(&self) -> Option<Time> {
-        if self.is_up() { self.node.as_ref()?.wake } else { None }
     }
 }
 
