@@ -12,6 +12,7 @@ use crate::event::Queue;
 use crate::host::Host;
 use crate::invariants::Watch;
 use crate::machine::{MachineMaker, nodes};
+use crate::marks::Sightings;
 use crate::network::{Links, Network};
 use crate::pace::Pace;
 use crate::processes::Processes;
@@ -129,6 +130,8 @@ impl WorldBuilder {
             events: Vec::new(),
             rounds: 0,
             watch: Watch::new(),
+            sightings: Sightings::default(),
+            deaths: Vec::new(),
             violation: RefCell::new(None),
         };
         for host in all {

@@ -68,6 +68,18 @@ impl World {
         self.processes.running().filter(named).map(|run| run.host).collect()
     }
 
+    /// Returns some process that really runs `child` now.
+    pub(crate) fn process_of(&self, child: ChildId) -> Option<ProcessId> {
+        let run = self.processes.running().find(|run| run.child == Some(child))?;
+        let replica = self.running(run.host).machine.node()?.replica()?.clone();
+        Some(ProcessId { replica, number: run.number })
+    }
+
+    /// Returns whether frames get from `from` to `to`.
+    pub(crate) fn reaches(&self, from: Host, to: Host) -> bool {
+        !self.links.is_cut(from, to)
+    }
+
     /// Returns whether `process` really runs now.
     pub fn runs_process(&self, process: &ProcessId) -> bool {
         let host = Host::of(process.replica.node());

@@ -304,7 +304,17 @@ impl World {
         state.waiting.clear();
     }
 
+    /// Gives up for lost what no machine of `core` knows of: the others will never be heard again.
+    pub(crate) fn give_up(&mut self, core: &[Host]) {
+        let known = core.iter().filter(|&&host| self.is_up(host));
+        let known = known.flat_map(|&host| self.children(host).into_keys()).collect();
+        for host in self.up().into_iter().filter(|host| !core.contains(host)) {
+            self.promises.handle_death(host, self.processes.running(), &known);
+        }
+    }
+
     fn end_everything(&mut self, host: Host, silent: bool) {
+        self.deaths.push((host, self.now));
         let others = self.up().into_iter().filter(|&other| other != host);
         let known = others.flat_map(|other| self.children(other).into_keys()).collect();
         self.promises.handle_death(host, self.processes.running(), &known);

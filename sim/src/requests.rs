@@ -96,6 +96,11 @@ impl Requests {
         Ok(Answered { command: open.command, reply })
     }
 
+    /// Returns how many requests were answered.
+    pub(crate) fn answered(&self) -> usize {
+        self.replies.len()
+    }
+
     /// Returns a request that should have been answered by `now`, once.
     pub(crate) fn overdue(&mut self, now: Time) -> Option<(Ticket, Open)> {
         while let Some(&(until, ticket)) = self.deadlines.first()

@@ -16,6 +16,7 @@ use crate::event::{Due, Event, Queue};
 use crate::host::Host;
 use crate::invariants::{Broken, Scene, Watch};
 use crate::machine::{Machine, MachineMaker};
+use crate::marks::Sightings;
 use crate::network::Links;
 use crate::pace::Pace;
 use crate::processes::Processes;
@@ -63,6 +64,9 @@ pub struct World {
     pub(crate) events: Vec<(Time, Host, NodeEvent)>,
     pub(crate) rounds: u32,
     pub(crate) watch: Watch,
+    pub(crate) sightings: Sightings,
+    /// When which machine lost its node.
+    pub(crate) deaths: Vec<(Host, Time)>,
     /// The promise whose breach ended the run, if one did.
     pub(crate) violation: RefCell<Option<Violation>>,
 }
@@ -361,6 +365,7 @@ impl World {
         let running = state.node.as_mut().expect("it just handled an input");
         running.wake = running.machine.poll_timeout().map(|(at, _)| state.clock.when(at));
         for output in outputs {
+            self.sightings.handle_output(&output);
             self.watch(host, |watch, scene| watch.handle_output(scene, &output));
             self.perform(host, output);
         }
@@ -534,6 +539,26 @@ impl World {
     /// Returns the machines whose nodes run, are not frozen, and are not over.
     pub fn up(&self) -> Vec<Host> {
         self.hosts.iter().filter(|(_, state)| state.is_up()).map(|(&host, _)| host).collect()
+    }
+
+    /// Returns whether `host` has a node that is not over, be it frozen.
+    pub(crate) fn has_node(&self, host: Host) -> bool {
+        self.state(host).node.as_ref().is_some_and(|running| running.exit.is_none())
+    }
+
+    /// Returns whether the node of `host` is up.
+    pub(crate) fn is_up(&self, host: Host) -> bool {
+        self.state(host).is_up()
+    }
+
+    /// Returns whether `host` is frozen.
+    pub(crate) fn is_paused(&self, host: Host) -> bool {
+        self.state(host).paused
+    }
+
+    /// Returns whether `host` has no node, and could start one.
+    pub(crate) fn is_dead(&self, host: Host) -> bool {
+        !self.has_node(host) && !self.is_paused(host)
     }
 
     /// Returns everything that the nodes told whoever listens, with true times.

@@ -1,0 +1,234 @@
+//! What a run does, as data: drawn from a seed, kept in a file, made smaller step by step.
+//!
+//! A plan is complete: whoever runs it again needs nothing else, and a step taken out of it leaves
+//! a plan. What a step cannot do when its time comes, since the machine it is about is dead for
+//! instance, it leaves.
+
+mod directed;
+mod draw;
+mod episode;
+mod profile;
+mod tuning;
+
+use std::fmt;
+
+use ordu_core::{Replicas, Restart};
+use serde::{Deserialize, Serialize};
+
+use crate::host::Host;
+use crate::network::Network;
+use crate::pace::Pace;
+use crate::topology::Topology;
+
+pub use crate::plan::directed::Aim;
+pub use crate::plan::profile::{Profile, UnknownProfile};
+pub use crate::plan::tuning::Tuning;
+
+/// Everything that one run does.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// What the world draws its own chances from: delays, losses, the nodes' random numbers.
+    pub seed: u64,
+    /// What kind of run it is.
+    pub profile: Profile,
+    /// The cluster.
+    pub setup: Setup,
+    /// What is done to it and asked of it, in the order of time.
+    pub steps: Vec<Step>,
+    /// When, in milliseconds after the cluster has formed, the last fault is over or for ever.
+    pub ends_ms: u64,
+    /// What is left alone then.
+    pub ending: Ending,
+}
+
+impl Plan {
+    /// Returns the plan that `seed` draws; the same seed always draws the same.
+    pub fn draw(seed: u64, profile: Option<Profile>) -> Self {
+        draw::draw(seed, profile)
+    }
+
+    /// Returns how many of the steps ask something of a node.
+    pub fn asks(&self) -> usize {
+        self.steps.iter().filter(|step| matches!(step.action, Action::Ask { .. })).count()
+    }
+
+    /// Returns how many of the steps do harm.
+    pub fn faults(&self) -> usize {
+        self.steps.len() - self.asks()
+    }
+}
+
+/// The cluster of a run.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Setup {
+    /// How many machines there are.
+    pub hosts: u16,
+    /// How all links treat frames, once the cluster has formed.
+    pub network: Network,
+    /// How much each machine's clock gains, in microseconds a second; none are right.
+    pub gains_ppm: Vec<i32>,
+    /// What every node is configured with.
+    pub tuning: Tuning,
+}
+
+/// Something that is done at some time.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// When, in milliseconds after the cluster has formed.
+    pub at_ms: u64,
+    /// What.
+    pub action: Action,
+}
+
+/// What is done.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum Action {
+    /// A user asks something of the node on a machine.
+    Ask {
+        /// The machine.
+        host: Host,
+        /// What is asked.
+        ask: Ask,
+    },
+    /// Something breaks, or is mended.
+    Fault(Fault),
+}
+
+/// What a user asks. Children and processes have numbers of the plan's own, since a child's id is
+/// known only once it has started.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum Ask {
+    /// To start a child.
+    Start {
+        /// The child's number in the plan.
+        child: u32,
+        /// Its kind.
+        kind: String,
+        /// When to start it again.
+        restart: Restart,
+        /// Its name, if it has one.
+        name: Option<String>,
+    },
+    /// To end a child.
+    Terminate {
+        /// The child's number in the plan.
+        child: u32,
+    },
+    /// To run a process without a supervisor.
+    Spawn {
+        /// The process's number in the plan.
+        process: u32,
+    },
+    /// To give a process a name.
+    Register {
+        /// The name.
+        name: String,
+        /// Who gets it.
+        holder: Holding,
+        /// How many nodes must know before the answer.
+        replicas: Replicas,
+    },
+    /// To take a name from whoever holds it.
+    Unregister {
+        /// The name.
+        name: String,
+    },
+    /// To add one to the counter behind a name.
+    CallName {
+        /// The name.
+        name: String,
+    },
+    /// To add one to the counter that a child is.
+    CallChild {
+        /// The child's number in the plan.
+        child: u32,
+    },
+    /// To leave the cluster.
+    Leave,
+}
+
+/// Who gets a name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum Holding {
+    /// The process that runs a child, by the child's number in the plan.
+    Child(u32),
+    /// A process without a supervisor, by its number in the plan.
+    Process(u32),
+}
+
+/// What breaks, or is mended.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum Fault {
+    /// A node's process is killed; whoever dials is refused.
+    Kill(Host),
+    /// A machine goes dark; whoever dials hears nothing.
+    GoDark(Host),
+    /// A node that is over is started, with an empty memory.
+    Boot(Host),
+    /// A node is killed and started at once.
+    Restart(Host),
+    /// A machine freezes.
+    Pause(Host),
+    /// A frozen machine goes on.
+    Thaw(Host),
+    /// Links are cut.
+    Cut(Topology),
+    /// What such a cut took is given back.
+    Mend(Topology),
+    /// Links are cut, and the sessions across them end.
+    Part(Topology),
+    /// All links treat frames otherwise, until the next such step.
+    Weather(Network),
+    /// All links treat frames as at the beginning.
+    Calm,
+    /// The session between two machines ends.
+    BreakSession(Host, Host),
+    /// The session between two machines ends for the first of them alone.
+    HalfOpen(Host, Host),
+    /// A machine's wall clock is so many milliseconds ahead from now on.
+    WallOffset(Host, i64),
+    /// A machine's clock gains so many microseconds a second from now on.
+    ClockGain(Host, i32),
+    /// A machine works so fast from now on.
+    Work(Host, Pace),
+    /// A process of a child ends by itself, with a failure.
+    CrashChild(u32),
+}
+
+/// What is left alone at the end, and what becomes of the rest.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Ending {
+    /// The machines that are mended, and must come to rest.
+    pub core: Vec<Host>,
+    /// What becomes of the others.
+    pub others: Fate,
+}
+
+/// What becomes of the machines outside the core.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+pub enum Fate {
+    /// They are mended, too; but those that are dead stay so.
+    Heal,
+    /// They go dark for ever.
+    Crash,
+    /// They are cut off for ever.
+    Cut,
+    /// They are mended, but a link of each comes and goes for ever.
+    Flap,
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (asks, faults) = (self.asks(), self.faults());
+        let Setup { hosts, .. } = self.setup;
+        let Ending { core, others } = &self.ending;
+        write!(
+            f,
+            "seed {}, profile {}: {hosts} machines, {asks} requests, {faults} faults, over at {} s; \
+             then {core:?} alone, others: {others:?}",
+            self.seed,
+            self.profile,
+            self.ends_ms / 1_000
+        )
+    }
+}

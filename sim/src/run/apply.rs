@@ -1,0 +1,140 @@
+//! How the steps of a plan are carried out.
+
+use ordu_core::{Blob, Command, Reply, Target};
+
+use crate::host::Host;
+use crate::plan::{Action, Ask, Fault, Holding};
+use crate::requests::{name, named, register, scope, spec};
+use crate::run::Run;
+
+impl Run<'_> {
+    /// Does what a step says, as far as it can be done now.
+    pub(super) fn apply(&mut self, action: &Action) {
+        match action {
+            Action::Ask { host, ask } => {
+                if self.world.is_up(*host) {
+                    self.ask(*host, ask);
+                }
+            }
+            Action::Fault(fault) => self.harm(fault),
+        }
+    }
+
+    /// Learns the ids of children whose starts were answered.
+    pub(super) fn note_starts(&mut self) {
+        let starts = std::mem::take(&mut self.starts);
+        for (child, ticket) in starts {
+            match self.world.reply(ticket) {
+                Some(Reply::Start(Ok(started))) => {
+                    self.children.insert(child, started.child);
+                }
+                Some(_) => (),
+                None => self.starts.push((child, ticket)),
+            }
+        }
+    }
+
+    fn ask(&mut self, host: Host, ask: &Ask) {
+        let command = match ask {
+            Ask::Start { child, kind, restart, name } => {
+                let mut spec = match name {
+                    Some(name) => named(kind, name),
+                    None => spec(kind),
+                };
+                spec.restart = *restart;
+                let ticket = self.world.request(host, Command::Start { scope: scope(), spec });
+                self.starts.push((*child, ticket));
+                return;
+            }
+            Ask::Spawn { process } => return self.spawn(host, *process),
+            Ask::Leave => Command::Leave,
+            Ask::Terminate { child } => {
+                let Some(&child) = self.children.get(child) else { return };
+                Command::Terminate { scope: scope(), child }
+            }
+            Ask::Register { name, holder, replicas } => {
+                let process = match holder {
+                    Holding::Process(process) => self.processes.get(process).cloned(),
+                    Holding::Child(child) => self.children.get(child).and_then(|child| {
+                        self.world.children(host).get(child).and_then(|view| view.process.clone())
+                    }),
+                };
+                let Some(process) = process else { return };
+                register(name, &process, *replicas)
+            }
+            Ask::Unregister { name: text } => {
+                let holder = self.world.lookup(host, text).map(|holder| holder.process.clone());
+                let Some(process) = holder else { return };
+                Command::Unregister { scope: scope(), name: name(text), process }
+            }
+            Ask::CallName { name: text } => Command::Call {
+                target: Target::Name(scope(), name(text)),
+                payload: Blob::from("1"),
+            },
+            Ask::CallChild { child } => {
+                let Some(&child) = self.children.get(child) else { return };
+                Command::Call { target: Target::Child(scope(), child), payload: Blob::from("1") }
+            }
+        };
+        self.world.request(host, command);
+    }
+
+    fn spawn(&mut self, host: Host, process: u32) {
+        // Before it has joined a node has no life that a process could be of.
+        if !self.world.members(host).contains_key(&host.id()) {
+            return;
+        }
+        let ticket = self.world.request(host, Command::Spawn);
+        if let Some(Reply::Spawn(id)) = self.world.reply(ticket) {
+            self.processes.insert(process, id.clone());
+        }
+    }
+
+    fn harm(&mut self, fault: &Fault) {
+        let world = &mut self.world;
+        match fault {
+            Fault::Kill(host) if world.has_node(*host) => world.kill(*host),
+            Fault::GoDark(host) if world.has_node(*host) => world.crash_silently(*host),
+            Fault::Boot(host) if world.is_dead(*host) => world.start(*host),
+            Fault::Restart(host) if world.is_up(*host) => world.restart(*host),
+            Fault::Pause(host) if world.is_up(*host) => world.pause(*host),
+            Fault::Thaw(host) if world.is_paused(*host) => world.thaw(*host),
+            Fault::Kill(_)
+            | Fault::GoDark(_)
+            | Fault::Boot(_)
+            | Fault::Restart(_)
+            | Fault::Pause(_)
+            | Fault::Thaw(_) => {}
+            Fault::Cut(shape) => {
+                world.shape(shape);
+                self.cuts.push(shape.clone());
+            }
+            Fault::Part(shape) => {
+                world.shape(shape);
+                for (from, to) in shape.cuts(self.plan.setup.hosts) {
+                    world.break_session(from, to);
+                }
+                self.cuts.push(shape.clone());
+            }
+            Fault::Mend(shape) => {
+                if let Some(cut) = self.cuts.iter().position(|cut| cut == shape) {
+                    self.cuts.remove(cut);
+                    world.unshape(shape);
+                }
+            }
+            Fault::Weather(network) => world.set_network(network.clone()),
+            Fault::Calm => world.set_network(self.usual.clone()),
+            Fault::BreakSession(a, b) => world.break_session(*a, *b),
+            Fault::HalfOpen(a, b) => world.half_open(*a, *b),
+            Fault::WallOffset(host, offset_ms) => world.set_wall_offset_ms(*host, *offset_ms),
+            Fault::ClockGain(host, gain_ppm) => world.set_clock_gain_ppm(*host, *gain_ppm),
+            Fault::Work(host, pace) => world.set_pace(*host, *pace),
+            Fault::CrashChild(child) => {
+                let Some(&child) = self.children.get(child) else { return };
+                if let Some(process) = world.process_of(child) {
+                    world.end_process(&process, Some("it was told to crash"));
+                }
+            }
+        }
+    }
+}

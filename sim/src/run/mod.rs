@@ -1,0 +1,162 @@
+//! One run of a plan, from the forming of the cluster to the verdict.
+//!
+//! The shape is always the same. The cluster forms on a good network. Then come the faults and the
+//! requests of the plan, with every promise of safety watched at every step. At the plan's end a
+//! core of machines is mended, and what becomes of the others becomes so for ever. The core must
+//! come to rest within its time, must stay so, and must have nothing left to say.
+
+mod apply;
+mod digests;
+mod ending;
+mod silence;
+mod tally;
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use ordu_core::{ChildId, ProcessId};
+
+use crate::behaviour::Behaviour;
+use crate::machine::MachineMaker;
+use crate::marks::Marks;
+use crate::network::Network;
+use crate::plan::{Plan, Profile};
+use crate::requests::Ticket;
+use crate::topology::Topology;
+use crate::verdict::{Class, Verdict, Violation};
+use crate::world::World;
+
+pub use crate::run::tally::Tally;
+
+/// How long the nodes have to find each other.
+const FORMING: Duration = Duration::from_secs(30);
+
+/// What became of a run.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Whether every promise held.
+    pub verdict: Verdict,
+    /// A hash of everything that happened: equal whenever the same plan is run by the same code.
+    pub trace_hash: u64,
+    /// What was reached.
+    pub marks: Marks,
+    /// How much of everything there was.
+    pub tally: Tally,
+    /// The last happenings, to read.
+    pub tail: String,
+}
+
+/// Runs `plan` with real nodes.
+pub fn run(plan: &Plan) -> Report {
+    run_with(plan, None)
+}
+
+/// Runs `plan`, with something else in the place of nodes if `maker` says so.
+pub fn run_with(plan: &Plan, maker: Option<MachineMaker>) -> Report {
+    run_watched(plan, maker, |_| {}).0
+}
+
+/// Runs `plan`, looking at the world before every step of it; returns the world as it ended, too.
+pub(crate) fn run_watched(
+    plan: &Plan,
+    maker: Option<MachineMaker>,
+    prepare: impl FnOnce(&mut World),
+) -> (Report, World) {
+    let mut run = Run::new(plan, maker);
+    prepare(&mut run.world);
+    let outcome = silence::keep(|| catch_unwind(AssertUnwindSafe(|| run.go())));
+    let world = run.world;
+    let verdict = match outcome {
+        Ok(()) => Verdict::Passed,
+        Err(panic) => {
+            let broken = world.violation.take();
+            Verdict::Failed(broken.unwrap_or_else(|| panicked(&world, panic.as_ref())))
+        }
+    };
+    let report = Report {
+        verdict,
+        trace_hash: world.trace_hash(),
+        marks: Marks::of(&world),
+        tally: Tally::of(&world, run.rest_after),
+        tail: world.tail(),
+    };
+    (report, world)
+}
+
+/// Returns what a panic is that no promise of the world's own brought about.
+fn panicked(world: &World, payload: &(dyn std::any::Any + Send)) -> Violation {
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no words");
+    let place = silence::last_place().unwrap_or_default();
+    Violation {
+        class: Class::Panic,
+        promise: "S29".to_owned(),
+        reason: format!("{text} {place}").trim_end().to_owned(),
+        at_us: world.now().as_micros(),
+    }
+}
+
+/// A run under way.
+struct Run<'p> {
+    plan: &'p Plan,
+    world: World,
+    /// The links as they are when no storm is over them.
+    usual: Network,
+    /// What is cut, so that only that is mended.
+    cuts: Vec<Topology>,
+    /// The ids of the plan's children, as far as they were accepted.
+    children: BTreeMap<u32, ChildId>,
+    /// The ids of the plan's processes without a supervisor.
+    processes: BTreeMap<u32, ProcessId>,
+    /// Starts that were not answered yet.
+    starts: Vec<(u32, Ticket)>,
+    /// How long the core took to come to rest, once it did.
+    rest_after: Option<Duration>,
+}
+
+impl<'p> Run<'p> {
+    fn new(plan: &'p Plan, maker: Option<MachineMaker>) -> Self {
+        let tuning = plan.setup.tuning;
+        let mut builder = World::builder(plan.seed, plan.setup.hosts)
+            .kind("fails-later", Behaviour::fails_on(&[2, 3, 5]))
+            .kind("ends-after-8s", Behaviour::ends_after(Duration::from_secs(8)))
+            .configure(move |_, config| tuning.configure(config));
+        for (number, &gain_ppm) in (1..).zip(&plan.setup.gains_ppm) {
+            builder = builder.clock_gain_ppm(crate::Host::new(number), gain_ppm);
+        }
+        let digests_only = plan.profile == Profile::DigestsOnly;
+        if let Some(maker) = maker.or_else(|| digests_only.then(digests::makers)) {
+            builder = builder.machines(maker);
+        }
+        Self {
+            plan,
+            world: builder.build(),
+            usual: plan.setup.network.clone(),
+            cuts: Vec::new(),
+            children: BTreeMap::new(),
+            processes: BTreeMap::new(),
+            starts: Vec::new(),
+            rest_after: None,
+        }
+    }
+
+    fn go(&mut self) {
+        if !self.world.run_until(FORMING, World::all_know_each_other) {
+            let reason = "the nodes have not found each other";
+            self.world.violate(Class::Liveness, "L9", reason);
+        }
+        let plan = self.plan;
+        let formed = self.world.now();
+        self.world.set_network(self.usual.clone());
+        for step in &plan.steps {
+            let at = formed + Duration::from_millis(step.at_ms);
+            self.world.run_for(at.since(self.world.now()));
+            self.note_starts();
+            self.apply(&step.action);
+        }
+        let end = formed + Duration::from_millis(plan.ends_ms);
+        self.world.run_for(end.since(self.world.now()));
+        self.end();
+    }
+}
