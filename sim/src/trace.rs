@@ -14,31 +14,46 @@ const TAIL_MAX: usize = 200;
 ///
 /// Two runs of one seed must agree on the hash; it covers every input and output of every node with
 /// its time, and every fault.
-#[derive(Clone, Debug)]
 pub(crate) struct Trace {
     hash: u64,
     count: u64,
     tail: VecDeque<Line>,
+    listener: Option<Listener>,
 }
+
+/// Whoever hears of every happening.
+pub(crate) type Listener = Box<dyn FnMut(&Line) + Send>;
 
 /// One happening.
 #[derive(Clone, Debug)]
-struct Line {
-    at: Time,
-    host: Option<Host>,
-    what: What,
+pub(crate) struct Line {
+    /// When, on true time.
+    pub(crate) at: Time,
+    /// Where, if it happened to one machine.
+    pub(crate) host: Option<Host>,
+    /// What.
+    pub(crate) what: What,
 }
 
+/// What happened.
 #[derive(Clone, Debug)]
-enum What {
+pub(crate) enum What {
+    /// A node was told something.
     Input(Input),
+    /// A node asked for something.
     Output(Output),
+    /// The world did something.
     Note(String),
 }
 
 impl Trace {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { hash: seed, count: 0, tail: VecDeque::with_capacity(TAIL_MAX) }
+        Self { hash: seed, count: 0, tail: VecDeque::with_capacity(TAIL_MAX), listener: None }
+    }
+
+    /// Lets `listener` hear of every happening from now on.
+    pub(crate) fn listen(&mut self, listener: Listener) {
+        self.listener = Some(listener);
     }
 
     /// Records what a node was told.
@@ -70,6 +85,9 @@ impl Trace {
     }
 
     fn push(&mut self, line: Line) {
+        if let Some(listener) = &mut self.listener {
+            listener(&line);
+        }
         if self.tail.len() == TAIL_MAX {
             self.tail.pop_front();
         }

@@ -7,6 +7,7 @@
 mod directed;
 mod draw;
 mod episode;
+mod mentions;
 mod profile;
 mod tuning;
 
@@ -21,6 +22,7 @@ use crate::pace::Pace;
 use crate::topology::Topology;
 
 pub use crate::plan::directed::Aim;
+pub use crate::plan::mentions::PlanError;
 pub use crate::plan::profile::{Profile, UnknownProfile};
 pub use crate::plan::tuning::Tuning;
 

@@ -13,6 +13,7 @@ mod tally;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use ordu_core::{ChildId, ProcessId};
@@ -31,6 +32,9 @@ pub use crate::run::tally::Tally;
 
 /// How long the nodes have to find each other.
 const FORMING: Duration = Duration::from_secs(30);
+
+/// How many lines a run may be ahead of whoever hears them.
+const LINES_AHEAD: usize = 1_024;
 
 /// What became of a run.
 #[derive(Clone, Debug)]
@@ -55,6 +59,24 @@ pub fn run(plan: &Plan) -> Report {
 /// Runs `plan`, with something else in the place of nodes if `maker` says so.
 pub fn run_with(plan: &Plan, maker: Option<MachineMaker>) -> Report {
     run_watched(plan, maker, |_| {}).0
+}
+
+/// Runs `plan` with real nodes, and lets `hear` have a line of everything that happens.
+pub fn run_traced(plan: &Plan, mut hear: impl FnMut(&str)) -> Report {
+    let (send, lines) = mpsc::sync_channel(LINES_AHEAD);
+    std::thread::scope(|scope| {
+        let running = scope.spawn(move || {
+            let (report, _) = run_watched(plan, None, |world| {
+                world.trace.listen(Box::new(move |line| {
+                    // Whoever hears stops only when the run is over.
+                    let _ = send.send(line.to_string());
+                }));
+            });
+            report
+        });
+        lines.iter().for_each(|line| hear(&line));
+        running.join().expect("a run catches what panics in it")
+    })
 }
 
 /// Runs `plan`, looking at the world before every step of it; returns the world as it ended, too.
