@@ -144,17 +144,22 @@ fn a_flapping_node_costs_a_bounded_number_of_starts() {
     }
 }
 
-/// F20. A machine that is a hundred or a thousand times slower than the others may be suspected, and
-/// taken for dead; its word on others is late and must not make them suspects of each other.
+/// F20. A machine that is slow is a good member as long as it can bear what comes. At 400 ms for
+/// each input it cannot, and hears of everything ever later; at two seconds it speaks too rarely,
+/// too, and is suspected. Its word on the others is old then, and must not make them suspects of
+/// each other.
 #[test]
 fn a_slow_machine_makes_no_healthy_one_a_suspect() {
-    for seed in seeds(5) {
-        for times in [100, 1_000] {
+    for seed in seeds(3) {
+        for times in [100, 1_000, 4_000, 20_000] {
             let mut world = cluster(seed, 5);
             world.set_pace(N3, Pace::slowed(times));
             world.run_for(MINUTE * 2);
-            let healthy = |(by, of): &(Host, Host)| *by != N3 && *of != N3;
-            let suspicions: Vec<_> = suspicions(&world).into_iter().filter(healthy).collect();
+            let mut suspicions = suspicions(&world);
+            let is_suspect = suspicions.iter().any(|(_, of)| *of == N3);
+            assert!(is_suspect || times < 20_000, "{times} times; seed {seed}");
+            assert!(!is_suspect || 1_000 < times, "{times} times; seed {seed}");
+            suspicions.retain(|(by, of)| *by != N3 && *of != N3);
             assert_eq!(suspicions, [], "{times} times; seed {seed}");
 
             world.set_pace(N3, Pace::full());
@@ -169,7 +174,7 @@ fn a_slow_machine_makes_no_healthy_one_a_suspect() {
 /// nothing starts a second time.
 #[test]
 fn a_network_in_one_piece_starts_no_second_instance() {
-    for seed in seeds(3) {
+    for seed in seeds(2) {
         for (hosts, topology) in [
             (3, Topology::BrokenLink { a: N1, b: N2 }),
             (5, Topology::BrokenLink { a: N2, b: N5 }),
@@ -289,7 +294,7 @@ fn clocks_that_change_their_rate_cost_nothing() {
         let mut random = Random::new(seed);
         for _ in 0..60 {
             for host in [N1, N2, N3, N4] {
-                let gain_ppm = i32::try_from(random.below(60_001)).unwrap() - 30_000;
+                let gain_ppm = random.below(60_001) as i32 - 30_000;
                 world.set_clock_gain_ppm(host, gain_ppm);
             }
             world.run_for(SECOND);
@@ -309,6 +314,67 @@ fn a_machine_that_slept_finds_its_place_again() {
         world.run_for(LONG);
         assert_eq!(world.status(N1, N2), Some(MemberStatus::Down), "seed {seed}");
         world.run_for(MINUTE);
+        world.settle(SETTLE);
+        assert_all_run_once(&world);
+    }
+}
+
+/// Does one fault of any kind but the loss of a memory to the machines of a world of five.
+fn harm(world: &mut World, random: &mut Random) {
+    let mut below = |end: u64| random.below(end);
+    let (a, b) = (Host::new(1 + below(5) as u16), Host::new(1 + below(5) as u16));
+    let (topologies, presets) = (topologies(), Network::presets());
+    let topology = &topologies[below(topologies.len() as u64) as usize];
+    let (_, preset) = presets[below(presets.len() as u64) as usize];
+    let is_up = world.up().contains(&a);
+    match below(16) {
+        0 => world.shape(topology),
+        1 | 2 => world.unshape(topology),
+        3 if a != b => world.cut_one_way(a, b),
+        4 if a != b => world.heal_one_way(a, b),
+        5 if a != b => world.partition(&[a], &[b]),
+        6 if a != b => world.heal_partition(&[a], &[b]),
+        7 | 8 if a != b => world.break_session(a, b),
+        9 | 10 if a != b => world.half_open(a, b),
+        11 if a != b => world.set_one_way(a, b, &preset()),
+        12 => world.set_pace(a, Pace::slowed(below(200) as u32)),
+        13 => world.set_pace(a, Pace::full()),
+        14 => world.set_clock_gain_ppm(a, below(20_001) as i32 - 10_000),
+        15 if is_up => world.suspend(a, Duration::from_millis(below(15_000))),
+        _ => (),
+    }
+}
+
+fn topologies() -> [Topology; 8] {
+    [
+        Topology::Split { left: vec![N1, N2], right: vec![N3, N4, N5] },
+        Topology::Isolated,
+        Topology::Bridge { bridge: N3 },
+        Topology::Ring,
+        Topology::Line,
+        Topology::Star { centre: N2 },
+        Topology::MajoritiesRing,
+        Topology::OneWay { from: vec![N1], to: vec![N2, N4] },
+    ]
+}
+
+/// Faults of every kind that costs no memory, on top of each other, for two minutes.
+#[test]
+fn whatever_befalls_links_and_machines_passes() {
+    for seed in seeds(10) {
+        let mut world = cluster(seed, 5);
+        let mut random = Random::new(seed);
+        for _ in 0..80 {
+            harm(&mut world, &mut random);
+            world.run_for(Duration::from_millis(random.below(3_000)));
+        }
+        world.heal();
+        world.set_network(Network::lan());
+        for host in [N1, N2, N3, N4, N5] {
+            world.thaw(host);
+            world.set_pace(host, Pace::full());
+        }
+        world.run_for(LONG);
         world.settle(SETTLE);
         assert_all_run_once(&world);
     }

@@ -181,11 +181,11 @@ fn a_wall_clock_steps_by_hours_and_years_and_to_1970() {
         told(diary, N2);
         world.run_for(SECOND);
         let inputs = told(diary, N2);
-        let walls = inputs.iter().filter_map(|input| {
+        let wall = |input: &Input| {
             let Input::Wall(wall) = input else { return None };
             Some(*wall)
-        });
-        walls.last().unwrap()
+        };
+        inputs.iter().rev().find_map(wall).unwrap()
     };
     let right = read(&mut world, &diary);
     for offset_ms in [3_600_000, -3_600_000, YEAR_MS, -YEAR_MS] {
