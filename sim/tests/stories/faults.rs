@@ -58,6 +58,7 @@ fn hoarded_frames_change_nothing() {
         world.run_for(SECOND * 5);
         world.set_network(Network::lan());
         world.settle(SETTLE);
+        let sum = world.count(N1, "cart", 0);
 
         // For two minutes nothing happens but the past.
         let (runs, events) = (world.runs().len(), world.events().len());
@@ -65,6 +66,7 @@ fn hoarded_frames_change_nothing() {
         world.assert_settled();
         assert_eq!(world.runs().len(), runs, "seed {seed}");
         assert_eq!(world.events()[events..], [], "seed {seed}");
+        assert_eq!(world.count(N1, "cart", 0), sum, "seed {seed}");
     }
 }
 

@@ -114,6 +114,22 @@ fn a_clock_changes_its_rate_at_once_and_goes_on_from_where_it_is() {
     }
 }
 
+/// Nothing but its own clock wakes a node that is alone. Where that stands nearly still, the next
+/// tick is two minutes away, and comes as soon as the clock goes right again.
+#[test]
+fn a_timer_is_planned_anew_when_the_clock_changes_its_rate() {
+    let (mut world, diary) = toy_world(1, 1, Fault::None);
+    let ticks = |world: &mut World| {
+        told(&diary, N1);
+        world.run_for(SECOND);
+        told(&diary, N1).iter().filter(|input| **input == Input::Tick).count()
+    };
+    world.set_clock_gain_ppm(N1, -999_200);
+    assert_eq!(ticks(&mut world), 0);
+    world.set_clock_gain_ppm(N1, 0);
+    assert!((9..=10).contains(&ticks(&mut world)));
+}
+
 /// A request to a node whose clock slows down is answered by that clock, and that is in time.
 #[test]
 #[should_panic(expected = "n2 did not answer in time: Settled; at 31.1")]
