@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ordu_core::message::Message;
 use ordu_core::{Input, MemberStatus};
 use ordu_sim::{N1, N2, N3, N4, N5, Network, Topology, World, seeds};
 
@@ -43,11 +44,22 @@ fn hoarded_frames_come_back_to_another_life() {
         assert!(before.iter().all(|&beat| beat > last), "nothing is back so soon; seed {seed}");
 
         world.restart(N2);
-        let mut back = heard(&mut world, &diary, HOARD.as_secs() as u32);
+        told(&diary, N2);
+        world.run_for(HOARD);
+        let inputs = told(&diary, N2);
+        let mut back = beats(&inputs, N1);
         back.retain(|&beat| beat <= last);
         assert!(back.windows(2).any(|pair| pair[0] > pair[1]), "in no order; seed {seed}");
         back.sort_unstable();
         assert_eq!(back, first, "each comes back once; seed {seed}");
+
+        // A cast is brought once or not at all.
+        let casts = |input: &Input| {
+            let Input::Message { envelope, .. } = input else { return None };
+            matches!(envelope.message, Message::Cast(_)).then_some(envelope.beat)
+        };
+        let mut casts = inputs.iter().filter_map(casts);
+        assert!(casts.all(|beat| beat > last), "seed {seed}");
     }
 }
 
