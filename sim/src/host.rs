@@ -102,10 +102,11 @@ mod tests {
             let host = Host::new(number);
             assert_eq!(Host::of(&host.id()), Some(host));
             assert_eq!(Host::at(&host.address()), Some(host));
+            assert_eq!(Host::try_from(String::from(host)), Ok(host));
         }
-        assert!(Host::try_from(0).is_err());
         for stranger in ["n0", "n", "m1", "n01", "n65536", "1"] {
             assert_eq!(Host::of(&NodeId::new(stranger).unwrap()), None, "{stranger}");
+            assert!(Host::try_from(stranger.to_owned()).is_err(), "{stranger}");
         }
     }
 }

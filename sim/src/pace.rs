@@ -10,7 +10,7 @@ use crate::event::{Due, Event};
 use crate::host::Host;
 use crate::world::HostState;
 
-/// What one input costs a machine at its full pace: to read it, to act on it, to write what follows.
+/// What one input costs a usual machine: to read it, to act on it, to write what follows.
 const INPUT_COST: Duration = Duration::from_micros(100);
 
 /// How much may wait at a slow machine before frames are dropped, as full buffers do.

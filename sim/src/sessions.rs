@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ordu_core::limits::FRAME_BYTES_MAX;
-use ordu_core::message::Envelope;
+use ordu_core::message::{Envelope, Message};
 use ordu_core::transport::Lane;
 use ordu_core::{Address, Input, NodeId, Time, wire};
 
@@ -18,6 +18,8 @@ use crate::world::Absence;
 
 /// How long a node waits for an answer before it gives an attempt up.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a node waits for the end of a handshake that has an answer before it gives it up.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a node waits between its first and its second attempt; doubled for each after that.
 const RETRY_MIN: Duration = Duration::from_millis(100);
 /// The longest wait between two attempts.
@@ -69,6 +71,30 @@ impl Session {
     }
 }
 
+/// Returns whether a message counts on the transport to bring it once, to the life that it was sent
+/// to: questions and their answers, which a session's end calls off. All others tell what is so.
+fn is_of_session(message: &Message) -> bool {
+    match message {
+        Message::Forward(_)
+        | Message::Forwarded(_)
+        | Message::Call(_)
+        | Message::Reply(_)
+        | Message::Cast(_)
+        | Message::Probe(_)
+        | Message::Condition(_) => true,
+        Message::Hello(_)
+        | Message::Join
+        | Message::Welcome(_)
+        | Message::Beat(_)
+        | Message::Digest(_)
+        | Message::Need(_)
+        | Message::Delta(_)
+        | Message::Ack(_)
+        | Message::Won(_)
+        | Message::Yield(_) => false,
+    }
+}
+
 impl World {
     /// Begins to dial `address`, unless that goes on already.
     pub(crate) fn dial(&mut self, host: Host, address: Address) {
@@ -100,8 +126,8 @@ impl World {
         let there = self.links.network(host, target).trip(&mut self.random);
         let back = self.links.network(target, host).trip(&mut self.random);
         let trip = there + back;
-        if ATTEMPT_TIMEOUT < trip {
-            return self.plan(ATTEMPT_TIMEOUT + backoff, host, Event::Attempt { address });
+        if HANDSHAKE_TIMEOUT < trip {
+            return self.plan(HANDSHAKE_TIMEOUT + backoff, host, Event::Attempt { address });
         }
         if self.listens(target) {
             let target_life = self.state(target).life;
@@ -185,6 +211,9 @@ impl World {
             let arrival = current.arrival(peer, (host, lane), self.now + trip, network.in_order);
             let frame = frame.clone();
             self.plan_at(arrival, peer, Event::Frame { session, from: host, frame });
+        }
+        if is_of_session(&envelope.message) {
+            return;
         }
         if let Some(after) = network.hoard(&mut self.random) {
             let event = Event::Hoarded { from: host, frame };

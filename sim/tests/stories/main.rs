@@ -5,7 +5,10 @@
 
 mod ends;
 mod failovers;
+mod faults;
 mod joins;
+mod links;
+mod machines;
 mod names;
 mod replays;
 mod sabotage;

@@ -5,30 +5,32 @@ use std::time::Duration;
 
 use ordu_core::message::Message;
 use ordu_core::{Incarnation, Input, MemberStatus, ProcessEvent, Time};
-use ordu_sim::{Behaviour, Host, N1, N2, N3, Network, World, WorldBuilder, seeds, spec};
+use ordu_sim::{
+    Behaviour, Host, N1, N2, N3, Network, Pace, Topology, World, WorldBuilder, seeds, spec,
+};
 
 use crate::toy::{BEAT, Diary, Fault, toys};
 
-fn toy_world(seed: u64, hosts: u16, fault: Fault) -> (World, Diary) {
+pub(crate) fn toy_world(seed: u64, hosts: u16, fault: Fault) -> (World, Diary) {
     let (builder, diary) = toy_builder(seed, hosts, fault);
     let mut world = builder.build();
     world.run_for(Duration::from_secs(1));
     (world, diary)
 }
 
-fn toy_builder(seed: u64, hosts: u16, fault: Fault) -> (WorldBuilder, Diary) {
+pub(crate) fn toy_builder(seed: u64, hosts: u16, fault: Fault) -> (WorldBuilder, Diary) {
     let (maker, diary) = toys(fault);
     (World::builder(seed, hosts).machines(maker), diary)
 }
 
 /// Takes out what `host` has been told since the last look.
-fn told(diary: &Diary, host: Host) -> Vec<Input> {
+pub(crate) fn told(diary: &Diary, host: Host) -> Vec<Input> {
     let entries = diary.lock().expect("no toy panics").remove(&host).unwrap_or_default();
     entries.into_iter().map(|entry| entry.input).collect()
 }
 
 /// Returns the numbers of the beats among `inputs` that came from `from`.
-fn beats(inputs: &[Input], sender: Host) -> Vec<u64> {
+pub(crate) fn beats(inputs: &[Input], sender: Host) -> Vec<u64> {
     let beat = |input: &Input| {
         let Input::Message { from, envelope } = input else { return None };
         let is_beat = matches!(envelope.message, Message::Beat(_));
@@ -37,7 +39,7 @@ fn beats(inputs: &[Input], sender: Host) -> Vec<u64> {
     inputs.iter().filter_map(beat).collect()
 }
 
-fn disconnects(inputs: &[Input]) -> usize {
+pub(crate) fn disconnects(inputs: &[Input]) -> usize {
     inputs.iter().filter(|input| matches!(input, Input::Disconnected { .. })).count()
 }
 
@@ -50,11 +52,17 @@ fn chaos(seed: u64, steps: u32) -> (World, Diary) {
     let (builder, diary) = toy_builder(seed, 4, Fault::None);
     let mut world = builder.network(Network::wild()).build();
     let mut random = ordu_core::Random::new(seed);
+    let topologies = [
+        Topology::Ring,
+        Topology::Bridge { bridge: N2 },
+        Topology::MajoritiesRing,
+        Topology::OneWay { from: vec![N1, N2], to: vec![N3] },
+    ];
     for _ in 0..steps {
         let mut host = || Host::new(1 + random.below(4) as u16);
         let (a, b) = (host(), host());
         let up = world.up().contains(&a);
-        match random.below(9) {
+        match random.below(18) {
             0 if up => world.kill(a),
             1 if up => world.crash_silently(a),
             2 if up => world.restart(a),
@@ -63,6 +71,19 @@ fn chaos(seed: u64, steps: u32) -> (World, Diary) {
             5 if a != b => world.cut_one_way(a, b),
             6 if up => world.pause(a),
             7 => world.heal(),
+            8 if up => world.suspend(a, Duration::from_millis(random.below(5_000))),
+            9 if a != b => world.break_session(a, b),
+            10 if a != b => world.half_open(a, b),
+            11 => world.set_pace(a, Pace::slowed(random.below(300) as u32)),
+            12 => world.set_clock_gain_ppm(a, random.below(200_000) as i32 - 100_000),
+            13 => world.set_wall_offset_ms(a, random.draw() as i64),
+            14 => world.shape(&topologies[random.below(4) as usize]),
+            15 => world.unshape(&topologies[random.below(4) as usize]),
+            16 => {
+                let presets = Network::presets();
+                let (_, preset) = presets[random.below(presets.len() as u64) as usize];
+                world.set_one_way(a, b, &preset());
+            }
             _ => {
                 world.heal_link(a, b);
                 world.thaw(a);
