@@ -2,5 +2,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    ordu_sim::fuzz::config(bytes);
+    ordu_sim::fuzz::config(bytes, 8);
 });

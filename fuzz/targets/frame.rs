@@ -2,5 +2,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    ordu_transport_tcp::fuzz::frame(bytes);
+    ordu_transport_tcp::fuzz::frame(bytes, 256);
 });

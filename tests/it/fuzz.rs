@@ -79,9 +79,9 @@ fn copies_follow_their_journal_whatever_is_done_to_its_deltas() {
 
 #[test]
 fn specifications_are_started_or_kept_or_refused() {
-    let runs: Vec<SpecRun> = corpus("spec").iter().map(|bytes| fuzz::spec(bytes)).collect();
+    let runs: Vec<SpecRun> = corpus("spec").iter().map(|bytes| fuzz::spec(bytes, 1)).collect();
     for_random_bytes(RUNS * 20, 100, |bytes| {
-        fuzz::spec(bytes);
+        fuzz::spec(bytes, 1);
     });
 
     for run in [SpecRun::Malformed, SpecRun::TooLarge, SpecRun::Kept, SpecRun::Started] {
@@ -91,9 +91,10 @@ fn specifications_are_started_or_kept_or_refused() {
 
 #[test]
 fn configurations_are_lived_by_or_refused() {
-    let runs: Vec<ConfigRun> = corpus("config").iter().map(|bytes| fuzz::config(bytes)).collect();
+    let runs: Vec<ConfigRun> =
+        corpus("config").iter().map(|bytes| fuzz::config(bytes, 1)).collect();
     for_random_bytes(RUNS * 20, 30, |bytes| {
-        fuzz::config(bytes);
+        fuzz::config(bytes, 1);
     });
 
     let lived = runs.iter().filter(|run| matches!(run, ConfigRun::Lived(joined) if *joined >= 2));

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use ordu_core::wire::{decode_frame, encode_frame};
-use ordu_core::{Address, Config, ConfigError, Event, Input, Node, NodeId, Output, Time, Wall};
+use ordu_core::{
+    Address, Config, ConfigError, Event, Input, Node, NodeId, Output, Time, Wall, hash64,
+};
 
 use crate::fuzz::bytes::Bytes;
 
@@ -12,6 +14,8 @@ use crate::fuzz::bytes::Bytes;
 pub enum ConfigRun {
     /// It makes no sense.
     Refused,
+    /// It makes sense, and nobody lived by it.
+    Accepted,
     /// Two nodes lived by it; how often one of them took its place in the cluster.
     Lived(u32),
 }
@@ -20,13 +24,16 @@ pub enum ConfigRun {
 ///
 /// What is refused is refused for the first rule that it breaks, and names the setting; what is
 /// accepted breaks none. The nodes have a session, hear each other, and are woken when they ask to
-/// be, also after a time that `bytes` say.
+/// be, also after a time that `bytes` say. Nodes are dear: one in `lived_of` that are accepted is
+/// lived by, by the hash of the bytes.
 ///
 /// # Panics
 ///
 /// Panics if any of that does not hold, if a check or a node panics, or if a node asks to be woken
-/// in the past.
-pub fn config(bytes: &[u8]) -> ConfigRun {
+/// in the past; and if `lived_of` is 0.
+pub fn config(bytes: &[u8], lived_of: u64) -> ConfigRun {
+    assert!(lived_of > 0, "one in none is none");
+    let is_lived_by = hash64(bytes) % lived_of == 0;
     let mut bytes = Bytes(bytes);
     let config = configuration(&mut bytes);
     let verdict = config.check();
@@ -40,6 +47,9 @@ pub fn config(bytes: &[u8]) -> ConfigRun {
         };
         assert!(error.to_string().contains(setting), "{error} does not name {setting}");
         return ConfigRun::Refused;
+    }
+    if !is_lived_by {
+        return ConfigRun::Accepted;
     }
     let mut pair = Pair::new(&config);
     pair.connect();

@@ -6,7 +6,7 @@ use ordu_core::limits::{FRAME_BYTES_MAX, NAME_BYTES_MAX, SPEC_BYTES_MAX};
 use ordu_core::wire::{WireError, decode, encode};
 use ordu_core::{
     Address, Blob, ChildSpec, Command, Config, IdError, Input, Name, Node, NodeId, Output,
-    ProcessEvent, Reply, Restart, Scope, StartChildError, StartReason, Time, ViewChange,
+    ProcessEvent, Reply, Restart, Scope, StartChildError, StartReason, Time, ViewChange, hash64,
 };
 
 use crate::fuzz::bytes::Bytes;
@@ -16,6 +16,8 @@ use crate::fuzz::bytes::Bytes;
 pub enum SpecRun {
     /// The bytes were none.
     Malformed,
+    /// It was read and written, and no node was asked.
+    Read,
     /// It was too large, and nothing was started.
     TooLarge,
     /// The node knows no such kind; the child is kept.
@@ -29,12 +31,15 @@ pub enum SpecRun {
 /// What is read comes back the same once it is written and read again. A specification over the
 /// limit is refused with its size, and but for the answer the node is as it was. Any other is
 /// started with the very kind and arguments if the node has code for it, and is kept if not; a
-/// second child of its name is refused.
+/// second child of its name is refused. A node is dear: one in `asked_of` that are within the limit
+/// is asked, by the hash of the bytes.
 ///
 /// # Panics
 ///
-/// Panics if any of that does not hold.
-pub fn spec(bytes: &[u8]) -> SpecRun {
+/// Panics if any of that does not hold, and if `asked_of` is 0.
+pub fn spec(bytes: &[u8], asked_of: u64) -> SpecRun {
+    assert!(asked_of > 0, "one in none is none");
+    let is_asked = hash64(bytes) % asked_of == 0;
     let mut bytes = Bytes(bytes);
     let spec = match bytes.byte() {
         0..=127 => match read(bytes.0) {
@@ -47,12 +52,11 @@ pub fn spec(bytes: &[u8]) -> SpecRun {
     if wire.len() <= FRAME_BYTES_MAX {
         assert_eq!(decode(&wire).as_ref(), Ok(&spec), "what is written can be read");
     }
-    let mut host = Host::new();
     if wire.len() > SPEC_BYTES_MAX {
-        host.check_refused(&spec, wire.len());
+        Host::new().check_refused(&spec, wire.len());
         return SpecRun::TooLarge;
     }
-    host.check_started(&spec)
+    if is_asked { Host::new().check_started(&spec) } else { SpecRun::Read }
 }
 
 /// The kind that the node has code for.

@@ -12,9 +12,9 @@ const RUNS: u64 = 200;
 
 #[test]
 fn frames_arrive_as_they_were_and_nothing_else_does() {
-    let runs: Vec<FrameRun> = corpus("frame").iter().map(|bytes| frame(bytes)).collect();
+    let runs: Vec<FrameRun> = corpus("frame").iter().map(|bytes| frame(bytes, 1)).collect();
     for_random_bytes(RUNS * 5, 200, |bytes| {
-        frame(bytes);
+        frame(bytes, 10);
     });
 
     assert!(runs.iter().any(|run| run.refused), "some streams are refused: {runs:?}");

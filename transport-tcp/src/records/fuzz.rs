@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
+use ordu_core::hash64;
 use ordu_core::wire::decode_frame;
 
 use super::*;
@@ -27,15 +28,19 @@ pub struct FrameRun {
 /// it says the same; whatever it claims to hold, the receiver makes room for no more than twice
 /// what came, and keeps of no frame more than the limit. What arrives is packed and read again.
 ///
+/// Long frames are dear: one run in `long_of` has some, by the hash of the bytes.
+///
 /// # Panics
 ///
-/// Panics if any of that does not hold.
-pub fn frame(bytes: &[u8]) -> FrameRun {
+/// Panics if any of that does not hold, and if `long_of` is 0.
+pub fn frame(bytes: &[u8], long_of: u64) -> FrameRun {
+    assert!(long_of > 0, "one in none is none");
+    let is_long = hash64(bytes) % long_of == 0;
     let mut bytes = Bytes(bytes);
     let mode = bytes.byte();
     let (stream, sent) = match mode {
-        0..=127 => packed(&mut bytes),
-        128..=191 => garbled(&mut bytes),
+        0..=127 => packed(&mut bytes, is_long),
+        128..=191 => garbled(&mut bytes, is_long),
         192..=223 => sealed(&mut bytes),
         224..=255 => (Vec::from(std::mem::take(&mut bytes.0)), None),
     };
@@ -106,13 +111,15 @@ impl Sent {
 }
 
 /// Packs frames as a session does, while more come; the stream, and what is in it.
-fn packed(bytes: &mut Bytes<'_>) -> (Vec<u8>, Option<Sent>) {
+fn packed(bytes: &mut Bytes<'_>, is_long: bool) -> (Vec<u8>, Option<Sent>) {
     let (mut packer, mut stream) = (Packer::new(), Vec::new());
     let (waiting, mut sent) = (Waiting::default(), Sent::default());
     for number in 0..bytes.byte() % 16 {
         let how = bytes.byte();
         let lane = if how & 1 == 0 { Lane::Control } else { Lane::Bulk };
-        let frame = some_frame(bytes, number);
+        // Only one lane has empty frames, so that no two frames of different lanes are equal.
+        let length_min = 1 - place(lane);
+        let frame = some_frame(bytes, number, length_min, is_long);
         sent.0[place(lane)].push(frame.clone());
         waiting.push(lane, frame);
         if how & 6 == 0 {
@@ -126,10 +133,11 @@ fn packed(bytes: &mut Bytes<'_>) -> (Vec<u8>, Option<Sent>) {
 
 /// Returns a frame that is short, about as long as a record, or about as long as the limit.
 ///
-/// It starts with its number, so that no two frames of a run are equal.
-fn some_frame(bytes: &mut Bytes<'_>, number: u8) -> Blob {
+/// It starts with its number, so that no two frames of a run are equal but for empty ones.
+fn some_frame(bytes: &mut Bytes<'_>, number: u8, length_min: usize, is_long: bool) -> Blob {
     let length = match bytes.byte() {
-        short @ 0..=239 => usize::from(short),
+        short if !is_long => usize::from(short).max(length_min),
+        short @ 0..=239 => usize::from(short).max(length_min),
         about_a_record @ 240..=254 => {
             PLAIN_BYTES_MAX - PIECE_HEADER_BYTES - 7 + usize::from(about_a_record - 240)
         }
@@ -144,9 +152,9 @@ fn some_frame(bytes: &mut Bytes<'_>, number: u8) -> Blob {
 }
 
 /// Packs frames, and changes some bytes of the stream.
-fn garbled(bytes: &mut Bytes<'_>) -> (Vec<u8>, Option<Sent>) {
+fn garbled(bytes: &mut Bytes<'_>, is_long: bool) -> (Vec<u8>, Option<Sent>) {
     let changes = bytes.byte() % 4;
-    let (mut stream, _) = packed(bytes);
+    let (mut stream, _) = packed(bytes, is_long);
     for _ in 0..changes {
         let place = usize::from(u16::from_be_bytes([bytes.byte(), bytes.byte()])) % stream.len();
         stream[place] ^= bytes.byte();
