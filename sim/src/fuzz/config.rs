@@ -33,7 +33,7 @@ pub enum ConfigRun {
 /// in the past; and if `lived_of` is 0.
 pub fn config(bytes: &[u8], lived_of: u64) -> ConfigRun {
     assert!(lived_of > 0, "one in none is none");
-    let is_lived_by = hash64(bytes) % lived_of == 0;
+    let is_lived_by = hash64(bytes).is_multiple_of(lived_of);
     let mut bytes = Bytes(bytes);
     let config = configuration(&mut bytes);
     let verdict = config.check();

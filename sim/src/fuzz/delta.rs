@@ -44,7 +44,7 @@ pub fn delta(bytes: &[u8]) -> DeltaRun {
 }
 
 /// Most steps of one run.
-const STEPS_MAX: usize = 60;
+const STEPS_MAX: usize = 32;
 /// Most parts that a journal is cut into for a copy that gets them in any order.
 const PARTS_MAX: usize = 8;
 
@@ -171,6 +171,9 @@ fn check_any_order(owner: &Journal, replica: &Replica, bytes: &mut Bytes<'_>) {
         parts.swap(place, bytes.below(place + 1));
     }
     for _ in 0..parts.len() {
+        if copy.head() == owner.head() {
+            break;
+        }
         for part in &parts {
             let applied = copy.apply(part.clone());
             assert!(applied.is_ok(), "a journal gives lawful deltas: {applied:?}");

@@ -39,7 +39,7 @@ pub enum SpecRun {
 /// Panics if any of that does not hold, and if `asked_of` is 0.
 pub fn spec(bytes: &[u8], asked_of: u64) -> SpecRun {
     assert!(asked_of > 0, "one in none is none");
-    let is_asked = hash64(bytes) % asked_of == 0;
+    let is_asked = hash64(bytes).is_multiple_of(asked_of);
     let mut bytes = Bytes(bytes);
     let spec = match bytes.byte() {
         0..=127 => match read(bytes.0) {

@@ -35,7 +35,7 @@ pub struct FrameRun {
 /// Panics if any of that does not hold, and if `long_of` is 0.
 pub fn frame(bytes: &[u8], long_of: u64) -> FrameRun {
     assert!(long_of > 0, "one in none is none");
-    let is_long = hash64(bytes) % long_of == 0;
+    let is_long = hash64(bytes).is_multiple_of(long_of);
     let mut bytes = Bytes(bytes);
     let mode = bytes.byte();
     let (stream, sent) = match mode {
