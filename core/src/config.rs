@@ -90,16 +90,23 @@ impl Config {
         if self.starts_at_once == 0 {
             return zero("starts_at_once");
         }
-        if self.failure_timeout < self.beat_interval * 3 {
-            let (failure_timeout, least) = (self.failure_timeout, self.beat_interval * 3);
+        if is_below(self.failure_timeout, self.beat_interval, 3) {
+            let (failure_timeout, least) =
+                (self.failure_timeout, self.beat_interval.saturating_mul(3));
             return Err(ConfigError::FailureTimeoutTooShort { failure_timeout, least });
         }
-        if self.forget_after < self.failure_timeout * 4 {
-            let (forget_after, least) = (self.forget_after, self.failure_timeout * 4);
+        if is_below(self.forget_after, self.failure_timeout, 4) {
+            let (forget_after, least) = (self.forget_after, self.failure_timeout.saturating_mul(4));
             return Err(ConfigError::ForgetTooSoon { forget_after, least });
         }
         Ok(())
     }
+}
+
+/// Returns whether `time` is shorter than `unit`, so many times; no time is as long as one that
+/// cannot be said.
+fn is_below(time: Duration, unit: Duration, times: u32) -> bool {
+    unit.checked_mul(times).is_none_or(|least| time < least)
 }
 
 /// Why a configuration makes no sense.
@@ -128,4 +135,37 @@ pub enum ConfigError {
         /// The least that works.
         least: Duration,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        Config::new(NodeId::new("a").unwrap(), Address::new("a:1").unwrap())
+    }
+
+    #[test]
+    fn times_beyond_all_reason_are_refused_rather_than_reckoned_with() {
+        let beat_interval = Duration::MAX;
+        let endless = Config { beat_interval, failure_timeout: Duration::MAX, ..config() };
+        let refusal = endless.check().unwrap_err();
+        assert!(matches!(refusal, ConfigError::FailureTimeoutTooShort { .. }), "{refusal}");
+
+        let patient = Config { failure_timeout: Duration::MAX / 2, ..config() };
+        let forget_after = Duration::MAX;
+        let refusal = Config { forget_after, ..patient }.check().unwrap_err();
+        assert!(matches!(refusal, ConfigError::ForgetTooSoon { .. }), "{refusal}");
+    }
+
+    #[test]
+    fn the_least_that_fits_is_accepted() {
+        let exact = Config {
+            beat_interval: Duration::from_secs(1),
+            failure_timeout: Duration::from_secs(3),
+            forget_after: Duration::from_secs(12),
+            ..config()
+        };
+        assert_eq!(exact.check(), Ok(()));
+    }
 }

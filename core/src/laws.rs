@@ -140,6 +140,11 @@ impl Follower {
         &self.copy
     }
 
+    /// Returns the parts that were ever sent, in order.
+    pub fn sent(&self) -> &[Delta] {
+        &self.sent
+    }
+
     /// Lets one thing happen, and checks that the copy shows a state that the owner had.
     pub fn turn(&mut self, turn: &Turn) {
         let share = |share: u8| u64::from(share) * self.owner.head() / 255;
@@ -179,7 +184,9 @@ impl Follower {
         self.sent.extend(self.owner.delta(&self.replica, from, budget));
     }
 
-    fn deliver(&mut self, delta: Delta) {
+    /// Lets `delta` arrive, a part that the owner sent or could have sent, and checks that the copy
+    /// shows a state that the owner had.
+    pub fn deliver(&mut self, delta: Delta) {
         let (head, fingerprint) = (self.copy.head(), self.copy.journal().fingerprint());
         match self.copy.apply(delta).expect("a journal gives lawful deltas") {
             Applied::Known | Applied::Staged { .. } | Applied::Missing { .. } => {

@@ -47,13 +47,16 @@ impl Random {
         ((u128::from(self.draw()) * u128::from(end)) >> 64) as u64
     }
 
-    /// Returns `duration` changed by up to a quarter either way.
+    /// Returns `duration` changed by up to a quarter either way; beyond 292,000 years it is that.
     pub fn jittered(&mut self, duration: Duration) -> Duration {
-        let us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX / 2);
+        let us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX).min(US_MAX);
         let quarter = us / 4;
         Duration::from_micros(us - quarter + self.below(2 * quarter + 1))
     }
 }
+
+/// The longest duration that is changed, so that a quarter more can still be said.
+const US_MAX: u64 = u64::MAX / 2;
 
 /// One step of SplitMix64: a permutation of all numbers, so four steps differ.
 fn split_mix(state: &mut u64) -> u64 {
@@ -78,6 +81,15 @@ mod tests {
         let mut state = 1_234_567;
         assert_eq!(split_mix(&mut state), 6_457_827_717_110_365_317);
         assert_eq!(split_mix(&mut state), 3_203_168_211_198_807_973);
+    }
+
+    #[test]
+    fn the_longest_durations_are_jittered_too() {
+        let mut random = Random::new(7);
+        for duration in [Duration::MAX, Duration::from_micros(u64::MAX)] {
+            let us = random.jittered(duration).as_micros();
+            assert!(u128::from(US_MAX / 2) < us, "{us}");
+        }
     }
 
     #[test]

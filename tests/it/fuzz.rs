@@ -1,10 +1,15 @@
 //! The fuzzer's targets on every machine: its corpus again, and random bytes.
+//!
+//! Handshakes and records have theirs in the transport, which shows them to nobody else.
 
 use std::collections::BTreeSet;
 use std::{env, fs};
 
-use ordu_core::Random;
-use ordu_sim::fuzz;
+use ordu_core::limits::{FRAME_BYTES_MAX, PAYLOAD_BYTES_MAX};
+use ordu_core::message::{Cast, Envelope, Message};
+use ordu_core::wire::encode_frame;
+use ordu_core::{Blob, Incarnation, Random};
+use ordu_sim::fuzz::{self, ConfigRun, DeltaRun, MessageRun, SpecRun};
 use ordu_tests::root;
 
 /// Runs of each target; `ORDU_FUZZ_RUNS` asks for more.
@@ -12,10 +17,16 @@ const RUNS: u64 = 200;
 
 #[test]
 fn the_corpus_and_random_bytes_are_read_or_refused() {
-    for bytes in corpus("message") {
-        fuzz::message(&bytes);
+    let runs: Vec<MessageRun> =
+        corpus("message").iter().map(|bytes| fuzz::message(bytes)).collect();
+    for_random_bytes(RUNS * 100, 300, |bytes| {
+        fuzz::message(bytes);
+    });
+
+    for kind in 0..17 {
+        assert!(runs.contains(&MessageRun::Read(kind)), "the corpus has a message of kind {kind}");
     }
-    for_random_bytes(RUNS * 100, 300, fuzz::message);
+    assert!(runs.contains(&MessageRun::Skipped) && runs.contains(&MessageRun::Refused));
 }
 
 /// A change of one byte of a real message is the likeliest to get far.
@@ -31,6 +42,64 @@ fn a_garbled_message_is_read_or_refused() {
             fuzz::message(&seed[..place]);
         }
     }
+}
+
+#[test]
+fn whatever_may_be_sent_to_a_process_is_read_and_no_frame_above_the_limit_is() {
+    let frame = |payload_bytes| {
+        let payload = Blob::from(vec![7; payload_bytes]);
+        let message = Message::Cast(Cast { number: u64::MAX, payload });
+        let incarnation = Incarnation { counter: u64::MAX, nonce: u64::MAX };
+        encode_frame(&Envelope { incarnation, beat: u64::MAX, message })
+    };
+    for payload_bytes in [PAYLOAD_BYTES_MAX - 1, PAYLOAD_BYTES_MAX] {
+        assert_eq!(fuzz::message(&frame(payload_bytes)), MessageRun::Read(14));
+    }
+    let header_bytes = frame(PAYLOAD_BYTES_MAX).len() - PAYLOAD_BYTES_MAX;
+    for frame_bytes in [FRAME_BYTES_MAX - 1, FRAME_BYTES_MAX, FRAME_BYTES_MAX + 1] {
+        let frame = frame(frame_bytes - header_bytes);
+        assert_eq!(frame.len(), frame_bytes);
+        let run = fuzz::message(&frame);
+        assert!(frame_bytes <= FRAME_BYTES_MAX || run == MessageRun::Refused, "{run:?}");
+    }
+}
+
+#[test]
+fn copies_follow_their_journal_whatever_is_done_to_its_deltas() {
+    let runs: Vec<DeltaRun> = corpus("delta").iter().map(|bytes| fuzz::delta(bytes)).collect();
+    for_random_bytes(RUNS * 20, 300, |bytes| {
+        fuzz::delta(bytes);
+    });
+
+    assert!(runs.iter().any(|run| run.delivered > 8), "many deltas arrive: {runs:?}");
+    let lies = |of: fn(&DeltaRun) -> u32| runs.iter().map(of).sum::<u32>();
+    assert!(lies(|run| run.refused) >= 8, "lies are refused: {runs:?}");
+    assert!(lies(|run| run.believed) >= 8, "and others are not to be told: {runs:?}");
+}
+
+#[test]
+fn specifications_are_started_or_kept_or_refused() {
+    let runs: Vec<SpecRun> = corpus("spec").iter().map(|bytes| fuzz::spec(bytes, 1)).collect();
+    for_random_bytes(RUNS * 20, 100, |bytes| {
+        fuzz::spec(bytes, 1);
+    });
+
+    for run in [SpecRun::Malformed, SpecRun::TooLarge, SpecRun::Kept, SpecRun::Started] {
+        assert!(runs.contains(&run), "the corpus has one that is {run:?}");
+    }
+}
+
+#[test]
+fn configurations_are_lived_by_or_refused() {
+    let runs: Vec<ConfigRun> =
+        corpus("config").iter().map(|bytes| fuzz::config(bytes, 1)).collect();
+    for_random_bytes(RUNS * 20, 30, |bytes| {
+        fuzz::config(bytes, 1);
+    });
+
+    let lived = runs.iter().filter(|run| matches!(run, ConfigRun::Lived(joined) if *joined >= 2));
+    assert!(lived.count() >= 8, "two nodes find each other: {runs:?}");
+    assert!(runs.contains(&ConfigRun::Refused));
 }
 
 #[test]

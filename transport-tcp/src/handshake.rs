@@ -507,5 +507,7 @@ pub(crate) enum HandshakeError {
     Alerted(Alert),
 }
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 #[cfg(test)]
 mod tests;

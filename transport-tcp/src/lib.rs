@@ -16,6 +16,8 @@
 mod accept;
 mod config;
 mod dial;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod greet;
 mod handshake;
 mod net;

@@ -234,5 +234,7 @@ pub(crate) enum RecordError {
     FrameTooLong,
 }
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 #[cfg(test)]
 mod tests;

@@ -266,7 +266,7 @@ impl Membership {
     }
 
     fn greet(&mut self, peer: &NodeId) {
-        let next = self.now + self.settings.beat_interval * GREETING_BEATS;
+        let next = self.now + self.settings.beat_interval.saturating_mul(GREETING_BEATS);
         if let Some(session) = self.nodes.get_mut(peer).and_then(|known| known.session.as_mut()) {
             session.next_greeting = next;
             self.send_hello(peer, None);

@@ -277,7 +277,7 @@ impl Replication {
 
     /// Doubts a copy that holds what its owner, for too long, does not show that it wrote.
     fn compare_with_owner(&mut self, now: Time, owner: &Replica, head: Version) {
-        let patience = self.settings.digest_interval * DOUBT_INTERVALS;
+        let patience = self.settings.digest_interval.saturating_mul(DOUBT_INTERVALS);
         let Some(held) = self.held.get_mut(owner) else { return };
         match held.beyond_owner {
             Some((_, version)) if version <= head => held.beyond_owner = None,

@@ -25,7 +25,10 @@ pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 
 /// Returns the value that `bytes` encode.
 ///
-/// Allocates at most a small multiple of the length of `bytes`, whatever they claim.
+/// Whatever `bytes` claim, a text or a list is given room for a mebibyte at most before its content
+/// is read, and the rest is a small multiple of what there is. Every number counts against the limit
+/// with its full width, so that a frame made of small ones is refused somewhat below it; what a node
+/// sends stays far from there.
 ///
 /// # Errors
 ///

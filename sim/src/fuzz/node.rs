@@ -1,34 +1,17 @@
-//! What a fuzzer drives: plain functions from bytes to a panic, or to none.
-//!
-//! The targets in `fuzz/` call them, and so does an ordinary test, over the committed corpus and
-//! over random bytes; what one of them finds, the other repeats.
+//! Three nodes whose network, clocks, users and processes do what the bytes say.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod member;
+mod users;
+
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use ordu_core::limits::FRAME_BYTES_MAX;
-use ordu_core::wire::{Greeting, decode, decode_frame, encode, encode_frame};
-use ordu_core::{
-    Address, Blob, CallId, ChildId, ChildSpec, Command, Config, Event, Input, Name, Node, NodeId,
-    Output, ProcessEvent, ProcessId, Replicas, Reply, Restart, Scope, Target, Time, Wall,
-};
+use ordu_core::wire::{decode_frame, encode_frame};
+use ordu_core::{Address, Event, Input, NodeId, Output, Time, Wall, hash64};
 
-/// Reads `bytes` as a frame and as a greeting, as a transport does with what a peer sends.
-///
-/// # Panics
-///
-/// Panics if what is read does not come back the same once it is written and read again.
-pub fn message(bytes: &[u8]) {
-    if let Ok(Some(envelope)) = decode_frame(bytes) {
-        let frame = encode_frame(&envelope);
-        assert!(frame.len() <= bytes.len(), "our own encoding is the shortest");
-        assert_eq!(decode_frame(&frame), Ok(Some(envelope)), "what is written can be read");
-    }
-    if let Ok(greeting) = decode::<Greeting>(bytes) {
-        assert_eq!(decode(&encode(&greeting)), Ok(greeting.clone()), "what is written can be read");
-        assert!(greeting.agree(&greeting).is_err(), "nobody has a session with itself");
-    }
-}
+use self::member::{Member, Process};
+use crate::fuzz::bytes::Bytes;
 
 /// What became of the nodes of one run; equal for equal bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -51,9 +34,19 @@ pub struct NodeRun {
 ///
 /// # Panics
 ///
-/// Panics if a node does, if it never stops asking to be woken or to have something done, sends
-/// what no frame can hold, or leaves a request unanswered at its deadline.
+/// Panics if a node does, if it asks to be woken in the past or never stops asking to have
+/// something done, sends what no frame can hold, answers a request twice, or with the answer to
+/// another question, or not by its deadline; and if the same bytes lead somewhere else the second
+/// time.
 pub fn node(bytes: &[u8]) -> NodeRun {
+    let run = run(bytes);
+    if hash64(bytes).is_multiple_of(REPLAYED_OF) {
+        assert_eq!(self::run(bytes), run, "the same bytes give the same nodes");
+    }
+    run
+}
+
+fn run(bytes: &[u8]) -> NodeRun {
     let mut cluster = Cluster::new();
     cluster.settle();
 
@@ -71,8 +64,8 @@ const STEPS_MAX: usize = 400;
 /// Most outputs that one input may cause here, where no node ever knows more than a few hundred
 /// names; past it something loops.
 const OUTPUTS_MAX: usize = 20_000;
-/// Most times that a node may ask to be woken at once, at one point in time.
-const WAKES_MAX: usize = 100;
+/// One run in so many is run again.
+const REPLAYED_OF: u64 = 8;
 /// Most frames in flight; beyond them the oldest are lost.
 const FLIGHTS_MAX: usize = 1_000;
 /// How long every request may take.
@@ -80,62 +73,12 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// How many nodes there are.
 const NODES: usize = 3;
 
-/// Bytes that are read from the front; past the end everything is zero.
-struct Bytes<'b>(&'b [u8]);
-
-impl<'b> Bytes<'b> {
-    fn next(&mut self) -> Option<u8> {
-        let (&first, rest) = self.0.split_first()?;
-        self.0 = rest;
-        Some(first)
-    }
-
-    fn byte(&mut self) -> u8 {
-        self.next().unwrap_or_default()
-    }
-
-    /// Returns a number below `end`, which is not zero.
-    fn below(&mut self, end: usize) -> usize {
-        usize::from(u16::from_le_bytes([self.byte(), self.byte()])) % end
-    }
-
-    fn take(&mut self, length: usize) -> &'b [u8] {
-        let (taken, rest) = self.0.split_at(length.min(self.0.len()));
-        self.0 = rest;
-        taken
-    }
-}
-
 /// A frame between two nodes.
 #[derive(Clone)]
 struct Flight {
     from: usize,
     to: usize,
     frame: Vec<u8>,
-}
-
-/// A process as its node was told of it.
-#[derive(Clone, Copy, Eq, PartialEq)]
-enum Process {
-    Starting,
-    Running,
-    Stopping,
-}
-
-/// A node and what its shell would know.
-struct Member {
-    id: NodeId,
-    node: Node,
-    /// How far its wall clock is off, in milliseconds.
-    wall_off_ms: u64,
-    sessions: BTreeSet<usize>,
-    processes: BTreeMap<u64, Process>,
-    known: Vec<ProcessId>,
-    children: Vec<ChildId>,
-    calls: Vec<CallId>,
-    /// The deadline of every request that was not answered yet.
-    requests: BTreeMap<u64, Time>,
-    over: bool,
 }
 
 struct Cluster {
@@ -175,7 +118,7 @@ impl Cluster {
 
     fn step(&mut self, step: u8, bytes: &mut Bytes<'_>) {
         match step % 16 {
-            0 => self.advance(Duration::from_millis(10 * u64::from(bytes.byte()))),
+            0 => self.pass(bytes.byte()),
             1 => self.with_flight(bytes, |_, flight, cluster| cluster.deliver(&flight)),
             2 => self.with_flight(bytes, |_, _, _| ()),
             3 => self.with_flight(bytes, |_, flight, cluster| {
@@ -281,6 +224,24 @@ impl Cluster {
         self.feed_wall(index);
     }
 
+    /// Lets time pass: a moment, until a node wants to be woken, or longer than anyone is
+    /// remembered.
+    fn pass(&mut self, time: u8) {
+        match time {
+            0..=239 => self.advance(Duration::from_millis(10 * u64::from(time))),
+            240..=243 => self.advance(Duration::from_micros(1)),
+            244..=250 => {
+                let alive = self.members.iter().filter(|member| !member.over);
+                let timeouts = alive.filter_map(|member| member.node.poll_timeout());
+                if let Some(at) = timeouts.map(|(at, _)| at).min() {
+                    self.advance(at.since(self.now));
+                }
+            }
+            251..=253 => self.advance(Duration::from_secs(60)),
+            254..=255 => self.advance(Duration::from_secs(25 * 60 * 60)),
+        }
+    }
+
     fn advance(&mut self, duration: Duration) {
         self.now = self.now + duration;
         for (from, to) in self.dials.clone() {
@@ -298,101 +259,6 @@ impl Cluster {
         self.feed(index, Input::Wall(Wall::from_millis(ms)));
     }
 
-    fn request(&mut self, bytes: &mut Bytes<'_>) {
-        let index = bytes.below(NODES);
-        let command = self.command(index, bytes);
-        self.tickets += 1;
-        let (ticket, timeout) = (self.tickets, TIMEOUT);
-        if !self.members[index].over {
-            self.members[index].requests.insert(ticket, self.now + timeout);
-            self.feed(index, Input::Request { ticket, timeout, command });
-        }
-    }
-
-    fn command(&self, index: usize, bytes: &mut Bytes<'_>) -> Command {
-        let scope = Scope::named("default");
-        let name = Name::new([b'a' + bytes.byte() % 8].as_slice()).expect("one byte is a name");
-        let known = |bytes: &mut Bytes<'_>| {
-            let all: Vec<&ProcessId> = self.members.iter().flat_map(|m| &m.known).collect();
-            (!all.is_empty()).then(|| all[bytes.below(all.len())].clone())
-        };
-        let payload = Blob::from([7; 3].as_slice());
-        match bytes.byte() % 12 {
-            0..=2 => {
-                let named = bytes.byte().is_multiple_of(2);
-                let restart =
-                    [Restart::Permanent, Restart::Transient, Restart::Temporary][bytes.below(3)];
-                let spec = ChildSpec {
-                    kind: KIND.into(),
-                    args: payload,
-                    restart,
-                    grace: Duration::from_secs(1),
-                    name: named.then_some((scope, name)),
-                    placement_key: None,
-                };
-                Command::Start { scope, spec }
-            }
-            3 => match self.members[index].children.as_slice() {
-                [] => Command::Spawn,
-                all => Command::Terminate { scope, child: all[bytes.below(all.len())] },
-            },
-            4 | 5 => match known(bytes) {
-                Some(process) => {
-                    let all = [Replicas::One, Replicas::Two, Replicas::Majority, Replicas::All];
-                    let replicas = all[bytes.below(4)];
-                    Command::Register { scope, name, process, value: payload, replicas }
-                }
-                None => Command::Spawn,
-            },
-            6 => match known(bytes) {
-                Some(process) => Command::Unregister { scope, name, process },
-                None => Command::Spawn,
-            },
-            7 => Command::Call { target: Target::Name(scope, name), payload },
-            8 => Command::Send { target: Target::Name(scope, name), payload },
-            9 => Command::Settled,
-            10 if bytes.byte().is_multiple_of(8) => Command::Leave,
-            _ => Command::Spawn,
-        }
-    }
-
-    /// Lets a process do what it may do next.
-    fn process_event(&mut self, bytes: &mut Bytes<'_>) {
-        let index = bytes.below(NODES);
-        let processes = &mut self.members[index].processes;
-        if processes.is_empty() {
-            return;
-        }
-        let (&number, &process) =
-            processes.iter().nth(bytes.below(processes.len())).expect("it is within the length");
-        let fails = bytes.byte().is_multiple_of(4);
-        let event = match process {
-            Process::Starting if fails => {
-                ProcessEvent::StartFailed { reason: "it did not want to".into() }
-            }
-            Process::Starting => ProcessEvent::Started,
-            Process::Running => {
-                ProcessEvent::Exited { failure: fails.then(|| "it had enough".into()) }
-            }
-            Process::Stopping => {
-                ProcessEvent::Stopped { state: fails.then(|| Blob::from("what is left")) }
-            }
-        };
-        if event == ProcessEvent::Started {
-            processes.insert(number, Process::Running);
-        } else {
-            processes.remove(&number);
-        }
-        self.feed(index, Input::Process { number, event });
-    }
-
-    fn answer(&mut self, bytes: &mut Bytes<'_>) {
-        let index = bytes.below(NODES);
-        if let Some(call) = self.members[index].calls.pop() {
-            self.feed(index, Input::Answer { call, result: Ok(Blob::from("well")) });
-        }
-    }
-
     /// Feeds one input, and whatever that makes happen at once.
     fn feed(&mut self, index: usize, input: Input) {
         self.inputs.push_back((index, input));
@@ -407,20 +273,15 @@ impl Cluster {
 
     /// Feeds a node, does what it asks for, and checks that it comes to rest.
     fn handle(&mut self, index: usize, input: Input) {
-        let mut input = Some(input);
-        for _ in 0..WAKES_MAX {
-            if self.members[index].over {
-                return;
-            }
-            self.members[index].node.handle(self.now, input.take().unwrap_or(Input::Tick));
-            self.drain(index);
-            let timeout = self.members[index].node.poll_timeout();
-            if timeout.is_none_or(|(at, _)| self.now < at) {
-                return;
-            }
+        if self.members[index].over {
+            return;
         }
-        let timeout = self.members[index].node.poll_timeout();
-        panic!("{} asks to be woken for ever: {timeout:?} at {}", self.members[index].id, self.now);
+        self.members[index].node.handle(self.now, input);
+        self.drain(index);
+        let member = &self.members[index];
+        let next = member.node.poll_timeout();
+        let is_later = next.is_none_or(|(at, _)| self.now < at);
+        assert!(is_later, "{} is to be woken at {next:?}, and it is {}", member.id, self.now);
     }
 
     fn drain(&mut self, index: usize) {
@@ -469,7 +330,8 @@ impl Cluster {
             Output::Deliver { call, .. } => member.calls.extend(call),
             Output::Reply { ticket, reply } => {
                 let open = member.requests.remove(&ticket);
-                assert!(open.is_some(), "ticket {ticket} is answered twice");
+                let Some(request) = open else { panic!("ticket {ticket} is answered twice") };
+                assert!(request.is_answered_by(&reply), "{reply:?} is no answer to {request:?}");
                 member.remember(reply);
                 self.run.answered += 1;
             }
@@ -488,7 +350,7 @@ impl Cluster {
     fn check_deadlines(&mut self) {
         self.advance(TIMEOUT + Duration::from_millis(1));
         for member in self.members.iter().filter(|member| !member.over) {
-            let late = member.requests.iter().find(|&(_, &deadline)| deadline < self.now);
+            let late = member.requests.iter().find(|(_, request)| request.deadline < self.now);
             assert_eq!(late, None, "{} leaves a request unanswered at {}", member.id, self.now);
         }
     }
@@ -501,52 +363,7 @@ impl Cluster {
         for flight in &self.flights {
             bytes.extend(&flight.frame);
         }
-        ordu_core::hash64(&bytes)
-    }
-}
-
-/// The kind of every process here.
-const KIND: &str = "counter";
-
-impl Member {
-    fn new(index: usize, seed: u64, now: Time) -> Self {
-        let mut config = Config::new(id(index), address(index));
-        config.kinds.push(KIND.into());
-        config.seeds = (0..NODES).filter(|&seed| seed != index).map(address).collect();
-        Self {
-            id: id(index),
-            node: Node::new(config, seed, now),
-            wall_off_ms: 0,
-            sessions: BTreeSet::new(),
-            processes: BTreeMap::new(),
-            known: Vec::new(),
-            children: Vec::new(),
-            calls: Vec::new(),
-            requests: BTreeMap::new(),
-            over: false,
-        }
-    }
-
-    /// Keeps the ids that answers bring, for later requests to use.
-    fn remember(&mut self, reply: Reply) {
-        match reply {
-            Reply::Start(Ok(started)) => {
-                self.children.push(started.child);
-                self.known.push(started.process);
-            }
-            Reply::Spawn(process) => {
-                self.processes.insert(process.number, Process::Running);
-                self.known.push(process);
-            }
-            Reply::Start(Err(_))
-            | Reply::Terminate(_)
-            | Reply::Register(_)
-            | Reply::Unregister(_)
-            | Reply::Call(_)
-            | Reply::Send(_)
-            | Reply::Leave(_)
-            | Reply::Settled(_) => {}
-        }
+        hash64(&bytes)
     }
 }
 

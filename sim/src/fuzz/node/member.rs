@@ -1,0 +1,107 @@
+//! A node, and what its shell would know.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ordu_core::{
+    CallError, CallId, ChildId, Command, Config, Node, NodeId, ProcessId, Reply, Time,
+};
+
+use super::{NODES, address, id};
+
+/// The kind of every process here.
+pub(super) const KIND: &str = "counter";
+
+/// A process as its node was told of it.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(super) enum Process {
+    Starting,
+    Running,
+    Stopping,
+}
+
+/// A request that waits for its answer.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Request {
+    pub(super) deadline: Time,
+    pub(super) command: Command,
+}
+
+impl Request {
+    /// Returns whether `reply` is an answer to what was asked.
+    pub(super) fn is_answered_by(&self, reply: &Reply) -> bool {
+        let command = &self.command;
+        match reply {
+            Reply::Start(_) => matches!(command, Command::Start { .. }),
+            Reply::Terminate(_) => matches!(command, Command::Terminate { .. }),
+            Reply::Spawn(_) => matches!(command, Command::Spawn),
+            Reply::Register(_) => matches!(command, Command::Register { .. }),
+            Reply::Unregister(_) => matches!(command, Command::Unregister { .. }),
+            // A node that has no place yet has no number to give, and says so by this error.
+            Reply::Call(Err(CallError::NotReady)) => {
+                matches!(command, Command::Call { .. } | Command::Spawn)
+            }
+            Reply::Call(_) => matches!(command, Command::Call { .. }),
+            Reply::Send(_) => matches!(command, Command::Send { .. }),
+            Reply::Leave(_) => matches!(command, Command::Leave),
+            Reply::Settled(_) => matches!(command, Command::Settled),
+        }
+    }
+}
+
+/// A node and what its shell would know.
+pub(super) struct Member {
+    pub(super) id: NodeId,
+    pub(super) node: Node,
+    /// How far its wall clock is off, in milliseconds.
+    pub(super) wall_off_ms: u64,
+    pub(super) sessions: BTreeSet<usize>,
+    pub(super) processes: BTreeMap<u64, Process>,
+    pub(super) known: Vec<ProcessId>,
+    pub(super) children: Vec<ChildId>,
+    pub(super) calls: Vec<CallId>,
+    /// Every request that was not answered yet.
+    pub(super) requests: BTreeMap<u64, Request>,
+    pub(super) over: bool,
+}
+
+impl Member {
+    pub(super) fn new(index: usize, seed: u64, now: Time) -> Self {
+        let mut config = Config::new(id(index), address(index));
+        config.kinds.push(KIND.into());
+        config.seeds = (0..NODES).filter(|&seed| seed != index).map(address).collect();
+        Self {
+            id: id(index),
+            node: Node::new(config, seed, now),
+            wall_off_ms: 0,
+            sessions: BTreeSet::new(),
+            processes: BTreeMap::new(),
+            known: Vec::new(),
+            children: Vec::new(),
+            calls: Vec::new(),
+            requests: BTreeMap::new(),
+            over: false,
+        }
+    }
+
+    /// Keeps the ids that answers bring, for later requests to use.
+    pub(super) fn remember(&mut self, reply: Reply) {
+        match reply {
+            Reply::Start(Ok(started)) => {
+                self.children.push(started.child);
+                self.known.push(started.process);
+            }
+            Reply::Spawn(process) => {
+                self.processes.insert(process.number, Process::Running);
+                self.known.push(process);
+            }
+            Reply::Start(Err(_))
+            | Reply::Terminate(_)
+            | Reply::Register(_)
+            | Reply::Unregister(_)
+            | Reply::Call(_)
+            | Reply::Send(_)
+            | Reply::Leave(_)
+            | Reply::Settled(_) => {}
+        }
+    }
+}
