@@ -15,9 +15,10 @@ pub struct Settings {
     /// Bytes of memory that inputs and states take together, 8 MiB by default, 96 MiB at most; the
     /// allocator may take up to 64 KiB more for each state in it.
     ///
-    /// High reaches further back, and makes dumps larger. A state takes a quarter of it at most: a
-    /// node whose state is longer keeps nothing. It bounds, too, how long a node stands still while
-    /// its state is encoded: 1 to 3 ms for each MiB of a quarter of it.
+    /// High reaches further back, and makes dumps larger. A state takes an eighth of it at most: a
+    /// node whose state is longer keeps nothing, once its first inputs fill the ring. It bounds,
+    /// too, how long a node stands still while its state is encoded: some 3 ms for each MiB of an
+    /// eighth of it.
     pub bytes_max: usize,
     /// What becomes of what processes say to each other; hashed by default. A payload is hashed
     /// once, at some 10 GB/s; kept, it is copied, and takes its length of `bytes_max`.
@@ -104,6 +105,12 @@ impl Recorder {
 
     /// Bytes of inputs for each byte of a state, if there is room.
     const INPUTS_PER_STATE: usize = 4;
+
+    /// The part of the memory that one state may take.
+    const STATE_PART: usize = 8;
+
+    /// How many intervals pass before the next attempt, when a state did not fit.
+    const ATTEMPT_INTERVALS: usize = 8;
 
     /// What an input counts for that is not kept, while there is nothing that it follows from.
     const UNKEPT_BYTES: usize = 64;
@@ -218,11 +225,11 @@ impl Recorder {
 
     /// Begins a segment with the present state of `node`, if it fits.
     fn take_snapshot(&mut self, node: &Node) {
-        let state_max = self.settings.bytes_max / 4;
+        let state_max = self.settings.bytes_max / Self::STATE_PART;
         match wire::encode_within(node, state_max) {
             Some(state) => self.begin(Some(state)),
-            // What the attempt cost counts as if it had come to something.
-            None => self.until_snapshot = self.interval(state_max),
+            // The attempt was not for free, and a state seldom shrinks.
+            None => self.until_snapshot = Self::ATTEMPT_INTERVALS * self.interval(state_max),
         }
     }
 
@@ -269,7 +276,7 @@ impl fmt::Debug for Recorder {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DumpError {
-    /// The node's state is longer than a quarter of the recorder's memory, or one input longer than
+    /// The node's state is longer than an eighth of the recorder's memory, or one input longer than
     /// all of it; allow more.
     #[error("the state of the node does not fit into the {bytes_max} bytes of the flight recorder")]
     NothingKept {

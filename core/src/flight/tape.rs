@@ -25,6 +25,9 @@ impl Tape {
     /// Bytes after which a chunk is closed, so that a tape that grows is not copied.
     const CHUNK: usize = 32 << 10;
 
+    /// Bytes beyond those that the last entry of a chunk may take without moving the chunk.
+    const SPARE: usize = 1 << 10;
+
     /// Returns how many inputs are on it.
     pub(super) fn count(&self) -> u64 {
         self.count
@@ -44,7 +47,7 @@ impl Tape {
     /// bytes it takes.
     pub(super) fn push(&mut self, after: u64, input: &Input, payloads: Payloads) -> usize {
         if self.chunks.last().is_none_or(|chunk| Self::CHUNK <= chunk.len()) {
-            self.chunks.push(Vec::new());
+            self.chunks.push(Vec::with_capacity(Self::CHUNK + Self::SPARE));
         }
         let chunk = self.chunks.last_mut().expect("there is one by now");
         let before = chunk.len();
@@ -62,7 +65,7 @@ impl Tape {
             }
         }
         let bytes = chunk.len() - before;
-        if Self::CHUNK <= chunk.len() {
+        if Self::CHUNK + Self::SPARE < chunk.len() {
             chunk.shrink_to_fit();
         }
         self.count += 1;

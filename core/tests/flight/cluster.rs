@@ -128,7 +128,7 @@ impl Cluster {
             assert!(matches!(cluster.request(node, start), Reply::Start(Ok(_))), "{node}");
         }
         cluster.heal();
-        cluster.run_for(Duration::from_secs(120));
+        cluster.run_for(Duration::from_secs(240));
         assert_eq!(cluster.request("a", Command::Settled), Reply::Settled(Ok(())));
         let is_left = |input: &Input| {
             let Input::Process { event: ProcessEvent::Stopped { state }, .. } = input else {
@@ -186,9 +186,9 @@ impl Cluster {
             .partition(|(one, other)| *one == loner || *other == loner);
         self.links = kept;
         let cut: BTreeSet<(NodeId, NodeId)> = cut;
-        self.inputs.retain(|(_, to, input)| match input {
-            Input::Message { from, .. } => *to != loner && *from != loner,
-            _ => true,
+        self.inputs.retain(|(_, to, input)| {
+            let Input::Message { from, .. } = input else { return true };
+            *to != loner && *from != loner
         });
         for (one, other) in cut {
             self.feed(&one, Input::Disconnected { peer: other.clone() });
