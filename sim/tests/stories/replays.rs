@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use ordu_core::flight::Dump;
-use ordu_sim::{N1, N2, N3, Network, World, named, seeds};
+use ordu_core::{CallError, Target};
+use ordu_sim::{N1, N2, N3, Network, World, name, named, scope, seeds};
 
 use crate::{SHORT, start_children};
 
@@ -60,14 +61,18 @@ fn a_dump_of_a_node_is_lived_again_without_its_world() {
     }
 }
 
-/// A long life is lived again from a state in the middle of it, and takes no more memory.
+/// A life full of talk is lived again from a state in the middle of it, and takes no more memory.
 #[test]
 fn a_long_life_is_kept_from_some_state_on() {
-    let mut world = World::new(1, 5);
-    start_children(&mut world, "counter", 20);
+    let mut world = World::new(1, 3);
+    let nobody = Target::Name(scope(), name("nobody"));
+    let speech = "x".repeat(64 << 10);
     let mut longest = 0;
     for _ in 0..4 {
-        world.run_for(Duration::from_secs(700));
+        for _ in 0..25 {
+            assert_eq!(world.call(N1, nobody.clone(), &speech), Err(CallError::Nobody));
+            world.run_for(SHORT);
+        }
         longest = longest.max(world.dump(N1).encode().len());
         world.assert_replays(N1);
     }
