@@ -1,10 +1,11 @@
 //! What the flight recorder costs: the same life of a node, lived with and without one.
 //!
-//! `cargo bench -p ordu-core --bench flight`. Five members, a network without delay; what the first
-//! member is told is kept, and fed to fresh nodes again and again, in turns without a recorder, with
-//! one that hashes payloads, and with one that keeps them. Prints the time of one input, the
-//! quickest of all runs, and by how much a recorder adds to it. All else that a node costs, clocks,
-//! frames, encryption, processes, is not in it: of a whole node the share is smaller.
+//! `cargo bench -p ordu-core --bench flight`. Five members, a network without delay. What the
+//! first member is told is kept, and fed to fresh nodes again and again, in turns without a
+//! recorder, with one that hashes payloads, and with one that keeps them. Prints the time of one
+//! input, the quickest of all runs, and by how much a recorder adds to it. All else that a node
+//! costs, frames, encryption, wakeups, processes, is not in it: of a whole node the share is far
+//! smaller.
 
 #![allow(clippy::print_stdout, reason = "a bench prints its figures")]
 

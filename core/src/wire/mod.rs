@@ -104,6 +104,7 @@ struct Within<'a> {
 }
 
 impl Writer for Within<'_> {
+    #[inline]
     fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
         if self.max - self.bytes.len() < bytes.len() {
             return Err(EncodeError::UnexpectedEnd);
