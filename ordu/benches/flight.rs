@@ -72,6 +72,7 @@ fn node(id: &str, payloads: Option<Payloads>) -> NodeBuilder {
 async fn round(payloads: Option<Payloads>) -> Duration {
     let a = node("a", payloads).start().await.expect("loopback has free ports");
     let b = node("b", payloads).seeds([a.local_addr()]).start().await.expect("as before");
+    b.ready(Duration::from_secs(20)).await.expect("the other one listens");
     b.settled().await.expect("two nodes come to rest");
     let holder = a.spawn(async |context: Context| context.stopped().await).await.expect("it runs");
     let before = spent();

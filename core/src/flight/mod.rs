@@ -27,10 +27,11 @@
 //! Each input is encoded onto the ring, which takes some 30 to 150 ns and a hash of its payload;
 //! the state is encoded once in as many bytes of inputs as make three or four states, at some 3 ms
 //! for each MiB. That is 7 to 40 % of what the state machine alone does with an input, more if it
-//! brings a payload of many KiB; and some 2 % of the processor time of a whole node on sockets,
-//! where a call of 200 bytes costs 15 µs: 1.8 % with payloads hashed, 2.3 % with payloads kept, on
-//! two cores. `cargo bench --bench flight` measures both, the first in `ordu-core` and the second
-//! in `ordu`. Memory is what [`Settings::bytes_max`] says.
+//! brings a payload of many KiB; and a few per cent of the processor time of a whole node on
+//! sockets, where a call of 200 bytes costs 12 to 15 µs: runs on two shared cores, whose noise is
+//! as large, said 2, 3, 11 and 27 % with payloads hashed, and 2, 4, 9 and 11 % with payloads kept.
+//! `cargo bench --bench flight` measures both, the first in `ordu-core` and the second in `ordu`.
+//! Memory is what [`Settings::bytes_max`] says.
 
 mod dump;
 mod payloads;
