@@ -103,6 +103,12 @@ impl Conflicts {
         self.effects.pop_front()
     }
 
+    /// Shows `visit` what losers left behind and the winners have not taken in yet.
+    pub(crate) fn visit_payloads(&mut self, visit: impl FnMut(&mut Blob)) {
+        let states = self.yields.values_mut().filter_map(|yielding| yielding.state.as_mut());
+        states.flatten().for_each(visit);
+    }
+
     /// Returns how many conflicts are under way here.
     pub(crate) fn pending(&self) -> usize {
         self.yields.len()

@@ -20,6 +20,7 @@ pub mod crdt;
 mod effect;
 mod entry;
 mod error;
+pub mod flight;
 mod hash;
 mod id;
 pub mod laws;

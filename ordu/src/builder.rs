@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use crate::context::Context;
 use crate::driver::Driver;
 use crate::feed::Feed;
+use crate::flight::{Flight, FlightRecorder};
 use crate::hands::Hands;
 use crate::kinds::Kinds;
 use crate::node::{Node, Shared};
@@ -34,6 +35,7 @@ pub struct NodeBuilder {
     kind_twice: Option<String>,
     tunings: Vec<Tuning>,
     messages_max: usize,
+    flight_recorder: Option<FlightRecorder>,
     pub(crate) listening: Listening,
     transport: Option<Arc<dyn Transport>>,
     runtime: Option<Arc<dyn Runtime>>,
@@ -55,6 +57,7 @@ impl NodeBuilder {
             kind_twice: None,
             tunings: Vec::new(),
             messages_max: Self::MESSAGES_MAX,
+            flight_recorder: None,
             listening: Listening::default(),
             transport: None,
             runtime: None,
@@ -140,6 +143,13 @@ impl NodeBuilder {
         self
     }
 
+    /// Keeps the node's last inputs in memory, and dumps them into files when it matters; not done
+    /// by default, since it takes memory and a directory to write to.
+    pub fn flight_recorder(mut self, recorder: FlightRecorder) -> Self {
+        self.flight_recorder = Some(recorder);
+        self
+    }
+
     /// Reaches other nodes through `transport` instead of TCP; it is closed with the node.
     pub fn transport(mut self, transport: Arc<dyn Transport>) -> Self {
         self.transport = Some(transport);
@@ -176,7 +186,11 @@ impl NodeBuilder {
             u64::from_le_bytes(*bytes)
         };
         let (seed, view_seed) = (random(&mut [0; 8]), random(&mut [0; 8]));
-        let machine = ordu_core::Node::new(config, seed, runtime.now());
+        let born = runtime.now();
+        let flight = self
+            .flight_recorder
+            .map(|described| Flight::new(described, &config, seed, born, Arc::clone(&runtime)));
+        let machine = ordu_core::Node::new(config, seed, born);
         let (mailbox, mails) = mpsc::channel(Driver::MAILBOX);
         let (announcer, phases) = Phases::new();
         let node = Node::from_shared(Shared {
@@ -191,7 +205,7 @@ impl NodeBuilder {
         });
         let hands = Hands::new(node.clone(), Arc::clone(&transport), self.kinds);
         let post = (mailbox.clone(), mails);
-        let driver = Driver::new(machine, hands, post, Arc::clone(&runtime), announcer);
+        let driver = Driver::new((machine, flight), hands, post, Arc::clone(&runtime), announcer);
         runtime.spawn(Box::pin(driver.run()));
         runtime.spawn(Box::pin(pump(transport, mailbox)));
         Ok(node)

@@ -6,11 +6,13 @@ use std::time::Duration;
 use ordu_core::message::CallFailure;
 use ordu_core::transport::Runtime;
 use ordu_core::{
-    Blob, CallId, Command, ExitReason, Input, ProcessEvent, ProcessId, Reply, Time, Wall,
+    Blob, CallId, Command, Event, ExitReason, Input, Output, ProcessEvent, ProcessId, Reply, Time,
+    Wall,
 };
 use tokio::select;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::flight::{DumpFlightError, Dumped, Flight};
 use crate::hands::Hands;
 use crate::phase::{Announcer, Phase};
 use crate::runner::BeginOnce;
@@ -27,6 +29,8 @@ pub(crate) enum Mail {
     Process { number: u64, event: ProcessEvent },
     /// A process answered a call, or could not.
     Answer { call: CallId, result: Result<Blob, CallFailure> },
+    /// A user wants the last inputs in a file.
+    DumpFlight { answer: Dumped },
     /// The time has come that the timer was set to.
     Alarm,
     /// The node is to end at once, as in a crash.
@@ -36,6 +40,8 @@ pub(crate) enum Mail {
 /// Owns the state machine of a node, and carries out what it asks for.
 pub(crate) struct Driver {
     machine: ordu_core::Node,
+    /// What follows the machine, if it is to be followed.
+    flight: Option<Flight>,
     hands: Hands,
     mailbox: mpsc::Receiver<Mail>,
     runtime: Arc<dyn Runtime>,
@@ -66,9 +72,9 @@ impl Driver {
     /// How long processes may take to stop once their node is over.
     const EXIT_GRACE: Duration = Duration::from_secs(1);
 
-    /// Creates the driver of `machine`, and starts its timer.
+    /// Creates the driver of `machine`, which `flight` follows, and starts its timer.
     pub(crate) fn new(
-        machine: ordu_core::Node,
+        (machine, flight): (ordu_core::Node, Option<Flight>),
         hands: Hands,
         (post, mailbox): (mpsc::Sender<Mail>, mpsc::Receiver<Mail>),
         runtime: Arc<dyn Runtime>,
@@ -77,7 +83,7 @@ impl Driver {
         let (timer, set) = watch::channel(None);
         runtime.spawn(Box::pin(keep_time(set, post, Arc::clone(&runtime))));
         let now = runtime.now();
-        Self { machine, hands, mailbox, runtime, timer, phase, now, wall: None }
+        Self { machine, flight, hands, mailbox, runtime, timer, phase, now, wall: None }
     }
 
     /// Drives the node to its end.
@@ -103,16 +109,23 @@ impl Driver {
         self.now = now;
         self.read_wall();
         for mail in batch.drain(..) {
-            match self.input_of(mail) {
-                Some(input) => self.machine.handle(now, input),
-                None => return Some(Ending::Halt),
+            match mail {
+                Mail::Halt => return Some(Ending::Halt),
+                Mail::DumpFlight { answer } => self.dump_flight(answer),
+                Mail::Input(_)
+                | Mail::Request { .. }
+                | Mail::Spawn { .. }
+                | Mail::Process { .. }
+                | Mail::Answer { .. }
+                | Mail::Alarm => {
+                    let input = self.input_of(mail);
+                    self.feed(input);
+                }
             }
         }
         loop {
-            self.machine.handle(now, Input::Flush);
-            while let Some(output) = self.machine.poll_output() {
-                self.hands.carry_out(now, output);
-            }
+            self.feed(Input::Flush);
+            self.carry_out();
             if let Some(reason) = self.hands.take_exit() {
                 return Some(Ending::Exit(reason));
             }
@@ -121,12 +134,40 @@ impl Driver {
                 break;
             }
             for input in inputs {
-                self.machine.handle(now, input);
+                self.feed(input);
             }
         }
         self.tell_phase();
         self.set_timer();
         None
+    }
+
+    /// Feeds the machine, on the record if there is one.
+    fn feed(&mut self, input: Input) {
+        match &mut self.flight {
+            Some(flight) => flight.feed(&mut self.machine, self.now, input),
+            None => self.machine.handle(self.now, input),
+        }
+    }
+
+    /// Carries out what the machine asks for.
+    fn carry_out(&mut self) {
+        let mut is_conflict = false;
+        while let Some(output) = self.machine.poll_output() {
+            is_conflict |= matches!(output, Output::Event(Event::Conflict { .. }));
+            self.hands.carry_out(self.now, output);
+        }
+        if let Some(flight) = self.flight.as_mut().filter(|_| is_conflict) {
+            flight.handle_conflict(&self.machine, self.now);
+        }
+    }
+
+    fn dump_flight(&self, answer: Dumped) {
+        match &self.flight {
+            Some(flight) => flight.dump(&self.machine, answer),
+            // Whoever asked may be gone; then nobody wants the answer.
+            None => drop(answer.send(Err(DumpFlightError::NoRecorder))),
+        }
     }
 
     /// Tells the machine the wall time, if it moved or was never read.
@@ -135,13 +176,13 @@ impl Driver {
         let moved = |before: Wall| before.as_millis().abs_diff(wall.as_millis());
         if self.wall.is_none_or(|before| Self::WALL_STEP_MS <= moved(before)) {
             self.wall = Some(wall);
-            self.machine.handle(self.now, Input::Wall(wall));
+            self.feed(Input::Wall(wall));
         }
     }
 
-    /// Returns what a mail is to the machine, or `None` if the node is to end at once.
-    fn input_of(&mut self, mail: Mail) -> Option<Input> {
-        Some(match mail {
+    /// Returns what a mail is to the machine.
+    fn input_of(&mut self, mail: Mail) -> Input {
+        match mail {
             Mail::Input(input) => input,
             Mail::Request { command, deadline, answer } => {
                 let timeout = deadline.since(self.now);
@@ -162,8 +203,8 @@ impl Driver {
                 self.timer.send_replace(None);
                 Input::Tick
             }
-            Mail::Halt => return None,
-        })
+            Mail::DumpFlight { .. } | Mail::Halt => unreachable!("the machine hears of neither"),
+        }
     }
 
     fn tell_phase(&self) {

@@ -79,6 +79,7 @@ mod context;
 mod driver;
 mod events;
 mod feed;
+mod flight;
 mod gate;
 mod hands;
 mod inbox;
@@ -98,6 +99,7 @@ mod tcp;
 mod testing;
 mod view;
 
+pub use ordu_core::flight::Payloads;
 pub use ordu_core::transport::{Address, BoxFuture, Runtime, Transport};
 pub use ordu_core::{
     Blob, CallError, ChildId, ConfigError, Event, ExitReason, IdError, Incarnation, LeaveError,
@@ -112,6 +114,7 @@ pub use crate::builder::{NodeBuilder, StartNodeError};
 pub use crate::call::{Call, Cast};
 pub use crate::context::{Clock, Context, Incoming, Letter, WrongType};
 pub use crate::events::{Events, Missed};
+pub use crate::flight::{DumpFlightError, FlightRecorder};
 pub use crate::node::{Leave, Member, Node, ReadyError, Settled, Spawn, SpawnError};
 pub use crate::process::{Finish, Process, StartError};
 pub use crate::registry::{Register, Registry, Unregister};

@@ -1,6 +1,7 @@
 //! The handle of a running node.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use crate::context::Context;
 use crate::driver::Mail;
 use crate::events::Events;
 use crate::feed::Feed;
+use crate::flight::DumpFlightError;
 use crate::operation::operation;
 use crate::phase::{Phase, Phases};
 use crate::process::{Finish, Process};
@@ -185,6 +187,19 @@ impl Node {
     /// Panics if `message` cannot be encoded.
     pub fn send<P: Process>(&self, process: &ProcessId, message: &P::Message) -> Cast {
         Cast::new(self.clone(), Some(Target::Process(process.clone())), message)
+    }
+
+    /// Writes what the node was told last into a file, to be replayed, and returns its path; the
+    /// node must have been given a [`FlightRecorder`](crate::FlightRecorder).
+    ///
+    /// # Errors
+    ///
+    /// When there is no recorder, nothing in it, or no way to write; the node goes on as before.
+    pub async fn dump_flight(&self) -> Result<PathBuf, DumpFlightError> {
+        let (answer, answered) = oneshot::channel();
+        let sent = self.shared.mailbox.send(Mail::DumpFlight { answer }).await;
+        sent.map_err(|_| DumpFlightError::Over)?;
+        answered.await.unwrap_or(Err(DumpFlightError::Over))
     }
 
     /// Returns what happens from now on: who comes and goes, what fails, who wins.

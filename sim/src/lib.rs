@@ -43,9 +43,9 @@ pub mod fuzz;
 mod host;
 pub mod invariants;
 mod machine;
-mod marks;
 #[cfg(all(feature = "madsim", madsim))]
 pub mod mad;
+mod marks;
 mod network;
 mod pace;
 pub mod plan;

@@ -19,7 +19,9 @@ pub trait Machine: Send {
     /// Returns a hash of the whole state.
     fn state_hash(&self) -> u64;
 
-    /// Returns the node that it is, or holds, if it is to be watched for what nodes promise.
+    /// Returns the node that it is, or holds, if it is to be watched for what nodes promise and
+    /// followed by a flight recorder. Whoever holds one hands every input on as it is, and of its
+    /// outputs in their order what it likes.
     fn node(&self) -> Option<&Node> {
         None
     }

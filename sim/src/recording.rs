@@ -1,52 +1,133 @@
-//! What one life of a node was told, so that it can be lived again.
+//! What one life of a node was told last, so that it can be lived again.
 
-use ordu_core::{Config, Input, Output, Time, hash64_seeded, wire};
+use std::collections::VecDeque;
+
+use ordu_core::flight::{Dump, Payloads, Reason, Recorder, Settings};
+use ordu_core::{Config, Input, Output, Time, hash64, wire};
 
 use crate::World;
 use crate::host::Host;
-use crate::machine::MachineMaker;
+use crate::machine::{Machine, MachineMaker};
 use crate::verdict::Class;
 
-/// One life of a node: how it began, every input with its time, and a hash of the outputs.
+/// Bytes of inputs and states that are kept of each life.
+const BYTES_MAX: usize = 4 << 20;
+
+/// Most inputs that are kept of a machine that is no node of the core.
+const INPUTS_MAX: usize = 100_000;
+
+/// The last inputs of one life of a node, and hashes of what it asked for after each.
+///
+/// What is no node of the core has no state that could be kept, so it is lived again from its
+/// birth, with all its inputs, or not at all.
 #[derive(Clone, Debug)]
 pub(crate) struct Recording {
     config: Config,
     seed: u64,
     born: Time,
-    inputs: Vec<(Time, Input)>,
-    outputs_hash: u64,
+    recorder: Recorder,
+    /// All inputs of a machine that is no node of the core; `None` once there were too many.
+    inputs: Option<Vec<(Time, Input)>>,
+    /// Hashes of the outputs after each input that is kept.
+    outputs: VecDeque<Vec<u64>>,
+    /// Whether the machine is at an input; if that never ends it panicked.
+    is_busy: bool,
 }
 
 impl Recording {
     pub(crate) fn new(config: Config, seed: u64, born: Time) -> Self {
-        Self { config, seed, born, inputs: Vec::new(), outputs_hash: 0 }
+        // Outputs are compared, and stand-ins would be others.
+        let settings = Settings { bytes_max: BYTES_MAX, payloads: Payloads::Kept };
+        let recorder = Recorder::new(config.clone(), seed, born, settings);
+        let (inputs, outputs) = (Some(Vec::new()), VecDeque::new());
+        Self { config, seed, born, recorder, inputs, outputs, is_busy: false }
     }
 
-    pub(crate) fn input(&mut self, at: Time, input: &Input) {
-        self.inputs.push((at, input.clone()));
-    }
-
-    pub(crate) fn output(&mut self, output: &Output) {
-        self.outputs_hash = mixed(self.outputs_hash, output);
-    }
-
-    /// Lives it again. Returns the hash of the state at its end, and the hash of the outputs.
-    fn replay(&self, maker: &MachineMaker) -> (u64, u64) {
-        let mut machine = maker(self.config.clone(), self.seed, self.born);
-        let mut outputs_hash = 0;
-        for (at, input) in &self.inputs {
-            machine.handle(*at, input.clone());
-            while let Some(output) = machine.poll_output() {
-                outputs_hash = mixed(outputs_hash, &output);
+    /// Takes in that `machine` is about to be fed `input`.
+    pub(crate) fn input(&mut self, at: Time, input: &Input, machine: &dyn Machine) {
+        self.is_busy = true;
+        self.outputs.push_back(Vec::new());
+        if let Some(node) = machine.node() {
+            self.recorder.record(at, input, node);
+            let gone = self.outputs.len().saturating_sub(self.recorder.kept() as usize);
+            self.outputs.drain(..gone);
+        } else if let Some(inputs) = &mut self.inputs {
+            inputs.push((at, input.clone()));
+            if INPUTS_MAX < inputs.len() {
+                self.inputs = None;
+                self.outputs.clear();
             }
         }
-        (machine.state_hash(), outputs_hash)
+    }
+
+    /// Takes in that the machine asked for `output`, after the last input.
+    pub(crate) fn output(&mut self, output: &Output) {
+        if let Some(last) = self.outputs.back_mut() {
+            last.push(hash_of(output));
+        }
+    }
+
+    /// Takes in that the machine is done with the last input.
+    pub(crate) fn done(&mut self) {
+        self.is_busy = false;
+    }
+
+    /// Returns what is wrong with living it again.
+    fn replay(&self, machine: &dyn Machine, maker: &MachineMaker) -> Result<(), String> {
+        if machine.node().is_none() {
+            return self.replay_stranger(machine, maker);
+        }
+        let dump = self.dump(machine)?;
+        let (mut lived, mut is_same) = (self.outputs.iter(), true);
+        let replayed = dump.replay_with(|step| {
+            // Who holds a node may keep some of its outputs to itself.
+            let mut again = step.outputs.iter().map(hash_of);
+            let lived = lived.next().into_iter().flatten();
+            is_same &= lived.copied().all(|output| again.any(|again| again == output));
+        });
+        if !is_same {
+            return Err("asks for something else when it is replayed".to_owned());
+        }
+        let other = |error| format!("ends in another state when it is replayed: {error}");
+        replayed.map(|_| ()).map_err(other)
+    }
+
+    fn replay_stranger(&self, lived: &dyn Machine, maker: &MachineMaker) -> Result<(), String> {
+        let Some(inputs) = &self.inputs else {
+            return Err(format!("got over {INPUTS_MAX} inputs, and is no node of the core"));
+        };
+        let mut machine = maker(self.config.clone(), self.seed, self.born);
+        for ((at, input), expected) in inputs.iter().zip(&self.outputs) {
+            machine.handle(*at, input.clone());
+            let mut outputs = Vec::new();
+            while let Some(output) = machine.poll_output() {
+                outputs.push(hash_of(&output));
+            }
+            if outputs != *expected {
+                return Err("asks for something else when it is replayed".to_owned());
+            }
+        }
+        if machine.state_hash() != lived.state_hash() {
+            return Err("ends in another state when it is replayed".to_owned());
+        }
+        Ok(())
+    }
+
+    fn dump(&self, machine: &dyn Machine) -> Result<Dump, String> {
+        let node = machine.node().ok_or("is no node of the core, and has no dump")?;
+        let dump = if self.is_busy {
+            self.recorder.dump(Reason::Panic, None)
+        } else {
+            self.recorder.dump(Reason::Demand, Some(node))
+        };
+        dump.map_err(|error| format!("has no dump: {error}"))
     }
 }
 
 impl World {
     /// Checks that the present life of `host`'s node, lived again from its recorded inputs alone,
-    /// asks for the same and ends in the same state.
+    /// asks for the same and ends in the same state. A long life is lived again from the oldest
+    /// state of it that is kept.
     ///
     /// # Panics
     ///
@@ -54,19 +135,25 @@ impl World {
     #[track_caller]
     pub fn assert_replays(&self, host: Host) {
         let running = self.running(host);
-        let lived = (running.machine.state_hash(), running.recording.outputs_hash);
-        let again = running.recording.replay(&self.maker);
-        if again.1 != lived.1 {
-            let reason = format!("{host} asks for something else when it is replayed");
-            self.violate(Class::NonDeterminism, "S31", reason);
+        if let Err(wrong) = running.recording.replay(&*running.machine, &self.maker) {
+            self.violate(Class::NonDeterminism, "S31", format!("{host} {wrong}"));
         }
-        if again.0 != lived.0 {
-            let reason = format!("{host} ends in another state when it is replayed");
-            self.violate(Class::NonDeterminism, "S31", reason);
-        }
+    }
+
+    /// Returns what the flight recorder of `host`'s node holds, payloads and all. If the node
+    /// panicked, its last input is the one that it panicked over.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `host` runs no node of the core.
+    #[track_caller]
+    pub fn dump(&self, host: Host) -> Dump {
+        let running = self.running(host);
+        let dump = running.recording.dump(&*running.machine);
+        dump.unwrap_or_else(|wrong| self.fail(format!("{host} {wrong}")))
     }
 }
 
-fn mixed(hash: u64, output: &Output) -> u64 {
-    hash64_seeded(&wire::encode(output), hash)
+fn hash_of(output: &Output) -> u64 {
+    hash64(&wire::encode(output))
 }

@@ -347,7 +347,7 @@ impl World {
         self.watch(host, |watch, scene| watch.handle_input(scene, &input));
         self.trace.input(now, host, &input);
         let running = self.running_mut(host);
-        running.recording.input(local, &input);
+        running.recording.input(local, &input, &*running.machine);
         running.unflushed = true;
         running.machine.handle(local, input.clone());
 
@@ -363,6 +363,7 @@ impl World {
         }
         let state = self.state_mut(host);
         let running = state.node.as_mut().expect("it just handled an input");
+        running.recording.done();
         running.wake = running.machine.poll_timeout().map(|(at, _)| state.clock.when(at));
         for output in outputs {
             self.sightings.handle_output(&output);

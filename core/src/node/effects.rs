@@ -46,7 +46,7 @@ impl Node {
         unreachable!("one input makes the machines ask without end");
     }
 
-    fn next_effect(&mut self) -> Option<Effect> {
+    pub(super) fn next_effect(&mut self) -> Option<Effect> {
         let effect = self.supervisor.poll_effect().or_else(|| self.registry.poll_effect());
         let effect = effect.or_else(|| self.conflicts.poll_effect());
         let effect = effect.or_else(|| self.adoption.poll_effect());

@@ -22,6 +22,7 @@ mod inspect;
 mod leave;
 mod message;
 mod output;
+mod payloads;
 mod rest;
 mod upkeep;
 mod views;

@@ -114,6 +114,11 @@ impl Supervisor {
         self.effects.pop_front()
     }
 
+    /// Shows `visit` what earlier runs left behind for the next ones.
+    pub(crate) fn visit_payloads(&mut self, visit: impl FnMut(&mut Blob)) {
+        self.instances.values_mut().filter_map(|instance| instance.state.as_mut()).for_each(visit);
+    }
+
     /// Returns when the next child is to be started again, or looked at.
     pub(crate) fn poll_timeout(&self) -> Option<Time> {
         let beaten = self.beaten.iter().filter(|(key, _)| !self.due.contains(*key));

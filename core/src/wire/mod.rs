@@ -9,6 +9,8 @@ mod greeting;
 
 use alloc::vec::Vec;
 
+use bincode::enc::write::Writer;
+use bincode::error::EncodeError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -44,6 +46,75 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, WireError> {
         return Err(WireError::TrailingBytes { bytes: bytes.len() - used });
     }
     Ok(value)
+}
+
+/// Appends `value` to `bytes`.
+pub(crate) fn encode_onto<T: Serialize>(value: &T, bytes: &mut Vec<u8>) {
+    let within = Within { bytes, max: usize::MAX };
+    bincode::serde::encode_into_writer(value, within, bincode::config::standard())
+        .expect("memory is the only thing that encoding needs");
+}
+
+/// Returns `value` as bytes, or `None` if there are more than `max`; those are not written.
+pub(crate) fn encode_within<T: Serialize>(value: &T, max: usize) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let within = Within { bytes: &mut bytes, max };
+    bincode::serde::encode_into_writer(value, within, bincode::config::standard()).ok()?;
+    Some(bytes)
+}
+
+/// Returns the value that [`encode`] made `bytes` of, here, of any length.
+///
+/// # Panics
+///
+/// Panics if the bytes are of elsewhere and no `T`.
+pub(crate) fn decode_own<T: DeserializeOwned>(bytes: &[u8]) -> T {
+    let decoded = bincode::serde::decode_from_slice(bytes, bincode::config::standard());
+    let (value, used) = decoded.expect("what was encoded is decoded");
+    assert_eq!(used, bytes.len(), "nothing follows what was encoded");
+    value
+}
+
+/// Bytes that [`decode_first`] takes at most.
+pub(crate) const LONG_BYTES_MAX: usize = 128 << 20;
+
+/// Returns the value at the beginning of `bytes`, and how many bytes it takes.
+///
+/// Allocates at most a multiple of the length of `bytes`, whatever they claim.
+pub(crate) fn decode_first<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize), WireError> {
+    // A number of eight bytes may be encoded as one, and counts as eight.
+    match bytes.len() {
+        0..0x1000 => decode_claiming::<T, 0x1_0000>(bytes),
+        0x1000..0x1_0000 => decode_claiming::<T, 0x10_0000>(bytes),
+        0x1_0000..0x10_0000 => decode_claiming::<T, 0x100_0000>(bytes),
+        0x10_0000..0x80_0000 => decode_claiming::<T, 0x800_0000>(bytes),
+        0x80_0000..=LONG_BYTES_MAX => decode_claiming::<T, 0x7fff_ffff>(bytes),
+        bytes => Err(WireError::TooLong { bytes, max: LONG_BYTES_MAX }),
+    }
+}
+
+fn decode_claiming<T: DeserializeOwned, const CLAIMS_MAX: usize>(
+    bytes: &[u8],
+) -> Result<(T, usize), WireError> {
+    let config = bincode::config::standard().with_limit::<CLAIMS_MAX>();
+    bincode::serde::decode_from_slice(bytes, config).map_err(|_| WireError::Malformed)
+}
+
+/// Writes onto `bytes` until they are `max`.
+struct Within<'a> {
+    bytes: &'a mut Vec<u8>,
+    max: usize,
+}
+
+impl Writer for Within<'_> {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        if self.max - self.bytes.len() < bytes.len() {
+            return Err(EncodeError::UnexpectedEnd);
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
 }
 
 /// Why bytes are no message.

@@ -7,6 +7,7 @@
 )]
 
 mod cluster;
+mod flight;
 mod over;
 mod start;
 mod world;

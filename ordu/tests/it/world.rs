@@ -13,8 +13,13 @@ use tokio::time::Instant;
 pub(crate) fn alone() -> NodeBuilder {
     Node::builder("shop", "a")
         .transport(Arc::new(Nowhere::default()))
-        .runtime(Arc::new(Tokio { origin: Instant::now() }))
+        .runtime(runtime())
         .seeds(["nobody:1"])
+}
+
+/// Returns a runtime on tokio's own clock.
+pub(crate) fn runtime() -> Arc<dyn Runtime> {
+    Arc::new(Tokio { origin: Instant::now() })
 }
 
 struct Tokio {

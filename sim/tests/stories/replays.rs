@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use ordu_sim::{N1, N2, N3, Network, World, named, seeds};
+use ordu_core::flight::Dump;
+use ordu_core::{CallError, Target};
+use ordu_sim::{N1, N2, N3, Network, World, name, named, scope, seeds};
 
 use crate::{SHORT, start_children};
 
@@ -43,4 +45,38 @@ fn a_recorded_life_can_be_lived_again() {
             world.assert_replays(host);
         }
     }
+}
+
+/// What a node was told is a value that can be stored and lived again, without the world.
+#[test]
+fn a_dump_of_a_node_is_lived_again_without_its_world() {
+    for seed in seeds(3) {
+        let world = live(seed);
+        for host in [N1, N2, N3] {
+            let dump = Dump::decode(&world.dump(host).encode()).unwrap();
+            assert_eq!((dump.node(), dump.is_from_birth()), (&host.id(), true), "seed {seed}");
+            let replayed = dump.replay().unwrap();
+            assert_eq!(Some(replayed.state_hash), dump.state_hash(), "seed {seed}");
+        }
+    }
+}
+
+/// A life full of talk is lived again from a state in the middle of it, and takes no more memory.
+#[test]
+fn a_long_life_is_kept_from_some_state_on() {
+    let mut world = World::new(1, 3);
+    let nobody = Target::Name(scope(), name("nobody"));
+    let speech = "x".repeat(64 << 10);
+    let mut longest = 0;
+    for _ in 0..4 {
+        for _ in 0..25 {
+            assert_eq!(world.call(N1, nobody.clone(), &speech), Err(CallError::Nobody));
+            world.run_for(SHORT);
+        }
+        longest = longest.max(world.dump(N1).encode().len());
+        world.assert_replays(N1);
+    }
+    let dump = world.dump(N1);
+    assert!(!dump.is_from_birth() && dump.dropped() > 0, "{} are kept", dump.len());
+    assert!(longest < 5 << 20, "{longest}");
 }

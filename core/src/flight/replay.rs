@@ -1,0 +1,133 @@
+//! Lives the inputs of a dump again.
+
+use alloc::vec::Vec;
+
+use crate::flight::dump::{Dump, Reason, Start};
+use crate::wire::decode_first;
+use crate::{ConfigError, Input, Node, Output, Time, hash64_seeded, wire};
+
+/// One input of a replay, and what came of it.
+#[derive(Debug)]
+pub struct Step<'a> {
+    /// How many inputs of the dump came before.
+    pub index: u64,
+    /// When it came, on the node's own clock.
+    pub at: Time,
+    /// The input.
+    pub input: &'a Input,
+    /// What the node asked for.
+    pub outputs: &'a [Output],
+    /// The node, after it.
+    pub node: &'a Node,
+}
+
+/// What came of a replay.
+#[derive(Debug)]
+pub struct Replayed {
+    /// How many inputs were fed.
+    pub inputs: u64,
+    /// The hash of the state at the end.
+    pub state_hash: u64,
+    /// The hash of all outputs, in order.
+    pub outputs_hash: u64,
+    /// The node, at the end.
+    pub node: Node,
+}
+
+impl Dump {
+    /// Lives the inputs again, and checks that they lead to the same state.
+    ///
+    /// # Errors
+    ///
+    /// When they do not, or there is nothing that they could follow from.
+    ///
+    /// # Panics
+    ///
+    /// Panics as the node did, over the same input, if it was dumped for that; and may panic on a
+    /// dump that no recorder made.
+    pub fn replay(&self) -> Result<Replayed, ReplayError> {
+        self.replay_with(|_| ())
+    }
+
+    /// Does as [`Dump::replay`], and shows `observe` every input with what came of it. One that the
+    /// node panics over is not shown: it is the one after the last that was.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dump::replay`].
+    ///
+    /// # Panics
+    ///
+    /// As [`Dump::replay`].
+    pub fn replay_with(&self, mut observe: impl FnMut(&Step<'_>)) -> Result<Replayed, ReplayError> {
+        let mut node = self.first_node()?;
+        let (mut index, mut outputs_hash) = (0, 0);
+        let mut outputs = Vec::new();
+        for (at, input) in self.inputs() {
+            node.handle(at, input.clone());
+            outputs.clear();
+            while let Some(output) = node.poll_output() {
+                outputs_hash = hash64_seeded(&wire::encode(&output), outputs_hash);
+                outputs.push(output);
+            }
+            observe(&Step { index, at, input: &input, outputs: &outputs, node: &node });
+            index += 1;
+        }
+        assert_eq!(index, self.len(), "every input is fed once");
+
+        let state_hash = node.state_hash();
+        match self.state_hash() {
+            Some(expected) if expected != state_hash => {
+                Err(ReplayError::OtherState { expected, actual: state_hash })
+            }
+            None if self.reason == Reason::Panic => Err(ReplayError::NoPanic),
+            Some(_) | None => Ok(Replayed { inputs: index, state_hash, outputs_hash, node }),
+        }
+    }
+
+    /// Returns the node that the inputs are fed to.
+    fn first_node(&self) -> Result<Node, ReplayError> {
+        let node = match &self.start {
+            Start::Birth => {
+                self.config.check().map_err(|source| ReplayError::Config { source })?;
+                Node::new(self.config.clone(), self.seed, self.born)
+            }
+            Start::State(state) => {
+                let (node, used) =
+                    decode_first::<Node>(state).map_err(|_| ReplayError::MalformedState)?;
+                if used != state.len() {
+                    return Err(ReplayError::MalformedState);
+                }
+                node
+            }
+        };
+        if self.since < node.now() { Err(ReplayError::MalformedState) } else { Ok(node) }
+    }
+}
+
+/// Why a replay came to nothing.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplayError {
+    /// The inputs lead to another state than they did: the node is not a function of its inputs, or
+    /// not the node that was recorded, or another build of it.
+    #[error("the replay ends in state {actual:016x}; the node ended in {expected:016x}")]
+    OtherState {
+        /// The hash of the state that the node had.
+        expected: u64,
+        /// The hash of the state that it has now.
+        actual: u64,
+    },
+    /// The node panicked over the last input, and does not now.
+    #[error("the node panicked over the last input; the replay does not")]
+    NoPanic,
+    /// The configuration is none that a node can have; no recorder wrote this.
+    #[error("the configuration in the dump makes no sense")]
+    Config {
+        /// What is wrong with it.
+        source: ConfigError,
+    },
+    /// The state is none of a node's; another build may have written it.
+    #[error("the state in the dump is none of a node's")]
+    MalformedState,
+}
