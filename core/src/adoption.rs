@@ -59,6 +59,11 @@ impl Adoption {
         self.estates.values().map(|estate| estate.orphans.len()).sum()
     }
 
+    /// Returns how many effects wait to be carried out.
+    pub(crate) fn queued(&self) -> usize {
+        self.effects.len()
+    }
+
     /// Takes in that `replica` is over, or has been silent for long; `keys` are its entries of the
     /// cluster. Costs the entries of that one journal.
     pub(crate) fn handle_gone(

@@ -139,6 +139,7 @@ impl WorldBuilder {
                 world.start(host);
             }
         }
+        world.trace.set_up();
         world
     }
 

@@ -9,6 +9,7 @@ use crate::World;
 use crate::host::Host;
 use crate::invariants::Broken;
 use crate::invariants::rest::{self, Core};
+use crate::network::Network;
 use crate::processes::Run;
 use crate::requests::{name, scope};
 use crate::view::View;
@@ -144,6 +145,24 @@ impl World {
     pub fn check_settled(&self) -> Result<(), String> {
         let settled = rest::check(self, &Core::of(self.up()));
         settled.map_err(|Broken { promise, reason }| format!("{}: {reason}", promise.id))
+    }
+
+    /// Returns how often something was done to the cluster: faults, the ends of faults, and starts
+    /// of nodes that were not there.
+    pub fn faults(&self) -> u64 {
+        self.trace.deeds()
+    }
+
+    /// Returns whether nothing was ever done to the cluster, and all links are those of a LAN.
+    pub fn is_faultless(&self) -> bool {
+        self.faults() == 0 && self.is_lan()
+    }
+
+    /// Returns whether every link loses, repeats and delays nothing.
+    fn is_lan(&self) -> bool {
+        let hosts = || self.hosts.keys().copied();
+        let lan = Network::lan();
+        hosts().all(|a| hosts().all(|b| *self.links.network(a, b) == lan))
     }
 
     /// Returns whether processes of `kind` start when told and then run until they are stopped.

@@ -101,6 +101,11 @@ impl Requests {
         self.replies.len()
     }
 
+    /// Returns how many requests to the node of `host` are not answered yet.
+    pub(crate) fn open_on(&self, host: Host) -> usize {
+        self.open.values().filter(|open| open.host == host).count()
+    }
+
     /// Returns a request that should have been answered by `now`, once.
     pub(crate) fn overdue(&mut self, now: Time) -> Option<(Ticket, Open)> {
         while let Some(&(until, ticket)) = self.deadlines.first()

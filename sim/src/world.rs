@@ -385,10 +385,8 @@ impl World {
             Ok(()),
             |(running, node)| {
                 let scene = Scene {
-                    now: self.now,
                     host,
                     life: state.life,
-                    wall: state.clock.wall(self.now),
                     config: &state.config,
                     node,
                     view: &running.view,
@@ -435,7 +433,8 @@ impl World {
             }
             Output::Absorb { number, state } => {
                 if !self.processes.absorb(host, number, &state) {
-                    self.note(host, format!("state for process {number} comes too late"));
+                    let remark = format!("state for process {number} comes too late");
+                    self.trace.remark(self.now, Some(host), remark);
                 }
             }
             Output::Deliver { number, payload, call } => {

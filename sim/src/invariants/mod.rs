@@ -6,13 +6,28 @@
 
 mod s01_heads_only_grow;
 mod s02_one_write_a_version;
+mod s03_lives_are_used_once;
+mod s04_nothing_comes_back;
+mod s05_deltas_hold_what_the_sender_holds;
+mod s06_indices_follow_from_entries;
+mod s08_nodes_read_their_writes;
+mod s09_views_add_up;
+mod s10_a_node_claims_a_name_once;
+mod s11_equal_journals_show_equal_names;
+mod s12_losers_are_told_once;
+mod s13_stamps_stay_near_the_wall;
+mod s14_the_dead_change_nothing;
 mod s15_nobody_takes_itself_for_dead;
+mod s16_forwarded_once;
+mod s25_messages_arrive_once;
+mod s28_tables_are_bounded;
+mod s32_nothing_blows_up;
 
 pub(crate) mod rest;
 
 use std::time::Duration;
 
-use ordu_core::{Config, Input, Node, Output, Time, Wall};
+use ordu_core::{Config, Input, Node, Output, Time};
 
 use crate::World;
 use crate::host::Host;
@@ -40,14 +55,10 @@ pub(crate) type Finding = Result<(), String>;
 
 /// What an invariant sees of the node that something happens to.
 pub(crate) struct Scene<'a> {
-    /// True time.
-    pub(crate) now: Time,
     /// The machine.
     pub(crate) host: Host,
     /// Which life of its node this is.
     pub(crate) life: u64,
-    /// The machine's wall clock.
-    pub(crate) wall: Wall,
     /// What the node was told at its start.
     pub(crate) config: &'a Config,
     /// The node itself.
@@ -211,6 +222,21 @@ fn all() -> Vec<Box<dyn Invariant>> {
     vec![
         Box::new(s01_heads_only_grow::HeadsOnlyGrow::default()),
         Box::new(s02_one_write_a_version::OneWriteAVersion::default()),
+        Box::new(s03_lives_are_used_once::LivesAreUsedOnce::default()),
+        Box::new(s04_nothing_comes_back::NothingComesBack::default()),
+        Box::new(s05_deltas_hold_what_the_sender_holds::DeltasHoldWhatTheSenderHolds),
+        Box::new(s06_indices_follow_from_entries::IndicesFollowFromEntries::default()),
+        Box::new(s08_nodes_read_their_writes::NodesReadTheirWrites::default()),
+        Box::new(s09_views_add_up::ViewsAddUp),
+        Box::new(s10_a_node_claims_a_name_once::ANodeClaimsANameOnce),
+        Box::new(s11_equal_journals_show_equal_names::EqualJournalsShowEqualNames),
+        Box::new(s12_losers_are_told_once::LosersAreToldOnce::default()),
+        Box::new(s13_stamps_stay_near_the_wall::StampsStayNearTheWall::default()),
+        Box::new(s14_the_dead_change_nothing::TheDeadChangeNothing::default()),
         Box::new(s15_nobody_takes_itself_for_dead::NobodyTakesItselfForDead),
+        Box::new(s16_forwarded_once::ForwardedOnce::default()),
+        Box::new(s25_messages_arrive_once::MessagesArriveOnce::default()),
+        Box::new(s28_tables_are_bounded::TablesAreBounded::default()),
+        Box::new(s32_nothing_blows_up::NothingBlowsUp::default()),
     ]
 }
