@@ -73,7 +73,17 @@ impl Invariant for LivesAreUsedOnce {
                     Some(_) | None => Ok(()),
                 }
             }
-            _ => Ok(()),
+            Output::Dial { .. }
+            | Output::HangUp { .. }
+            | Output::Disconnect { .. }
+            | Output::Start(_)
+            | Output::Stop { .. }
+            | Output::Absorb { .. }
+            | Output::Deliver { .. }
+            | Output::Reply { .. }
+            | Output::View(_)
+            | Output::Event(_)
+            | Output::Exit(_) => Ok(()),
         }
     }
 

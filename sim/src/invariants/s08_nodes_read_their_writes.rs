@@ -92,7 +92,12 @@ impl Invariant for NodesReadTheirWrites {
             Command::Start { scope, .. } => {
                 self.starts.insert(request, *scope);
             }
-            _ => (),
+            Command::Terminate { .. }
+            | Command::Spawn
+            | Command::Call { .. }
+            | Command::Send { .. }
+            | Command::Leave
+            | Command::Settled => (),
         }
         Ok(())
     }
@@ -134,7 +139,15 @@ impl Invariant for NodesReadTheirWrites {
                 self.starts.retain(|(host, _), _| *host != scene.host);
                 Ok(())
             }
-            _ => Ok(()),
+            Output::Send { .. }
+            | Output::Dial { .. }
+            | Output::HangUp { .. }
+            | Output::Disconnect { .. }
+            | Output::Start(_)
+            | Output::Absorb { .. }
+            | Output::Deliver { .. }
+            | Output::View(_)
+            | Output::Event(_) => Ok(()),
         }
     }
 

@@ -80,7 +80,17 @@ impl Invariant for LosersAreToldOnce {
             Output::Stop { number, reason: StopReason::Conflict(conflict), .. } => {
                 own(*number).map_or(Ok(()), |loser| self.tell(loser, &conflict.winner))
             }
-            _ => Ok(()),
+            Output::Send { .. }
+            | Output::Dial { .. }
+            | Output::HangUp { .. }
+            | Output::Disconnect { .. }
+            | Output::Stop { .. }
+            | Output::Absorb { .. }
+            | Output::Deliver { .. }
+            | Output::Reply { .. }
+            | Output::View(_)
+            | Output::Event(_)
+            | Output::Exit(_) => Ok(()),
         }
     }
 }

@@ -26,6 +26,21 @@ enum Coming {
     Cast(u64),
 }
 
+impl Coming {
+    fn of(scene: &Scene<'_>, input: &Input) -> Option<Self> {
+        if let Input::Request { ticket, command: Command::Call { .. }, .. } = input {
+            return Some(Self::Call(hash64_seeded(&wire::encode(ticket), 2)));
+        }
+        let Input::Message { from, envelope } = input else { return None };
+        if let Message::Call(call) = &envelope.message {
+            let words = (from, envelope.incarnation, call.id);
+            return Some(Self::Call(hash64_seeded(&wire::encode(&words), 1)));
+        }
+        let Message::Cast(cast) = &envelope.message else { return None };
+        Some(Self::Cast(cast_id(&scene.host.id(), cast.number, &cast.payload)))
+    }
+}
+
 impl Invariant for MessagesArriveOnce {
     fn promise(&self) -> Promise {
         Promise {
@@ -37,23 +52,7 @@ impl Invariant for MessagesArriveOnce {
     }
 
     fn handle_input(&mut self, scene: &Scene<'_>, input: &Input) -> Finding {
-        self.present = match input {
-            Input::Message { from, envelope } => match &envelope.message {
-                Message::Call(call) => {
-                    let words = (from, envelope.incarnation, call.id);
-                    Some(Coming::Call(hash64_seeded(&wire::encode(&words), 1)))
-                }
-                Message::Cast(cast) => {
-                    let id = cast_id(&scene.host.id(), cast.number, &cast.payload);
-                    Some(Coming::Cast(id))
-                }
-                _ => None,
-            },
-            Input::Request { ticket, command: Command::Call { .. }, .. } => {
-                Some(Coming::Call(hash64_seeded(&wire::encode(ticket), 2)))
-            }
-            _ => None,
-        };
+        self.present = Coming::of(scene, input);
         Ok(())
     }
 
@@ -80,7 +79,16 @@ impl Invariant for MessagesArriveOnce {
                 let (host, what) = (scene.host, format_args!("a message to process {number}"));
                 if is_first { Ok(()) } else { Err(format!("{host} delivers {what} again")) }
             }
-            _ => Ok(()),
+            Output::Dial { .. }
+            | Output::HangUp { .. }
+            | Output::Disconnect { .. }
+            | Output::Start(_)
+            | Output::Stop { .. }
+            | Output::Absorb { .. }
+            | Output::Reply { .. }
+            | Output::View(_)
+            | Output::Event(_)
+            | Output::Exit(_) => Ok(()),
         }
     }
 }
