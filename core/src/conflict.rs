@@ -137,6 +137,8 @@ impl Conflicts {
 
     /// Repeats what has not been answered: notices to losers, and state to winners.
     pub(crate) fn handle_beat(&mut self, own: &Own<'_>) {
+        // A winner that is there still repeats its notice; others are never heard of again.
+        self.notices.clear();
         for seat in own.board.contested() {
             self.notify(own, seat);
         }

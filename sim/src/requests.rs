@@ -150,6 +150,7 @@ impl World {
         let local = state.clock.local(self.now) + timeout;
         let until = state.clock.when(local);
         let open = Open { host, life: state.life, until: local, command: command.clone() };
+        self.oracle.handle_request(&command);
         let ticket = self.requests.open(open, until);
         let now = self.now;
         self.state_mut(host).occupy(now);

@@ -66,7 +66,11 @@ struct Shared {
 /// hears of each run that ends.
 ///
 /// A failure stops nobody: the other seeds are run, too, and all failures are in the summary.
-pub fn soak(orders: &Orders, before: Option<Summary>, progress: impl Fn(&Summary) + Sync) -> Summary {
+pub fn soak(
+    orders: &Orders,
+    before: Option<Summary>,
+    progress: impl Fn(&Summary) + Sync,
+) -> Summary {
     let began = Instant::now();
     let before = before.unwrap_or_default();
     let wall_ms_before = before.wall_ms;

@@ -4,6 +4,8 @@
 //! looks at the whole world once in a while. *Liveness* is a matter of the end: when everything has
 //! been mended, the checks of [`rest`] must come to hold, and stay so.
 
+mod l12_rest_is_quiet;
+mod l13_nobody_is_taken_for_dead;
 mod s01_heads_only_grow;
 mod s02_one_write_a_version;
 mod s03_lives_are_used_once;
@@ -33,6 +35,8 @@ use crate::World;
 use crate::host::Host;
 use crate::verdict::Class;
 use crate::view::View;
+
+use l12_rest_is_quiet::Quiet;
 
 /// How often the whole world is looked at.
 const AUDIT_EVERY: Duration = Duration::from_secs(10);
@@ -99,17 +103,19 @@ pub(crate) trait Invariant: Send {
 pub(crate) struct Watch {
     invariants: Vec<Box<dyn Invariant>>,
     next_audit: Time,
+    /// Counts what is sent while the cluster is at rest.
+    quiet: Option<Quiet>,
 }
 
 impl Watch {
     /// Watches for everything.
     pub(crate) fn new() -> Self {
-        Self { invariants: all(), next_audit: Time::ZERO + AUDIT_EVERY }
+        Self { invariants: all(), next_audit: Time::ZERO + AUDIT_EVERY, quiet: None }
     }
 
     /// Watches for nothing.
     pub(crate) fn nothing() -> Self {
-        Self { invariants: Vec::new(), next_audit: Time::from_micros(u64::MAX) }
+        Self { invariants: Vec::new(), next_audit: Time::from_micros(u64::MAX), quiet: None }
     }
 
     pub(crate) fn handle_input(&mut self, scene: &Scene<'_>, input: &Input) -> Result<(), Broken> {
@@ -121,6 +127,9 @@ impl Watch {
         scene: &Scene<'_>,
         output: &Output,
     ) -> Result<(), Broken> {
+        if let Some(quiet) = &mut self.quiet {
+            quiet.handle_output(scene.host, output);
+        }
         self.each(|invariant| invariant.handle_output(scene, output))
     }
 
@@ -130,6 +139,16 @@ impl Watch {
 
     pub(crate) fn audit(&mut self, world: &World) -> Result<(), Broken> {
         self.each(|invariant| invariant.audit(world))
+    }
+
+    /// Begins to count what is sent: the cluster is at rest.
+    pub(crate) fn begin_quiet(&mut self, now: Time) {
+        self.quiet = Some(Quiet::new(now));
+    }
+
+    /// Ends the count; says whether it was quiet.
+    pub(crate) fn end_quiet(&mut self, now: Time) -> Result<(), Broken> {
+        self.quiet.take().map_or(Ok(()), |quiet| quiet.check(now))
     }
 
     /// Returns whether the whole world is to be looked at now, and when to do so next.
@@ -161,7 +180,11 @@ pub(crate) struct Broken {
 /// Returns every promise that runs are held to, in the order of their ids.
 pub fn promises() -> Vec<Promise> {
     let watched = all().into_iter().map(|invariant| invariant.promise());
-    let mut promises: Vec<Promise> = watched.chain(rest::promises()).chain(ELSEWHERE).collect();
+    let mut promises: Vec<Promise> = watched
+        .chain([l12_rest_is_quiet::PROMISE])
+        .chain(rest::promises())
+        .chain(ELSEWHERE)
+        .collect();
     promises.sort_by_key(|promise| (promise.id.as_bytes()[0], promise.id.len(), promise.id));
     promises
 }
@@ -220,6 +243,7 @@ const ELSEWHERE: [Promise; 8] = [
 
 fn all() -> Vec<Box<dyn Invariant>> {
     vec![
+        Box::new(l13_nobody_is_taken_for_dead::NobodyIsTakenForDead::default()),
         Box::new(s01_heads_only_grow::HeadsOnlyGrow::default()),
         Box::new(s02_one_write_a_version::OneWriteAVersion::default()),
         Box::new(s03_lives_are_used_once::LivesAreUsedOnce::default()),

@@ -153,8 +153,7 @@ impl Episodes {
                 let far = i64::try_from(log_uniform((600, 40_000_000_000), random));
                 let far = far.expect("a year and a quarter fits");
                 let offset_ms = if happens(500, random) { far } else { -far };
-                let (step, back) =
-                    (Fault::WallOffset(host, offset_ms), Fault::WallOffset(host, 0));
+                let (step, back) = (Fault::WallOffset(host, offset_ms), Fault::WallOffset(host, 0));
                 self.pair(at_ms, log_uniform((100, 20_000), random), step, back);
             }
             Kind::Gain => {

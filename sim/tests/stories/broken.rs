@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use ordu_core::crdt::DeltaEntry;
 use ordu_core::message::Message;
-use ordu_core::{Event, Input, Node, Output, StopReason, Time, TimerKind, ViewChange};
+use ordu_core::{
+    Event, Input, MemberStatus, Node, Output, StopReason, Time, TimerKind, ViewChange,
+};
 use ordu_sim::{Machine, MachineMaker, N1, N2, N3, World, named};
 
 use crate::{LONG, SETTLE};
@@ -83,6 +85,58 @@ fn live(change: Change) {
 #[test]
 fn with_nothing_changed_every_promise_is_kept() {
     live(|_, _| None);
+}
+
+/// A name is given, and the cluster is left alone.
+fn rest(change: Change) {
+    let mut world = World::builder(3, 5).machines(changed(change)).joined();
+    let process = world.spawn(N1);
+    world.register(N1, "alias", &process).expect("the name is free");
+    world.run_for(LONG);
+    world.settle(SETTLE);
+    assert_eq!(world.readings().stable, 1);
+    world.begin_quiet();
+    world.run_for(LONG);
+    world.end_quiet();
+}
+
+#[test]
+fn with_nothing_changed_rest_is_quiet() {
+    rest(|_, _| None);
+}
+
+#[test]
+#[should_panic(expected = "L12: ")]
+fn noise_at_rest_is_seen() {
+    rest(|_, output| {
+        let Output::Send { .. } = output else { return None };
+        Some(vec![output.clone(); 3])
+    });
+}
+
+#[test]
+#[should_panic(expected = "L13: ")]
+fn a_suspicion_of_the_living_is_seen() {
+    rest(|_, output| {
+        let Output::Event(Event::MemberUp { replica }) = output else { return None };
+        let suspected = Event::MemberSuspect { replica: replica.clone() };
+        Some(vec![output.clone(), Output::Event(suspected)])
+    });
+}
+
+#[test]
+#[should_panic(expected = "L13: ")]
+fn a_death_that_nobody_sees_is_seen() {
+    let mut world = World::builder(3, 3)
+        .machines(changed(|_, output| {
+            let Output::View(ViewChange::Member { view: Some(view), .. }) = output else {
+                return None;
+            };
+            (view.status == MemberStatus::Down).then(Vec::new)
+        }))
+        .joined();
+    world.crash_silently(N3);
+    world.run_for(LONG);
 }
 
 #[test]

@@ -110,7 +110,9 @@ impl Aim {
     pub fn about(self) -> &'static str {
         match self {
             Self::ConflictThenDeath => "S12, L5: owners of one name die while it is resolved",
-            Self::ThreeWayConflict => "S12, L5: three sides take a name, and give it up at the heal",
+            Self::ThreeWayConflict => {
+                "S12, L5: three sides take a name, and give it up at the heal"
+            }
             Self::CrossingNames => "S12: two processes hold two names crosswise",
             Self::HoardedNames => "S4, S14: what was said of a name is said again, lives later",
             Self::QuickRestart => "S2, S3: a node starts anew before anybody misses it",
