@@ -76,8 +76,8 @@ impl Oracle {
         self.names.handle_gone(host, number);
     }
 
-    /// Takes in that the node of `host` is over, and with it the runs on it; the other nodes know of
-    /// the children `known`.
+    /// Takes in that the node of `host` is over, and with it the runs on it; the other nodes know
+    /// of the children `known`.
     pub(crate) fn handle_death<'a>(
         &mut self,
         host: Host,

@@ -7,6 +7,7 @@ mod broken;
 mod ends;
 mod failovers;
 mod joins;
+mod leaves;
 mod names;
 mod replays;
 mod sabotage;
