@@ -59,6 +59,11 @@ impl Adoption {
         self.estates.values().map(|estate| estate.orphans.len()).sum()
     }
 
+    /// Returns how many effects wait to be carried out.
+    pub(crate) fn queued(&self) -> usize {
+        self.effects.len()
+    }
+
     /// Takes in that `replica` is over, or has been silent for long; `keys` are its entries of the
     /// cluster. Costs the entries of that one journal.
     pub(crate) fn handle_gone(
@@ -114,7 +119,16 @@ impl Adoption {
             if !estate.orphans.is_empty() || !estate.is_over {
                 continue;
             }
-            let adopted_at = estate.adopted_at.get_or_insert_with(journals.heads);
+            // A journal that has gone since will never be acknowledged: what it held of the estate
+            // is of its own estate now.
+            let living = (journals.heads)();
+            let lives = |(journal, _): &(Replica, Version)| {
+                living.iter().any(|(living, _)| living == journal)
+            };
+            if estate.adopted_at.as_ref().is_some_and(|at| !at.iter().all(lives)) {
+                estate.adopted_at = None;
+            }
+            let adopted_at = estate.adopted_at.get_or_insert(living);
             let is_safe =
                 |(journal, head): &(Replica, Version)| (journals.is_everywhere)(journal, *head);
             if adopted_at.iter().all(is_safe) {

@@ -111,6 +111,21 @@ impl Board {
         self.contested.contains(seat)
     }
 
+    /// Iterates over all seats, in a fixed order.
+    pub(crate) fn seats(&self) -> impl Iterator<Item = &Seat> {
+        self.seats.keys()
+    }
+
+    /// Returns a seat on which `other` has other claimants, or takes them for rivals otherwise.
+    pub(crate) fn difference<'a>(&'a self, other: &'a Self) -> Option<&'a Seat> {
+        let seats = self.seats().chain(other.seats()).chain(other.contested());
+        let differs = |seat: &&Seat| {
+            self.claimants(seat) != other.claimants(seat)
+                || self.is_contested(seat) != other.is_contested(seat)
+        };
+        seats.into_iter().find(differs)
+    }
+
     /// Returns how many seats have claimants that cannot all stay.
     pub(crate) fn contested_count(&self) -> usize {
         self.contested.len()

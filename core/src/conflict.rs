@@ -114,8 +114,37 @@ impl Conflicts {
         self.yields.len()
     }
 
+    /// Returns how many losers there are notices for whose winners have not shown.
+    pub(crate) fn notices(&self) -> usize {
+        self.notices.values().map(BTreeMap::len).sum()
+    }
+
+    /// Returns how many losers were taken in whose claims have not gone.
+    pub(crate) fn intakes(&self) -> usize {
+        self.absorbed.len()
+    }
+
+    /// Returns how many effects wait to be carried out.
+    pub(crate) fn queued(&self) -> usize {
+        self.effects.len()
+    }
+
+    /// Checks that the processes that yield are found by what they yield.
+    ///
+    /// # Errors
+    ///
+    /// Says that they are not.
+    pub(crate) fn audit(&self) -> Result<(), alloc::string::String> {
+        let by_seat = self.yields.iter().map(|(number, yielding)| (&yielding.seat, *number));
+        let by_seat: BTreeSet<_> = by_seat.collect();
+        let is_found = by_seat.into_iter().eq(self.by_seat.iter().map(|(seat, n)| (seat, *n)));
+        is_found.then_some(()).ok_or_else(|| "yields are not found by their seats".into())
+    }
+
     /// Repeats what has not been answered: notices to losers, and state to winners.
     pub(crate) fn handle_beat(&mut self, own: &Own<'_>) {
+        // A winner that is there still repeats its notice; others are never heard of again.
+        self.notices.clear();
         for seat in own.board.contested() {
             self.notify(own, seat);
         }

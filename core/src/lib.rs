@@ -36,6 +36,7 @@ mod registry;
 #[allow(unreachable_pub, reason = "an inner machine: `Node` alone drives it")]
 mod replication;
 mod requests;
+mod seen;
 mod settle;
 #[cfg(feature = "proptest")]
 pub mod strategies;
@@ -60,7 +61,7 @@ pub use crate::id::{
 pub use crate::node::{
     CallId, ChildView, Command, Event, ExitReason, Holder, Input, MemberStatus, MemberView,
     NameConflict, Node, Output, ProcessEvent, Replicas, Reply, Start, StartReason, StartedChild,
-    StopReason, Target, TimerKind, ViewChange,
+    StopReason, Tables, Target, TimerKind, ViewChange,
 };
 pub use crate::random::Random;
 pub use crate::rank::{Origin, Rank};

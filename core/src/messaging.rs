@@ -50,6 +50,30 @@ impl Messaging {
         self.effects.pop_front()
     }
 
+    /// Returns how many calls of ours, and how many calls to us, have not been answered.
+    pub(crate) fn pending(&self) -> (usize, usize) {
+        (self.outgoing.len(), self.incoming.len())
+    }
+
+    /// Returns how many effects wait to be carried out.
+    pub(crate) fn queued(&self) -> usize {
+        self.effects.len()
+    }
+
+    /// Checks that the calls to us are found by process and by their end.
+    ///
+    /// # Errors
+    ///
+    /// Says that they are not.
+    pub(crate) fn audit(&self) -> Result<(), alloc::string::String> {
+        let calls = || self.incoming.iter();
+        let by_process = calls().map(|(call, incoming)| (incoming.process.number, *call));
+        let expiries = calls().map(|(call, incoming)| (incoming.expires, *call));
+        let are_found = self.by_process == by_process.collect::<BTreeSet<_>>()
+            && self.expiries == expiries.collect::<BTreeSet<_>>();
+        are_found.then_some(()).ok_or_else(|| "calls are not found by process or end".into())
+    }
+
     /// Calls `process`, which runs on this node, for the user behind `ticket`.
     pub(crate) fn call_here(
         &mut self,

@@ -138,6 +138,18 @@ impl Registry {
         self.processes.iter().filter(|(_, local)| local.is_plain).map(|(number, _)| *number)
     }
 
+    /// Iterates over the names that processes were given after their start, with the process.
+    pub(crate) fn names(&self) -> impl Iterator<Item = (Scope, Name, u64)> {
+        self.processes.iter().flat_map(|(number, local)| {
+            local.names.iter().map(|(scope, name)| (*scope, name.clone(), *number))
+        })
+    }
+
+    /// Returns how many effects wait to be carried out.
+    pub(crate) fn queued(&self) -> usize {
+        self.effects.len()
+    }
+
     fn insert(&mut self, number: u64, standing: Standing, is_plain: bool) {
         let local = Local { standing, is_plain, is_frozen: false, names: BTreeSet::new() };
         let twin = self.processes.insert(number, local);

@@ -230,6 +230,24 @@ impl Requests {
         journals
     }
 
+    /// Checks that every request is found by its deadline and by what it waits for.
+    ///
+    /// # Errors
+    ///
+    /// Says that one is not.
+    pub(crate) fn audit(&self) -> Result<(), alloc::string::String> {
+        let pending = || self.pending.iter();
+        let deadlines = pending().map(|(ticket, pending)| (pending.deadline, *ticket));
+        let by_child = pending().filter_map(|(t, pending)| Some((pending.wait.child()?, *t)));
+        let by_journal = pending().filter_map(|(ticket, pending)| {
+            pending.wait.entry().map(|(journal, version)| (journal.clone(), version, *ticket))
+        });
+        let are_found = self.deadlines == deadlines.collect::<BTreeSet<_>>()
+            && self.by_child == by_child.collect::<BTreeSet<_>>()
+            && self.by_journal == by_journal.collect::<BTreeSet<_>>();
+        are_found.then_some(()).ok_or_else(|| "requests are not found by what they wait for".into())
+    }
+
     /// Returns the tickets of all requests, in order.
     pub(crate) fn tickets(&self) -> Vec<u64> {
         self.pending.keys().copied().collect()

@@ -61,6 +61,16 @@ impl Settling {
         self.asks.values().map(|ask| ask.next).min()
     }
 
+    /// Returns how many users wait for an answer.
+    pub(crate) fn pending(&self) -> usize {
+        self.asks.len()
+    }
+
+    /// Returns how many effects wait to be carried out.
+    pub(crate) fn queued(&self) -> usize {
+        self.effects.len()
+    }
+
     /// Begins to ask for the user behind `ticket`.
     pub(crate) fn ask(&mut self, now: Time, ticket: u64, rest: &Rest) {
         let ask = Ask {

@@ -14,9 +14,9 @@ use crate::invariants::Watch;
 use crate::machine::{MachineMaker, nodes};
 use crate::marks::Sightings;
 use crate::network::{Links, Network};
+use crate::oracle::Oracle;
 use crate::pace::Pace;
 use crate::processes::Processes;
-use crate::promises::Promises;
 use crate::requests::Requests;
 use crate::sessions::Sessions;
 use crate::trace::Trace;
@@ -123,7 +123,7 @@ impl WorldBuilder {
             sessions: Sessions::default(),
             processes: Processes::default(),
             requests: Requests::default(),
-            promises: Promises::default(),
+            oracle: Oracle::default(),
             behaviours: self.behaviours,
             maker: self.maker,
             trace: Trace::new(self.seed),
@@ -139,6 +139,7 @@ impl WorldBuilder {
                 world.start(host);
             }
         }
+        world.trace.set_up();
         world
     }
 

@@ -9,6 +9,8 @@ use crate::World;
 use crate::host::Host;
 use crate::invariants::Broken;
 use crate::invariants::rest::{self, Core};
+use crate::network::Network;
+use crate::oracle::Readings;
 use crate::processes::Run;
 use crate::requests::{name, scope};
 use crate::view::View;
@@ -63,8 +65,9 @@ impl World {
     /// each process.
     pub fn running_name(&self, text: &str) -> Vec<Host> {
         let name = name(text);
-        let named =
-            |run: &&Run| run.child.is_some_and(|child| self.promises.name_of(child) == Some(&name));
+        let named = |run: &&Run| {
+            run.child.is_some_and(|child| self.oracle.children.name_of(child) == Some(&name))
+        };
         self.processes.running().filter(named).map(|run| run.host).collect()
     }
 
@@ -144,6 +147,45 @@ impl World {
     pub fn check_settled(&self) -> Result<(), String> {
         let settled = rest::check(self, &Core::of(self.up()));
         settled.map_err(|Broken { promise, reason }| format!("{}: {reason}", promise.id))
+    }
+
+    /// Begins to count what nodes send: the cluster is at rest, and nobody asks anything of it.
+    pub fn begin_quiet(&mut self) {
+        self.watch.begin_quiet(self.now);
+    }
+
+    /// Ends the count, and checks that no entry was sent again and little else.
+    ///
+    /// # Panics
+    ///
+    /// Panics, with `L12`, if more was sent.
+    #[track_caller]
+    pub fn end_quiet(&mut self) {
+        let finding = self.watch.end_quiet(self.now);
+        self.hold(finding);
+    }
+
+    /// Returns what became of the names that were given, as clients saw it.
+    pub fn readings(&self) -> Readings {
+        self.oracle.names.readings(&self.up())
+    }
+
+    /// Returns how often something was done to the cluster: faults, the ends of faults, and starts
+    /// of nodes that were not there.
+    pub fn faults(&self) -> u64 {
+        self.trace.deeds()
+    }
+
+    /// Returns whether nothing was ever done to the cluster, and all links are those of a LAN.
+    pub fn is_faultless(&self) -> bool {
+        self.faults() == 0 && self.is_lan()
+    }
+
+    /// Returns whether every link loses, repeats and delays nothing.
+    pub(crate) fn is_lan(&self) -> bool {
+        let hosts = || self.hosts.keys().copied();
+        let lan = Network::lan();
+        hosts().all(|a| hosts().all(|b| *self.links.network(a, b) == lan))
     }
 
     /// Returns whether processes of `kind` start when told and then run until they are stopped.

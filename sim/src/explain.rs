@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ordu_core::message::{Message, Operation, Seat};
 use ordu_core::{
-    ChildId, Command, Event, ExitReason, Input, Name, Output, ProcessEvent, Reply, Time,
-    ViewChange,
+    ChildId, Command, Event, ExitReason, Input, Name, Output, ProcessEvent, Reply, Time, ViewChange,
 };
 
 use crate::host::Host;

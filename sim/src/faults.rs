@@ -309,7 +309,7 @@ impl World {
         let known = core.iter().filter(|&&host| self.is_up(host));
         let known = known.flat_map(|&host| self.children(host).into_keys()).collect();
         for host in self.up().into_iter().filter(|host| !core.contains(host)) {
-            self.promises.handle_death(host, self.processes.running(), &known);
+            self.oracle.handle_death(host, self.processes.running(), &known);
         }
     }
 
@@ -317,10 +317,10 @@ impl World {
         self.deaths.push((host, self.now));
         let others = self.up().into_iter().filter(|&other| other != host);
         let known = others.flat_map(|other| self.children(other).into_keys()).collect();
-        self.promises.handle_death(host, self.processes.running(), &known);
+        self.oracle.handle_death(host, self.processes.running(), &known);
         self.processes.end_all(host, self.now);
         let abandoned = self.requests.abandon(host);
-        self.promises.handle_abandoned(&abandoned);
+        self.oracle.handle_abandoned(&abandoned);
         self.end_sessions(host, silent);
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ordu_core::message::CallFailure;
 use ordu_core::{
-    Blob, CallId, ChildId, ProcessEvent, Random, Start, StartReason, StopReason, Time,
+    Blob, CallId, ChildId, ProcessEvent, ProcessId, Random, Start, StartReason, StopReason, Time,
 };
 
 use crate::behaviour::{Behaviour, Replies, Starting};
@@ -299,6 +299,13 @@ impl Processes {
     /// Returns the child that a process runs, if it lives and runs one.
     pub(crate) fn child_of(&self, host: Host, number: u64) -> Option<ChildId> {
         Some(self.live.get(&(host, number))?.start.as_ref()?.child)
+    }
+
+    /// Returns whether a process runs and was not told to stop.
+    pub(crate) fn goes_on(&self, process: &ProcessId) -> bool {
+        let host = Host::of(process.replica.node());
+        let process = host.and_then(|host| self.live.get(&(host, process.number)));
+        process.is_some_and(|process| process.phase == Phase::Running)
     }
 
     fn number_of(&self, host: Host, child: ChildId) -> Option<u64> {

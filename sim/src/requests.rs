@@ -101,6 +101,11 @@ impl Requests {
         self.replies.len()
     }
 
+    /// Returns how many requests to the node of `host` are not answered yet.
+    pub(crate) fn open_on(&self, host: Host) -> usize {
+        self.open.values().filter(|open| open.host == host).count()
+    }
+
     /// Returns a request that should have been answered by `now`, once.
     pub(crate) fn overdue(&mut self, now: Time) -> Option<(Ticket, Open)> {
         while let Some(&(until, ticket)) = self.deadlines.first()
@@ -145,6 +150,7 @@ impl World {
         let local = state.clock.local(self.now) + timeout;
         let until = state.clock.when(local);
         let open = Open { host, life: state.life, until: local, command: command.clone() };
+        self.oracle.handle_request(&command);
         let ticket = self.requests.open(open, until);
         let now = self.now;
         self.state_mut(host).occupy(now);

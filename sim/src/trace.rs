@@ -17,6 +17,8 @@ const TAIL_MAX: usize = 200;
 pub(crate) struct Trace {
     hash: u64,
     count: u64,
+    /// How often something was done to the world, since it was set up.
+    deeds: u64,
     tail: VecDeque<Line>,
     listener: Option<Listener>,
 }
@@ -48,7 +50,8 @@ pub(crate) enum What {
 
 impl Trace {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { hash: seed, count: 0, tail: VecDeque::with_capacity(TAIL_MAX), listener: None }
+        let tail = VecDeque::with_capacity(TAIL_MAX);
+        Self { hash: seed, count: 0, deeds: 0, tail, listener: None }
     }
 
     /// Lets `listener` hear of every happening from now on.
@@ -68,8 +71,24 @@ impl Trace {
         self.push(Line { at, host: Some(host), what: What::Output(output.clone()) });
     }
 
-    /// Records what the world did: a fault, or something that befell a frame or a process.
+    /// Records something that was done to the world: a fault, or the end of one.
     pub(crate) fn note(&mut self, at: Time, host: Option<Host>, note: String) {
+        self.deeds += 1;
+        self.remark(at, host, note);
+    }
+
+    /// Returns how often something was done to the world since it was set up.
+    pub(crate) fn deeds(&self) -> u64 {
+        self.deeds
+    }
+
+    /// Takes in that the world is set up: what comes now is done to it.
+    pub(crate) fn set_up(&mut self) {
+        self.deeds = 0;
+    }
+
+    /// Records something that befell a frame or a process.
+    pub(crate) fn remark(&mut self, at: Time, host: Option<Host>, note: String) {
         self.mix(&wire::encode(&(at, host.map(Host::number), 2_u8, &note)));
         self.push(Line { at, host, what: What::Note(note) });
     }

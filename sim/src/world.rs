@@ -18,9 +18,9 @@ use crate::invariants::{Broken, Scene, Watch};
 use crate::machine::{Machine, MachineMaker};
 use crate::marks::Sightings;
 use crate::network::Links;
+use crate::oracle::Oracle;
 use crate::pace::Pace;
 use crate::processes::Processes;
-use crate::promises::Promises;
 use crate::recording::Recording;
 use crate::requests::Requests;
 use crate::sessions::Sessions;
@@ -57,7 +57,7 @@ pub struct World {
     pub(crate) sessions: Sessions,
     pub(crate) processes: Processes,
     pub(crate) requests: Requests,
-    pub(crate) promises: Promises,
+    pub(crate) oracle: Oracle,
     pub(crate) behaviours: BTreeMap<String, Behaviour>,
     pub(crate) maker: MachineMaker,
     pub(crate) trace: Trace,
@@ -309,7 +309,7 @@ impl World {
                     self.processes.handle(host, number, round, turn, self.now, &mut self.random);
                 self.plan_all(host, plans);
                 if let Some(event) = event {
-                    self.promises.handle_process(child, &event);
+                    self.oracle.handle_process((host, number), child, &event);
                     self.feed(host, Input::Process { number, event });
                 }
             }
@@ -338,7 +338,7 @@ impl World {
 
     fn feed_one(&mut self, host: Host, input: Input) {
         let now = self.now;
-        let children = self.promises.children_ever();
+        let children = self.oracle.children.children_ever();
         let state = self.hosts.get_mut(&host).expect("only known hosts are fed");
         let local = state.clock.local(now);
         if state.node.as_ref().is_none_or(|running| running.exit.is_some()) {
@@ -386,10 +386,8 @@ impl World {
             Ok(()),
             |(running, node)| {
                 let scene = Scene {
-                    now: self.now,
                     host,
                     life: state.life,
-                    wall: state.clock.wall(self.now),
                     config: &state.config,
                     node,
                     view: &running.view,
@@ -430,13 +428,14 @@ impl World {
             Output::Start(start) => self.start_process(host, start),
             Output::Stop { number, reason, grace } => {
                 let child = self.processes.child_of(host, number);
-                self.promises.handle_stop(child, &reason, self.processes.runs());
+                self.oracle.handle_stop((host, number), child, &reason, self.processes.runs());
                 let plans = self.processes.stop(host, number, reason, grace, self.now);
                 self.plan_all(host, plans);
             }
             Output::Absorb { number, state } => {
                 if !self.processes.absorb(host, number, &state) {
-                    self.note(host, format!("state for process {number} comes too late"));
+                    let remark = format!("state for process {number} comes too late");
+                    self.trace.remark(self.now, Some(host), remark);
                 }
             }
             Output::Deliver { number, payload, call } => {
@@ -445,7 +444,8 @@ impl World {
             }
             Output::Reply { ticket, reply } => self.take_reply(host, ticket, reply),
             Output::View(change) => {
-                self.promises.handle_view(&change, &self.processes);
+                let up = self.up();
+                self.oracle.handle_view(self.now, host, &change, (&self.processes, &up));
                 self.running_mut(host).view.handle(change);
             }
             Output::Event(event) => self.events.push((self.now, host, event)),
@@ -471,7 +471,10 @@ impl World {
             self.processes.run_plain(host, process.number, self.now);
         }
         match self.requests.handle_reply(host, ticket, reply) {
-            Ok(answered) => self.promises.handle_answer(host, &answered),
+            Ok(answered) => {
+                let up = self.up();
+                self.oracle.handle_answer(self.now, host, &answered, (&self.processes, &up));
+            }
             Err(wrong) => self.violate(Class::Safety, "S26", format!("{host}: {wrong}")),
         }
     }

@@ -139,6 +139,17 @@ impl Journal {
         entries_of(&self.slots)
     }
 
+    /// Iterates over the entries and tombstones written after `from`, in the order of their writes.
+    ///
+    /// Takes O(log n) time to find the first one.
+    pub fn entries_after(
+        &self,
+        from: Version,
+    ) -> impl Iterator<Item = (Version, &Blob, Option<&Blob>)> {
+        let first = self.slots.partition_point(|slot| slot.version <= from);
+        entries_of(&self.slots[first..])
+    }
+
     /// Gives `key` a value, at the next version.
     ///
     /// Only the journal's owner writes; a copy would no longer be one.

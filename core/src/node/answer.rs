@@ -18,10 +18,10 @@ impl Node {
         self.requests.insert(ticket, Pending { deadline, timeout, wait });
     }
 
-    /// Answers a request, once.
+    /// Answers a request, once, and after readers were told what it speaks of.
     pub(super) fn reply(&mut self, ticket: u64, reply: Reply) {
         self.requests.remove(ticket);
-        self.outputs.push_back(Output::Reply { ticket, reply });
+        self.replies.push_back(Output::Reply { ticket, reply });
     }
 
     /// Answers a request whose deadline has passed.
@@ -50,7 +50,7 @@ impl Node {
         if pending.wait == Wait::Call {
             self.messaging.cancel(ticket);
         }
-        self.outputs.push_back(Output::Reply { ticket, reply });
+        self.replies.push_back(Output::Reply { ticket, reply });
         if leaves {
             self.exit(ExitReason::Left);
         }
@@ -125,8 +125,10 @@ impl Node {
                     reply.map(Reply::Start)
                 }
                 Wait::Replicated { journal, version, replicas } => {
+                    // Whoever asked reads it here, wherever it was written.
+                    let is_here = *version <= self.replication.closed_head(journal);
                     let enough = self.wanted(*replicas) <= self.holders(journal, *version);
-                    enough.then_some(Reply::Register(Ok(())))
+                    (is_here && enough).then_some(Reply::Register(Ok(())))
                 }
                 Wait::Shown { journal, version } => {
                     let is_shown = *version <= self.replication.closed_head(journal);

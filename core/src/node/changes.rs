@@ -116,6 +116,8 @@ impl Node {
     /// they are adopted.
     pub(super) fn retire(&mut self, replica: &Replica) {
         self.set_visible(replica, false);
+        self.calls_seen.forget(replica);
+        self.forwards_seen.forget(replica);
         if !self.retired.insert(replica.clone()) {
             return;
         }

@@ -22,8 +22,12 @@ impl Node {
         self.send(&to.node().clone(), Message::Forward(Forward { id: ticket, operation }));
     }
 
-    /// Makes a change that another node asks for, and answers it.
+    /// Makes a change that another node asks for, and answers it. One that comes again is dropped:
+    /// by now it may undo what was asked for since.
     pub(super) fn handle_forward(&mut self, from: &Replica, forward: Forward) {
+        if !self.forwards_seen.is_new(from, forward.id) {
+            return;
+        }
         let result = match forward.operation {
             Operation::Register { scope, name, number, value } => {
                 let here = self.me.is_some() && value.len() <= VALUE_BYTES_MAX;

@@ -47,8 +47,9 @@ impl Node {
             } else {
                 pending.wait.timed_out(pending.timeout)
             };
-            self.outputs.push_back(Output::Reply { ticket, reply });
+            self.replies.push_back(Output::Reply { ticket, reply });
         }
+        self.outputs.append(&mut self.replies);
         self.outputs.push_back(Output::Exit(reason));
         self.is_over = true;
     }

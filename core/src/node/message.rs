@@ -110,6 +110,9 @@ impl Node {
     }
 
     fn handle_call(&mut self, from: &Replica, call: Call) {
+        if !self.calls_seen.is_new(from, call.id) {
+            return;
+        }
         let runs = self.me.is_some() && self.registry.is_running(call.number);
         let process = runs.then(|| self.own_process(call.number));
         self.messaging.handle_call(self.now, from.node(), process, call);

@@ -13,6 +13,7 @@
 //! ask for is carried out in rounds until none asks for more.
 
 mod answer;
+mod audit;
 mod changes;
 mod command;
 mod effects;
@@ -43,12 +44,14 @@ use crate::rank::Rank;
 use crate::registry::Registry;
 use crate::replication::{Replication, Settings};
 use crate::requests::Requests;
+use crate::seen::Seen;
 use crate::settle::Settling;
 use crate::supervisor::{Around, Supervisor};
 use crate::targets::Targets;
 use crate::{Blob, Config, HybridClock, NodeId, Random, Replica, Time, hash64, wire};
 
 pub use crate::node::input::{CallId, Command, Input, ProcessEvent, Replicas, Target};
+pub use crate::node::inspect::Tables;
 pub use crate::node::output::{
     ChildView, Event, ExitReason, Holder, MemberStatus, MemberView, NameConflict, Output, Reply,
     Start, StartReason, StartedChild, StopReason, ViewChange,
@@ -120,6 +123,9 @@ pub struct Node {
     adoption: Adoption,
     messaging: Messaging,
     settling: Settling,
+    /// The calls and the forwarded operations that peers asked for lately.
+    calls_seen: Seen,
+    forwards_seen: Seen,
     requests: Requests,
     /// The replicas whose entries the board and the readers see.
     visible: BTreeSet<Replica>,
@@ -134,6 +140,8 @@ pub struct Node {
     next_upkeep: Time,
     is_over: bool,
     outputs: VecDeque<Output>,
+    /// Answers to users, held back until readers have been told all that they speak of.
+    replies: VecDeque<Output>,
 }
 
 impl Node {
@@ -176,6 +184,8 @@ impl Node {
             adoption: Adoption::default(),
             messaging: Messaging::default(),
             settling: Settling::default(),
+            calls_seen: Seen::default(),
+            forwards_seen: Seen::default(),
             requests: Requests::default(),
             visible: BTreeSet::new(),
             retired: BTreeSet::new(),
@@ -185,6 +195,7 @@ impl Node {
             next_upkeep,
             is_over: false,
             outputs: VecDeque::new(),
+            replies: VecDeque::new(),
         }
     }
 
@@ -230,6 +241,7 @@ impl Node {
                 break;
             }
         }
+        self.outputs.append(&mut self.replies);
         let next = self.poll_timeout();
         assert!(
             self.is_over || next.is_none_or(|(at, _)| now < at),

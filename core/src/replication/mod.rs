@@ -389,6 +389,18 @@ impl Replication {
         self.next_digest
     }
 
+    /// Returns how many copies wait for their rest, and how many requests for more are under way.
+    pub fn pending(&self) -> (usize, usize) {
+        let staged = self.held.values().filter(|held| held.copy.staged_until().is_some());
+        let asked = self.held.values().filter(|held| held.asked.is_some());
+        (staged.count(), asked.count())
+    }
+
+    /// Returns how many outputs wait to be carried out.
+    pub fn queued(&self) -> usize {
+        self.outputs.len()
+    }
+
     fn wrote(&mut self, change: Change) -> Version {
         let version = change.version;
         self.unsent = true;

@@ -168,6 +168,36 @@ impl Children {
         self.table.get(key)
     }
 
+    /// Iterates over all children.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&ChildKey, &Child)> {
+        self.table.iter()
+    }
+
+    /// Checks the invariant against its definition, in O(c log c) time for c children.
+    ///
+    /// # Errors
+    ///
+    /// Says which index is wrong.
+    pub(crate) fn audit(&self) -> Result<(), &'static str> {
+        let mut again = Self::default();
+        for (&key, child) in &self.table {
+            if child.shown != child.standing() {
+                return Err("a child is not shown as it is");
+            }
+            again.change(key, |known| *known = child.clone());
+        }
+        if again.unclaimed != self.unclaimed {
+            return Err("the unclaimed children are not those without a claim");
+        }
+        if again.reserved != self.reserved {
+            return Err("the reserved names are not those of the children");
+        }
+        if again.ended != self.ended || again.table.len() != self.table.len() {
+            return Err("the children that ended are not those with an end");
+        }
+        Ok(())
+    }
+
     /// Returns the children that nobody is seen to run.
     pub(crate) fn unclaimed(&self) -> &BTreeSet<ChildKey> {
         &self.unclaimed

@@ -11,6 +11,7 @@
 //! starts a child that has a specification, no end and no visible claim. A takeover is a claim in
 //! the taker's own journal, never an edit of somebody else's.
 
+mod audit;
 mod children;
 mod instance;
 mod journal;

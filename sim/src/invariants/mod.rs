@@ -4,20 +4,39 @@
 //! looks at the whole world once in a while. *Liveness* is a matter of the end: when everything has
 //! been mended, the checks of [`rest`] must come to hold, and stay so.
 
+mod l12_rest_is_quiet;
+mod l13_nobody_is_taken_for_dead;
 mod s01_heads_only_grow;
 mod s02_one_write_a_version;
+mod s03_lives_are_used_once;
+mod s04_nothing_comes_back;
+mod s05_deltas_hold_what_the_sender_holds;
+mod s06_indices_follow_from_entries;
+mod s08_nodes_read_their_writes;
+mod s09_views_add_up;
+mod s10_a_node_claims_a_name_once;
+mod s11_equal_journals_show_equal_names;
+mod s12_losers_are_told_once;
+mod s13_stamps_stay_near_the_wall;
+mod s14_the_dead_change_nothing;
 mod s15_nobody_takes_itself_for_dead;
+mod s16_forwarded_once;
+mod s25_messages_arrive_once;
+mod s28_tables_are_bounded;
+mod s32_nothing_blows_up;
 
 pub(crate) mod rest;
 
 use std::time::Duration;
 
-use ordu_core::{Config, Input, Node, Output, Time, Wall};
+use ordu_core::{Config, Input, Node, Output, Time};
 
 use crate::World;
 use crate::host::Host;
 use crate::verdict::Class;
 use crate::view::View;
+
+use l12_rest_is_quiet::Quiet;
 
 /// How often the whole world is looked at.
 const AUDIT_EVERY: Duration = Duration::from_secs(10);
@@ -40,14 +59,10 @@ pub(crate) type Finding = Result<(), String>;
 
 /// What an invariant sees of the node that something happens to.
 pub(crate) struct Scene<'a> {
-    /// True time.
-    pub(crate) now: Time,
     /// The machine.
     pub(crate) host: Host,
     /// Which life of its node this is.
     pub(crate) life: u64,
-    /// The machine's wall clock.
-    pub(crate) wall: Wall,
     /// What the node was told at its start.
     pub(crate) config: &'a Config,
     /// The node itself.
@@ -88,17 +103,19 @@ pub(crate) trait Invariant: Send {
 pub(crate) struct Watch {
     invariants: Vec<Box<dyn Invariant>>,
     next_audit: Time,
+    /// Counts what is sent while the cluster is at rest.
+    quiet: Option<Quiet>,
 }
 
 impl Watch {
     /// Watches for everything.
     pub(crate) fn new() -> Self {
-        Self { invariants: all(), next_audit: Time::ZERO + AUDIT_EVERY }
+        Self { invariants: all(), next_audit: Time::ZERO + AUDIT_EVERY, quiet: None }
     }
 
     /// Watches for nothing.
     pub(crate) fn nothing() -> Self {
-        Self { invariants: Vec::new(), next_audit: Time::from_micros(u64::MAX) }
+        Self { invariants: Vec::new(), next_audit: Time::from_micros(u64::MAX), quiet: None }
     }
 
     pub(crate) fn handle_input(&mut self, scene: &Scene<'_>, input: &Input) -> Result<(), Broken> {
@@ -110,6 +127,9 @@ impl Watch {
         scene: &Scene<'_>,
         output: &Output,
     ) -> Result<(), Broken> {
+        if let Some(quiet) = &mut self.quiet {
+            quiet.handle_output(scene.host, output);
+        }
         self.each(|invariant| invariant.handle_output(scene, output))
     }
 
@@ -119,6 +139,16 @@ impl Watch {
 
     pub(crate) fn audit(&mut self, world: &World) -> Result<(), Broken> {
         self.each(|invariant| invariant.audit(world))
+    }
+
+    /// Begins to count what is sent: the cluster is at rest.
+    pub(crate) fn begin_quiet(&mut self, now: Time) {
+        self.quiet = Some(Quiet::new(now));
+    }
+
+    /// Ends the count; says whether it was quiet.
+    pub(crate) fn end_quiet(&mut self, now: Time) -> Result<(), Broken> {
+        self.quiet.take().map_or(Ok(()), |quiet| quiet.check(now))
     }
 
     /// Returns whether the whole world is to be looked at now, and when to do so next.
@@ -150,7 +180,11 @@ pub(crate) struct Broken {
 /// Returns every promise that runs are held to, in the order of their ids.
 pub fn promises() -> Vec<Promise> {
     let watched = all().into_iter().map(|invariant| invariant.promise());
-    let mut promises: Vec<Promise> = watched.chain(rest::promises()).chain(ELSEWHERE).collect();
+    let mut promises: Vec<Promise> = watched
+        .chain([l12_rest_is_quiet::PROMISE])
+        .chain(rest::promises())
+        .chain(ELSEWHERE)
+        .collect();
     promises.sort_by_key(|promise| (promise.id.as_bytes()[0], promise.id.len(), promise.id));
     promises
 }
@@ -209,8 +243,24 @@ const ELSEWHERE: [Promise; 8] = [
 
 fn all() -> Vec<Box<dyn Invariant>> {
     vec![
+        Box::new(l13_nobody_is_taken_for_dead::NobodyIsTakenForDead::default()),
         Box::new(s01_heads_only_grow::HeadsOnlyGrow::default()),
         Box::new(s02_one_write_a_version::OneWriteAVersion::default()),
+        Box::new(s03_lives_are_used_once::LivesAreUsedOnce::default()),
+        Box::new(s04_nothing_comes_back::NothingComesBack::default()),
+        Box::new(s05_deltas_hold_what_the_sender_holds::DeltasHoldWhatTheSenderHolds),
+        Box::new(s06_indices_follow_from_entries::IndicesFollowFromEntries::default()),
+        Box::new(s08_nodes_read_their_writes::NodesReadTheirWrites::default()),
+        Box::new(s09_views_add_up::ViewsAddUp),
+        Box::new(s10_a_node_claims_a_name_once::ANodeClaimsANameOnce),
+        Box::new(s11_equal_journals_show_equal_names::EqualJournalsShowEqualNames),
+        Box::new(s12_losers_are_told_once::LosersAreToldOnce::default()),
+        Box::new(s13_stamps_stay_near_the_wall::StampsStayNearTheWall::default()),
+        Box::new(s14_the_dead_change_nothing::TheDeadChangeNothing::default()),
         Box::new(s15_nobody_takes_itself_for_dead::NobodyTakesItselfForDead),
+        Box::new(s16_forwarded_once::ForwardedOnce::default()),
+        Box::new(s25_messages_arrive_once::MessagesArriveOnce::default()),
+        Box::new(s28_tables_are_bounded::TablesAreBounded::default()),
+        Box::new(s32_nothing_blows_up::NothingBlowsUp::default()),
     ]
 }

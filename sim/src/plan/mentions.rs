@@ -80,10 +80,9 @@ fn mentioned(action: &Action) -> Vec<Host> {
                     vec![*host]
                 }
                 Topology::BrokenLink { a, b } => vec![*a, *b],
-                Topology::Isolated
-                | Topology::Ring
-                | Topology::Line
-                | Topology::MajoritiesRing => Vec::new(),
+                Topology::Isolated | Topology::Ring | Topology::Line | Topology::MajoritiesRing => {
+                    Vec::new()
+                }
             },
             Fault::Weather(_) | Fault::Calm | Fault::CrashChild(_) => Vec::new(),
         },
@@ -96,9 +95,8 @@ fn without(
     keep: &impl Fn(&Host) -> bool,
     moved: &impl Fn(Host) -> Host,
 ) -> Option<Action> {
-    let sides = |hosts: &[Host]| -> Vec<Host> {
-        hosts.iter().copied().filter(keep).map(moved).collect()
-    };
+    let sides =
+        |hosts: &[Host]| -> Vec<Host> { hosts.iter().copied().filter(keep).map(moved).collect() };
     let shape = |shape: &Topology| match shape {
         Topology::Split { left, right } => {
             Some(Topology::Split { left: sides(left), right: sides(right) })

@@ -3,10 +3,12 @@
 //! A story names the behaviours that it covers by their numbers (`B18`), or the scenario (`P8`).
 //! `ORDU_SEED=17 cargo test -p ordu-sim --test stories <name>` tells one again, for one seed.
 
+mod broken;
 mod ends;
 mod failovers;
 mod faults;
 mod joins;
+mod leaves;
 mod links;
 mod machines;
 mod names;

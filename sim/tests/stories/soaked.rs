@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ordu_core::{Command, Reply, TerminateError};
-use ordu_sim::{Behaviour, N1, N2, N3, World, named, scope, seeds, spec};
+use ordu_sim::{Behaviour, N1, N2, N3, Network, World, named, scope, seeds, spec};
 
 use crate::{LONG, SETTLE, home};
 
@@ -129,6 +129,43 @@ fn a_child_outlives_the_loss_of_an_alias() {
         assert_eq!(holder, Some(elder), "the elder keeps the name; seed {seed}");
         home(&world, child.child);
         assert_eq!(world.children(N1).len(), 1, "seed {seed}");
+    }
+}
+
+/// Whoever is told that a name is taken reads it at once, also on another node than the one that
+/// wrote it. The answer used to come before the entry.
+#[test]
+fn a_name_that_was_given_through_another_node_is_read_there_at_once() {
+    for seed in seeds(10) {
+        let mut world = World::new(seed, 3);
+        let process = world.spawn(N1);
+        world.register(N2, "alias", &process).unwrap();
+        let holder = world.lookup(N2, "alias").map(|holder| holder.process.clone());
+        assert_eq!(holder, Some(process), "seed {seed}");
+    }
+}
+
+/// A network that repeats frames repeats no call, and no change that one node makes for another.
+/// Both used to be carried out as often as they arrived.
+#[test]
+fn what_arrives_twice_is_done_once() {
+    for seed in seeds(10) {
+        let mut world = World::new(seed, 3);
+        let process = world.spawn(N1);
+        world.set_network(Network { repeat_per_mille: 1_000, ..Network::lossy() });
+        let mut counted = 0;
+        for number in 0..20 {
+            let name = format!("counter-{number}");
+            if world.register(N2, &name, &process).is_ok() && world.count(N2, &name, 1).is_ok() {
+                counted += 1;
+            }
+            let _ = world.unregister(N2, &name, &process);
+        }
+        world.set_network(Network::lan());
+        world.run_for(LONG);
+        assert!(counted > 0, "seed {seed}");
+        assert!(world.total(&process) <= Some(20), "seed {seed}");
+        world.settle(SETTLE);
     }
 }
 

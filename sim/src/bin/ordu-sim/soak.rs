@@ -135,8 +135,7 @@ fn progress_bar(seeds: u64) -> ProgressBar {
 
 fn read(path: &Path) -> Result<Summary, Trouble> {
     let text = fs::read_to_string(path).map_err(Trouble::about(path))?;
-    serde_json::from_str(&text)
-        .map_err(|source| Trouble::Summary { path: path.to_owned(), source })
+    serde_json::from_str(&text).map_err(|source| Trouble::Summary { path: path.to_owned(), source })
 }
 
 fn save(path: &Path, summary: &Summary) -> Result<(), Trouble> {

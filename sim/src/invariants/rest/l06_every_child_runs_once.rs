@@ -22,12 +22,12 @@ pub(super) fn check(world: &World, core: &Core) -> Finding {
         if let Some(twin) = children.insert(child, run.host) {
             return Err(format!("child {child} runs on {twin} and on {}", run.host));
         }
-        let name = world.promises.name_of(child);
+        let name = world.oracle.children.name_of(child);
         if let Some(twin) = name.and_then(|name| names.insert(name, run.host)) {
             return Err(format!("{name:?} runs on {twin} and on {}", run.host));
         }
     }
-    for (child, kind) in world.promises.due() {
+    for (child, kind) in world.oracle.children.due() {
         if world.is_steady(kind) && !children.contains_key(&child) {
             return Err(format!("child {child} of kind {kind} was accepted and is lost"));
         }

@@ -1,11 +1,14 @@
 //! What must come to hold once a cluster is left alone, and stay so.
 
 mod l01_journals_are_equal;
+mod l02_the_forgotten_are_gone;
+mod l03_no_name_is_lost;
 mod l04_no_ghosts;
 mod l05_all_see_the_same;
 mod l06_every_child_runs_once;
 mod l08_what_is_seen_runs;
 mod l09_members_are_those_that_live;
+mod l10_nothing_is_under_way;
 
 use std::collections::BTreeSet;
 
@@ -47,13 +50,16 @@ impl Core {
 type Check = fn(&World, &Core) -> Finding;
 
 /// Every check, in the order in which they are made: later ones rely on the earlier.
-const CHECKS: [(Promise, Check); 6] = [
+const CHECKS: [(Promise, Check); 9] = [
     (l09_members_are_those_that_live::PROMISE, l09_members_are_those_that_live::check),
     (l01_journals_are_equal::PROMISE, l01_journals_are_equal::check),
     (l05_all_see_the_same::PROMISE, l05_all_see_the_same::check),
     (l04_no_ghosts::PROMISE, l04_no_ghosts::check),
     (l08_what_is_seen_runs::PROMISE, l08_what_is_seen_runs::check),
     (l06_every_child_runs_once::PROMISE, l06_every_child_runs_once::check),
+    (l03_no_name_is_lost::PROMISE, l03_no_name_is_lost::check),
+    (l02_the_forgotten_are_gone::PROMISE, l02_the_forgotten_are_gone::check),
+    (l10_nothing_is_under_way::PROMISE, l10_nothing_is_under_way::check),
 ];
 
 /// Returns what comes to hold at rest.

@@ -16,7 +16,7 @@ use crate::requests::Answered;
 /// It goes by what the world itself sees, never by what the nodes believe, so that a child that all
 /// nodes forgot is missed.
 #[derive(Debug, Default)]
-pub(crate) struct Promises {
+pub(crate) struct Children {
     accepted: BTreeMap<ChildId, Accepted>,
     terminated: BTreeSet<ChildId>,
     /// Children of which a run ended as it should.
@@ -40,7 +40,7 @@ struct Accepted {
     origin: Option<Host>,
 }
 
-impl Promises {
+impl Children {
     /// Takes in the answer to a request.
     pub(crate) fn handle_answer(&mut self, host: Host, answered: &Answered) {
         match (&answered.command, &answered.reply) {

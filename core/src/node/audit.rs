@@ -1,0 +1,245 @@
+//! Checks that every index of a node says what its entries say.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::board::{Board, Claimant};
+use crate::entry::{ClaimEntry, Entry, Key, NameEntry};
+use crate::message::Seat;
+use crate::node::Node;
+use crate::supervisor::ChildKey;
+use crate::{Blob, Replica};
+
+impl Node {
+    /// Checks everything that is kept up to date against what it follows from, for tests: journals,
+    /// the board, children, processes, names, requests, calls and conflicts.
+    ///
+    /// Costs the whole state, and builds some of it anew.
+    ///
+    /// # Errors
+    ///
+    /// Says what disagrees.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a journal is not in order within itself.
+    pub fn audit(&self) -> Result<(), String> {
+        for (_, journal) in self.journals() {
+            journal.check_deeply();
+        }
+        self.audit_board()?;
+        self.audit_children()?;
+        self.audit_own()?;
+        self.supervisor.audit()?;
+        self.requests.audit()?;
+        self.messaging.audit()?;
+        self.conflicts.audit()
+    }
+
+    /// Checks that the board is what the visible journals say.
+    fn audit_board(&self) -> Result<(), String> {
+        let mut board = Board::default();
+        for replica in &self.visible {
+            for (key, _, value) in self.replication.entries(replica) {
+                for (seat, claimant) in claims(replica, key, value) {
+                    board.replace(&seat, None, Some(claimant));
+                }
+            }
+        }
+        let differs = board.difference(&self.board);
+        differs
+            .map_or(Ok(()), |seat| Err(format!("the board is not what journals say of {seat:?}")))
+    }
+
+    /// Checks that what is known of children is what the remembered journals say.
+    fn audit_children(&self) -> Result<(), String> {
+        let mut children: BTreeMap<ChildKey, Mentions<'_>> = BTreeMap::new();
+        for replica in self.replication.replicas() {
+            let counts = !self.retired.contains(replica);
+            for (key, _, value) in self.replication.entries(replica) {
+                match Key::decode(key) {
+                    Some(Key::Spec(scope, child)) => {
+                        children.entry((scope, child)).or_default().specified.insert(replica);
+                    }
+                    Some(Key::Ended(scope, child)) => {
+                        children.entry((scope, child)).or_default().ended.insert(replica);
+                    }
+                    Some(Key::Claim(scope, child)) if counts => {
+                        if let Some(entry) = ClaimEntry::decode(value) {
+                            let mentions = children.entry((scope, child)).or_default();
+                            mentions.claims.insert(replica, entry);
+                        }
+                    }
+                    Some(Key::Claim(..) | Key::Member | Key::Name(..) | Key::Absorbed(..))
+                    | None => (),
+                }
+            }
+        }
+        for (key, child) in self.supervisor.children() {
+            let said = children.remove(key).unwrap_or_default();
+            let known = Mentions {
+                specified: child.spec_in.iter().collect(),
+                ended: child.ended_in.iter().collect(),
+                claims: child.claims.iter().map(|c| (&c.replica, c.entry.clone())).collect(),
+            };
+            if known != said {
+                return Err(format!("of child {} is known {known:?}, said {said:?}", key.1));
+            }
+            let masked = |replica: &Replica| !self.visible.contains(replica);
+            if child.claims.iter().any(|claim| claim.visible == masked(&claim.replica)) {
+                return Err(format!("a claim on child {} shows, and its journal does not", key.1));
+            }
+            let is_known = child.spec.is_some() || child.spec_in.is_empty();
+            if !is_known || (child.end.is_none() && !child.ended_in.is_empty()) {
+                return Err(format!("what is said of child {} was not read", key.1));
+            }
+        }
+        let unknown = children.into_iter().next();
+        unknown.map_or(Ok(()), |(key, said)| Err(format!("of child {} is said {said:?}", key.1)))
+    }
+
+    /// Checks that our own journal says what processes there are here, and which names they have.
+    fn audit_own(&self) -> Result<(), String> {
+        let Some(me) = &self.me else { return Ok(()) };
+        let (mut claimed, mut named) = (BTreeSet::new(), BTreeSet::new());
+        for (key, _, value) in self.replication.entries(me) {
+            match Key::decode(key) {
+                Some(Key::Claim(scope, child)) => {
+                    let number = ClaimEntry::decode(value).map(|entry| entry.standing.number);
+                    claimed.insert(((scope, child), number));
+                }
+                Some(Key::Name(scope, name)) => {
+                    let number = NameEntry::decode(value).map(|entry| entry.standing.number);
+                    named.insert((scope, name, number));
+                }
+                Some(Key::Member | Key::Spec(..) | Key::Ended(..) | Key::Absorbed(..)) | None => (),
+            }
+        }
+        let instances = self.supervisor.instances().map(|(number, key)| (key, Some(number)));
+        if !claimed.iter().copied().eq(instances.collect::<BTreeSet<_>>()) {
+            return Err(format!("our journal claims {claimed:?}, which is not what runs here"));
+        }
+        let names = self.registry.names().map(|(scope, name, number)| (scope, name, Some(number)));
+        if named != names.collect::<BTreeSet<_>>() {
+            return Err(format!("our journal names {named:?}, which is not what has names here"));
+        }
+        Ok(())
+    }
+}
+
+/// Who says what of a child.
+#[derive(Debug, Default, Eq, PartialEq)]
+struct Mentions<'a> {
+    specified: BTreeSet<&'a Replica>,
+    ended: BTreeSet<&'a Replica>,
+    claims: BTreeMap<&'a Replica, ClaimEntry>,
+}
+
+/// Returns the seats that an entry of `replica` claims, and the claimant.
+fn claims(replica: &Replica, key: &Blob, value: &Blob) -> Vec<(Seat, Claimant)> {
+    match Key::decode(key) {
+        Some(Key::Name(scope, name)) => {
+            let entry = NameEntry::decode(value);
+            let claimant = entry.map(|entry| Claimant {
+                rank: entry.standing.rank(replica),
+                child: None,
+                running: true,
+                value: entry.value,
+            });
+            claimant.map(|claimant| (Seat::Name(scope, name), claimant)).into_iter().collect()
+        }
+        Some(Key::Claim(scope, child)) => {
+            let Some(entry) = ClaimEntry::decode(value) else { return Vec::new() };
+            let claimant = Claimant {
+                rank: entry.standing.rank(replica),
+                child: Some((scope, child)),
+                running: entry.running,
+                value: Blob::default(),
+            };
+            let name = entry.name.map(|(scope, name)| Seat::Name(scope, name));
+            let seats = core::iter::once(Seat::Child(scope, child)).chain(name);
+            seats.map(|seat| (seat, claimant.clone())).collect()
+        }
+        Some(Key::Member | Key::Spec(..) | Key::Ended(..) | Key::Absorbed(..)) | None => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Address, Command, Config, Input, Name, NodeId, Output, Reply, Scope, Time};
+
+    /// Returns a node alone, with a process that has a name.
+    fn node() -> Node {
+        let address = Address::new("127.0.0.1:4000").unwrap();
+        let mut node = Node::new(Config::new(NodeId::new("a").unwrap(), address), 7, Time::ZERO);
+        node.handle(Time::ZERO, Input::Flush);
+        let mut ask = |ticket, command| {
+            let timeout = core::time::Duration::from_secs(1);
+            node.handle(Time::ZERO, Input::Request { ticket, timeout, command });
+            let mut replies = core::iter::from_fn(|| node.poll_output());
+            replies.find_map(|output| match output {
+                Output::Reply { reply, .. } => Some(reply),
+                _ => None,
+            })
+        };
+        let Some(Reply::Spawn(process)) = ask(1, Command::Spawn) else { panic!("it runs") };
+        let (scope, name) = (Scope::named("default"), Name::new("cart").unwrap());
+        let (value, replicas) = (Blob::default(), crate::Replicas::One);
+        let command = Command::Register { scope, name, process, value, replicas };
+        assert_eq!(ask(2, command), Some(Reply::Register(Ok(()))));
+        node
+    }
+
+    #[test]
+    fn a_node_that_nobody_tampered_with_is_in_order() {
+        assert_eq!(node().audit(), Ok(()));
+    }
+
+    #[test]
+    fn a_claimant_that_no_journal_tells_of_is_found() {
+        let mut node = node();
+        let seat = node.board.seats().next().unwrap().clone();
+        let mut claimant = node.board.best(&seat).unwrap().clone();
+        claimant.rank.process.number += 1;
+        let _ = node.board.replace(&seat, None, Some(claimant));
+        assert!(node.audit().unwrap_err().contains("the board"));
+    }
+
+    #[test]
+    fn a_journal_that_shows_without_a_look_at_it_is_found() {
+        let mut node = node();
+        let me = node.me.clone().unwrap();
+        node.visible.remove(&me);
+        assert!(node.audit().unwrap_err().contains("the board"));
+    }
+
+    #[test]
+    fn a_name_that_no_process_has_is_found() {
+        let mut node = node();
+        node.registry = crate::registry::Registry::default();
+        assert!(node.audit().unwrap_err().contains("has names here"));
+    }
+
+    #[test]
+    fn a_child_that_no_journal_tells_of_is_found() {
+        let mut node = node();
+        let me = node.me.clone().unwrap();
+        let key = (Scope::named("default"), crate::ChildId::from_bytes([1; 16]));
+        let spec = crate::ChildSpec {
+            kind: "ok".into(),
+            args: Blob::default(),
+            restart: crate::Restart::Permanent,
+            grace: core::time::Duration::ZERO,
+            name: None,
+            placement_key: None,
+        };
+        let entry = crate::entry::SpecEntry { stamp: node.clock.stamp(), spec };
+        node.with_supervisor(|supervisor, around| {
+            supervisor.handle_spec(around, &me, key, Some(entry));
+        });
+        assert!(node.audit().unwrap_err().contains("of child"));
+    }
+}
