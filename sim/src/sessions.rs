@@ -227,9 +227,16 @@ impl World {
         }
     }
 
-    /// Takes in a frame that was hoarded, if there is any session with its sender by now.
+    /// Takes in a frame that was hoarded, if there is any session with its sender by now, and the
+    /// node knows of the life that sent it, or of a later one: to who has forgotten both, nothing
+    /// tells an old life from a new one.
     pub(crate) fn arrive_late(&mut self, host: Host, from: Host, frame: &[u8]) {
-        if self.running(host).peers.contains_key(&from) {
+        if !self.running(host).peers.contains_key(&from) {
+            return;
+        }
+        let known = self.members(host).get(&from.id()).map(|member| member.incarnation);
+        let sender = wire::decode_frame(frame).ok().flatten().map(|envelope| envelope.incarnation);
+        if sender <= known {
             self.take_frame(host, from, frame);
         }
     }
