@@ -1,8 +1,8 @@
 //! What must hold in every run: one file for each promise, which says where the promise is made.
 //!
-//! *Safety* is watched at every step: an [`Invariant`] sees each input and output of each node, and
+//! *Safety* is watched at every step: an `Invariant` sees each input and output of each node, and
 //! looks at the whole world once in a while. *Liveness* is a matter of the end: when everything has
-//! been mended, the checks of [`rest`] must come to hold, and stay so.
+//! been mended, the checks of `rest` must come to hold, and stay so.
 
 mod l12_rest_is_quiet;
 mod l13_nobody_is_taken_for_dead;

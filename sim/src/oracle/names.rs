@@ -40,6 +40,9 @@ pub(crate) struct Names {
     shown: BTreeMap<(Host, Scope, Name), ProcessId>,
     /// Whoever was ever seen under a name.
     read: BTreeSet<Given>,
+    /// What anybody ever wanted to take away: such a request may come late, and take away what was
+    /// given since, so nothing is promised of it any more.
+    unwanted: BTreeSet<Given>,
     registered: u64,
     never_read: u64,
     latencies: Vec<Duration>,
@@ -57,7 +60,9 @@ impl Names {
     /// comes of the request.
     pub(crate) fn handle_request(&mut self, command: &Command) {
         if let Command::Unregister { scope, name, process } = command {
-            self.end(|given| (&given.0, &given.1, &given.2) == (scope, name, process));
+            let unwanted = (*scope, name.clone(), process.clone());
+            self.end(|given| *given == unwanted);
+            self.unwanted.insert(unwanted);
         }
     }
 
@@ -69,9 +74,9 @@ impl Names {
             return;
         };
         // A process may end, or lose the name again, before its registration is answered for.
-        if runs {
+        let given = (*scope, name.clone(), process.clone());
+        if runs && !self.unwanted.contains(&given) {
             self.registered += 1;
-            let given = (*scope, name.clone(), process.clone());
             self.given.insert(given, Seen { answered: now, is_stable: false });
         }
     }
