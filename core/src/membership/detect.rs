@@ -97,7 +97,7 @@ impl Membership {
                     self.beat = self.beat.max(pulse.counter);
                 }
             } else {
-                self.hear_rival(pulse.replica, age);
+                self.hear_rival(pulse.replica, pulse.counter, age);
                 self.raise(pulse.replica, pulse.counter, age);
             }
             let Some(life) = self.lives.get_mut(&pulse.replica) else { continue };

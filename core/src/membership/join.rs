@@ -47,7 +47,7 @@ impl Membership {
     /// Takes in that a life of our own name is known elsewhere, for which nothing was heard for
     /// `silence`; returns whether its journal is worth keeping.
     ///
-    /// A higher life than ours is a rival. If it beats, it is the one to stay. If it is but a
+    /// A higher life than ours is a rival. If it goes on beating, it is the one to stay. If it is a
     /// memory, we take a new life above it: until then nobody believes us.
     pub(super) fn remember_ourselves(&mut self, replica: &Replica, silence: Duration) -> bool {
         let theirs = replica.incarnation();
@@ -69,19 +69,34 @@ impl Membership {
                     let left = self.settings.failure_timeout.saturating_sub(silence);
                     let until = self.now + left.max(Duration::from_micros(1));
                     let (replica, key, since) = (replica.clone(), replica.key(), self.now);
-                    self.rival = Some(Rival { replica, key, since, until });
+                    self.rival = Some(Rival { replica, key, since, until, beats: None });
                 }
                 false
             }
         }
     }
 
-    /// Takes in that a relay heard `rival` beat `age` ago; a beat after we began to watch ends us.
-    pub(super) fn hear_rival(&mut self, key: ReplicaKey, age: Duration) {
-        let now = self.now;
-        let rises = |rival: &Rival| rival.key == key && age < now.since(rival.since);
-        if let Some(rival) = self.rival.take_if(|rival| rises(rival)) {
-            self.be_superseded(rival.replica.incarnation());
+    /// Takes in that a relay heard beat `counter` of `key` `age` ago; a rival that has beaten for a
+    /// whole failure timeout since we began to watch ends us.
+    ///
+    /// One beat is no proof: the last ones of a life that is over may be under way for a while, and
+    /// ages do not count the time that they themselves take to come.
+    pub(super) fn hear_rival(&mut self, key: ReplicaKey, counter: u64, age: Duration) {
+        let (now, timeout) = (self.now, self.settings.failure_timeout);
+        let Some(rival) = self.rival.as_mut().filter(|rival| rival.key == key) else { return };
+        let (first, highest) = rival.beats.unwrap_or((counter, counter));
+        let rises = rival.beats.is_none() || highest < counter;
+        if now.since(rival.since) <= age || !rises {
+            return;
+        }
+        rival.beats = Some((first, counter));
+        rival.until = rival.until.max(now + timeout);
+        let lasts = timeout <= now.since(rival.since);
+        let beats = timeout.as_micros() / self.settings.beat_interval.as_micros();
+        if lasts && beats <= u128::from(counter - first) + 1 {
+            let by = rival.replica.incarnation();
+            self.rival = None;
+            self.be_superseded(by);
         }
     }
 

@@ -249,8 +249,10 @@ struct Rival {
     replica: Replica,
     key: ReplicaKey,
     since: Time,
-    /// If it has not beaten by then, it is a memory.
+    /// If it has not beaten again by then, it is a memory.
     until: Time,
+    /// The first and the highest of its beats that we heard of since.
+    beats: Option<(u64, u64)>,
 }
 
 /// A node by its name, through all its lives.

@@ -132,8 +132,16 @@ fn a_higher_life_that_beats_ends_ours() {
     world.replay(3, 1, life, 50, pulse(7, 1_100));
     assert!(world.of(3).is_joined());
 
-    // And now it beats.
+    // One beat may have been long under way.
     world.replay(3, 1, life, 51, pulse(8, 40));
+    assert!(world.of(3).is_joined());
+
+    // But whoever goes on beating lives.
+    for beat in 1..6 {
+        world.run_for(ms(500));
+        assert!(world.of(3).is_joined(), "after {beat} beats");
+        world.replay(3, 1, life, 51 + beat, pulse(8 + beat, 40));
+    }
     assert!(!world.of(3).is_joined());
     let superseded = Output::Superseded { by: higher.incarnation() };
     assert_eq!(world.count(|who, output| who == 3 && *output == superseded), 1);
