@@ -99,7 +99,8 @@ pub struct Hello {
 /// What a new life of a node must know before it publishes anything.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Welcome {
-    /// The highest counter of an incarnation that is known for the joiner's name, or 0.
+    /// The highest counter of an incarnation that is known for the joiner's name, or 0. To who has
+    /// joined already: the highest one that is not taken in any more.
     pub counter: u64,
     /// The sender's hybrid clock.
     pub stamp: Stamp,

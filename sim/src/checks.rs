@@ -71,9 +71,10 @@ impl World {
         self.processes.running().filter(named).map(|run| run.host).collect()
     }
 
-    /// Returns some process that really runs `child` now.
+    /// Returns some process that really runs `child` now, and was not told to stop.
     pub(crate) fn process_of(&self, child: ChildId) -> Option<ProcessId> {
-        let run = self.processes.running().find(|run| run.child == Some(child))?;
+        let mut runs = self.processes.running().filter(|run| run.stop.is_none());
+        let run = runs.find(|run| run.child == Some(child))?;
         let replica = self.running(run.host).machine.node()?.replica()?.clone();
         Some(ProcessId { replica, number: run.number })
     }

@@ -9,8 +9,8 @@ use core::time::Duration;
 use super::{JUMP_MAX, Life, MemberEntry, Membership, Output, Phase, Presence, State, Verdict};
 use crate::crdt::Version;
 use crate::limits::{MEMBERS_MAX, REPLICAS_MAX};
-use crate::message::{Beat, Link, Message, Pulse};
-use crate::{Event, Incarnation, NodeId, Replica, ReplicaKey, Time};
+use crate::message::{Beat, Link, Message, Pulse, Welcome};
+use crate::{Event, Incarnation, NodeId, Replica, ReplicaKey, Stamp, Time};
 
 impl Life {
     /// Returns a life that was last heard of at `heard`.
@@ -63,6 +63,10 @@ impl Membership {
         let key = match (incarnation.cmp(&highest), current) {
             (Ordering::Less, _) | (Ordering::Equal, None) => return self.refuse_stale(),
             (Ordering::Equal, Some(current)) => current,
+            (Ordering::Greater, _) if self.is_forgotten(peer, incarnation) => {
+                self.deny(peer);
+                return self.refuse_stale();
+            }
             (Ordering::Greater, _) => {
                 let replica = Replica::new(peer.clone(), incarnation);
                 match self.admit(&replica, Duration::ZERO) {
@@ -329,6 +333,7 @@ impl Membership {
         let before = known.current.replace(key);
         known.highest = replica.incarnation();
         known.since = self.now;
+        self.forgotten.remove(node);
         let mut life = Life::new(replica.clone(), self.now.saturating_sub(silence));
         let down = silence >= self.settings.failure_timeout;
         if down {
@@ -418,9 +423,14 @@ impl Membership {
         let known = self.nodes.get_mut(life.replica.node()).expect("lives have nodes");
         if known.current == Some(key) {
             known.current = None;
-            // A silent member that returns is a stranger; one that left has left.
+            // A silent member that returns is a stranger, in a new life; one that left has left.
             if life.state != State::Retired {
                 known.highest = Incarnation::NONE;
+                let counter = life.replica.incarnation().counter;
+                self.forgotten.insert(life.replica.node().clone(), counter);
+                if self.forgotten.len() > MEMBERS_MAX {
+                    self.forgotten.pop_first();
+                }
             }
             self.outputs.push_back(Output::Changed { node: life.replica.node().clone() });
         }
@@ -448,6 +458,28 @@ impl Membership {
     pub(super) fn current_key(&self, replica: &Replica) -> Option<ReplicaKey> {
         let key = self.nodes.get(replica.node())?.current?;
         (self.lives[&key].replica == *replica).then_some(key)
+    }
+
+    fn is_forgotten(&self, node: &NodeId, incarnation: Incarnation) -> bool {
+        self.forgotten.get(node).is_some_and(|&counter| incarnation.counter <= counter)
+    }
+
+    /// Tells `peer` that its life has been forgotten here, once a beat: it has to take a new one.
+    fn deny(&mut self, peer: &NodeId) {
+        let (now, interval) = (self.now, self.settings.beat_interval);
+        let Some(&forgotten) = self.forgotten.get(peer) else { return };
+        let Some(session) = self.nodes.get_mut(peer).and_then(|known| known.session.as_mut())
+        else {
+            return;
+        };
+        if session.denied.is_some_and(|denied| now.since(denied) < interval) {
+            return;
+        }
+        session.denied = Some(now);
+        let counter = forgotten.saturating_add(1);
+        let welcome = Welcome { counter, stamp: Stamp::default(), members: Vec::new() };
+        let message = Message::Welcome(welcome);
+        self.outputs.push_back(Output::Send { to: peer.clone(), message });
     }
 
     fn refuse_stale(&mut self) -> Verdict {

@@ -26,10 +26,14 @@ impl Membership {
     /// Takes in the answer of `from` to our [`Message::Join`]; ignored by who does not join.
     pub(crate) fn handle_welcome(&mut self, now: Time, from: &NodeId, welcome: &Welcome) {
         self.advance(now);
-        let Phase::Joining(joining) = &mut self.phase else { return };
         let session = self.nodes.get_mut(from).and_then(|known| known.session.as_mut());
         let Some(session) = session.filter(|session| session.agreed) else { return };
         session.welcomed = true;
+        let joining = match &mut self.phase {
+            Phase::Joining(joining) => joining,
+            Phase::Joined => return self.handle_denied(welcome.counter),
+            Phase::Idle | Phase::Over => return,
+        };
         joining.first_welcome.get_or_insert(now);
         joining.stamp = joining.stamp.max(welcome.stamp);
         if welcome.counter <= JUMP_MAX {
@@ -108,9 +112,24 @@ impl Membership {
         }
     }
 
+    /// Takes in that somebody does not take lives of ours up to `counter` in: it has forgotten
+    /// ours, since it heard nothing of us for too long. We go on in a new one.
+    fn handle_denied(&mut self, counter: u64) {
+        let ours = self.incarnation().counter;
+        if ours < counter && counter - ours <= JUMP_MAX && self.rival.is_none() {
+            self.be_reborn(counter);
+        }
+    }
+
     /// Takes a life above that of a rival that is but a memory.
-    pub(super) fn be_reborn(&mut self) {
+    pub(super) fn outlive_rival(&mut self) {
         let rival = self.rival.take().expect("the caller has seen it");
+        self.be_reborn(rival.replica.incarnation().counter);
+        self.remember_retired(&rival.replica, Duration::ZERO);
+    }
+
+    /// Takes a new life, above `highest`.
+    fn be_reborn(&mut self, highest: u64) {
         let key = self.own.take().expect("only a life has rivals");
         let life = self.lives.get_mut(&key).expect("we know ourselves");
         let was = life.replica.clone();
@@ -119,10 +138,7 @@ impl Membership {
         life.judged = self.now;
         let entry = life.entry.clone();
 
-        let silence = Duration::ZERO;
-        let highest = rival.replica.incarnation().counter;
         let replica = self.be_born(highest);
-        self.remember_retired(&rival.replica, silence);
         if let (Some(own), Some(entry)) = (self.own, entry) {
             self.lives.get_mut(&own).expect("just born").entry =
                 Some(MemberEntry { presence: Presence::Here, ..entry });

@@ -192,6 +192,9 @@ pub(crate) struct Membership {
     nodes: BTreeMap<NodeId, Known>,
     lives: BTreeMap<ReplicaKey, Life>,
     rival: Option<Rival>,
+    /// Nodes of which a life was forgotten, with its counter: that life, or one below it, is not
+    /// taken in again.
+    forgotten: BTreeMap<NodeId, u64>,
     /// Lives that are up and whose address refused our last attempt to dial.
     unreachable: BTreeSet<ReplicaKey>,
     /// When to judge again at the latest.
@@ -285,6 +288,8 @@ struct Session {
     welcomed: bool,
     /// We have told the user that something it sent was refused.
     complained: bool,
+    /// When we last told it that its life has been forgotten.
+    denied: Option<Time>,
     next_greeting: Time,
 }
 
@@ -364,6 +369,7 @@ impl Membership {
             nodes: BTreeMap::new(),
             lives: BTreeMap::new(),
             rival: None,
+            forgotten: BTreeMap::new(),
             unreachable: BTreeSet::new(),
             next_judgement: now + config.failure_timeout,
             grace_until: now,
@@ -420,7 +426,7 @@ impl Membership {
             return;
         }
         if self.rival.as_ref().is_some_and(|rival| rival.until <= now) {
-            self.be_reborn();
+            self.outlive_rival();
         }
         // Before it judges others, a node learns from its own lateness how far it may.
         if self.next_beat <= now {

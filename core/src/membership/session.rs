@@ -25,6 +25,7 @@ impl Membership {
             ending: false,
             welcomed: false,
             complained: false,
+            denied: None,
             next_greeting: now,
         };
         if !self.nodes.contains_key(peer) && self.nodes.len() >= MEMBERS_MAX {

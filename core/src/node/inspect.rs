@@ -1,5 +1,7 @@
 //! What tests and tools see of a node from outside.
 
+use alloc::vec::Vec;
+
 use crate::crdt::Journal;
 use crate::message::Seat;
 use crate::node::Node;
@@ -82,6 +84,15 @@ impl Node {
     /// Iterates over the lives whose names and children show here.
     pub fn visible(&self) -> impl Iterator<Item = &Replica> {
         self.visible.iter()
+    }
+
+    /// Iterates over the seats that several processes claim that cannot all stay, each with those
+    /// processes, the best first.
+    pub fn contested(&self) -> impl Iterator<Item = (&Seat, Vec<&ProcessId>)> {
+        self.board.contested().map(|seat| {
+            let claimants = self.board.claimants(seat).iter();
+            (seat, claimants.map(|claimant| &claimant.rank.process).collect())
+        })
     }
 
     /// Returns the highest stamp that was given out or taken in here.

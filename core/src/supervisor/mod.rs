@@ -76,6 +76,8 @@ pub(crate) struct Supervisor {
     due: BTreeSet<ChildKey>,
     instances: BTreeMap<u64, Instance>,
     by_child: BTreeMap<ChildKey, u64>,
+    /// Processes of an earlier life of this node that were told to stop, and have not yet.
+    fading: BTreeMap<ChildKey, u64>,
     waiting: BTreeSet<(Time, u64)>,
     /// Unclaimed children whose name somebody else runs under, and when that has lasted for so long
     /// that they are over.
@@ -101,6 +103,7 @@ impl Supervisor {
             due: BTreeSet::new(),
             instances: BTreeMap::new(),
             by_child: BTreeMap::new(),
+            fading: BTreeMap::new(),
             waiting: BTreeSet::new(),
             beaten: BTreeMap::new(),
             starting: 0,
@@ -151,7 +154,7 @@ impl Supervisor {
             targets.owner(&child.placement_key(key.1), &entry.spec.kind).is_some()
                 && (child.claims.is_empty() || !is_beaten())
         });
-        (self.unrest + homeless.count()) as u64
+        (self.unrest + self.fading.len() + homeless.count()) as u64
     }
 
     /// Returns how many processes of children are on this node.
@@ -188,12 +191,21 @@ impl Supervisor {
     }
 
     /// Lets go of every process here: this life of the node is over, and its journal retired.
+    ///
+    /// Until the process of a child is gone, the child is not started here again.
     pub(crate) fn abandon(&mut self) -> Vec<u64> {
         self.due.clear();
         self.by_child.clear();
         self.waiting.clear();
         (self.starting, self.unrest) = (0, 0);
-        core::mem::take(&mut self.instances).into_keys().collect()
+        let instances = core::mem::take(&mut self.instances);
+        let lives = |instance: &Instance| match instance.phase {
+            Phase::Starting | Phase::Running | Phase::Stopping { .. } => true,
+            Phase::Waiting { .. } | Phase::Frozen => false,
+        };
+        let living = instances.iter().filter(|(_, instance)| lives(instance));
+        self.fading.extend(living.map(|(&number, instance)| (instance.key, number)));
+        instances.into_keys().collect()
     }
 
     /// Looks at the place of every unclaimed child again: the members changed.
@@ -263,7 +275,8 @@ impl Supervisor {
             && let Some(key) = self.due.pop_first()
         {
             let beaten = self.beaten.remove(&key);
-            if self.children.unclaimed().contains(&key) && !self.by_child.contains_key(&key) {
+            let is_free = !self.by_child.contains_key(&key) && !self.fading.contains_key(&key);
+            if self.children.unclaimed().contains(&key) && is_free {
                 self.place_child(around, key, beaten);
             }
         }

@@ -24,7 +24,9 @@ impl Supervisor {
         number: u64,
         event: ProcessEvent,
     ) {
-        let Some(instance) = self.instances.get(&number) else { return };
+        let Some(instance) = self.instances.get(&number) else {
+            return self.handle_faded(number, &event);
+        };
         match (instance.phase.clone(), event) {
             (Phase::Starting, ProcessEvent::Started) => self.handle_started(around, number),
             (Phase::Starting | Phase::Running, ProcessEvent::StartFailed { reason }) => {
@@ -41,6 +43,22 @@ impl Supervisor {
             (Phase::Starting | Phase::Running, ProcessEvent::Stopped { .. })
             | (Phase::Running, ProcessEvent::Started)
             | (Phase::Waiting { .. } | Phase::Frozen, _) => (),
+        }
+    }
+
+    /// Takes in what happened to a process of an earlier life of this node: once it is gone, its
+    /// child may be started here.
+    fn handle_faded(&mut self, number: u64, event: &ProcessEvent) {
+        let fading = self.fading.iter().find(|(_, fading)| **fading == number);
+        let Some((&key, _)) = fading else { return };
+        match event {
+            ProcessEvent::Started => (),
+            ProcessEvent::StartFailed { .. }
+            | ProcessEvent::Exited { .. }
+            | ProcessEvent::Stopped { .. } => {
+                self.fading.remove(&key);
+                self.due.insert(key);
+            }
         }
     }
 

@@ -20,7 +20,8 @@ pub(super) fn check(world: &World, core: &Core) -> Finding {
         let is_restless = world.view(host).children.values().any(|v| !world.is_steady(&v.kind));
         let open = world.requests.open_on(host);
         if let Some((table, size)) = left(&node.tables(), is_restless, open) {
-            return Err(format!("{host} has {size} {table} left over"));
+            let contested: Vec<_> = node.contested().collect();
+            return Err(format!("{host} has {size} {table} left over; contested: {contested:?}"));
         }
     }
     Ok(())
