@@ -24,6 +24,8 @@ pub struct Failure {
     pub violation: Violation,
     /// The hash of everything that happened, in hexadecimal.
     pub trace_hash: String,
+    /// The seed that drew the plan, before it was made smaller.
+    pub seed: u64,
     /// How many steps the plan had before it was made smaller.
     pub steps_before: usize,
     /// The plan.
@@ -41,6 +43,7 @@ impl Failure {
             commit: commit.to_owned(),
             violation,
             trace_hash: hex(report.trace_hash),
+            seed: plan.seed,
             steps_before: plan.steps.len(),
             plan: plan.clone(),
             tail: report.tail.lines().map(str::to_owned).collect(),
@@ -73,7 +76,7 @@ impl Failure {
     /// Says which file could not be written.
     pub fn write(&self, directory: &Path) -> Result<PathBuf, FailureError> {
         let promise = self.violation.promise.to_lowercase();
-        let path = directory.join(format!("{}-{promise}.json", self.plan.seed));
+        let path = directory.join(format!("{}-{promise}.json", self.seed));
         let wrong = |source| FailureError::Write { path: path.clone(), source };
         fs::create_dir_all(directory).map_err(wrong)?;
         let text = serde_json::to_string_pretty(self).expect("a failure is plain data");

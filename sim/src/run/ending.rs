@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ordu_core::{ChildId, Command};
+use ordu_core::{ChildId, Command, ExitReason};
 
 use crate::host::Host;
 use crate::invariants::rest::{self, Core};
@@ -25,15 +25,15 @@ const STAY: Duration = Duration::from_secs(20);
 impl Run<'_> {
     /// Leaves the core alone, and sees it come to rest.
     pub(super) fn end(&mut self) {
-        let core = self.leave_alone();
+        let mut core = self.leave_alone();
+        let since = self.world.now();
+        self.come_to_rest(&mut core);
         if core.hosts.is_empty() {
             return;
         }
-        let since = self.world.now();
-        self.come_to_rest(&core);
         self.rest_after = Some(self.world.now().since(since));
         self.end_the_restless(&core);
-        self.come_to_rest(&core);
+        self.come_to_rest(&mut core);
         if core.flapping.is_empty() {
             self.ask_whether_at_rest(&core);
         }
@@ -96,8 +96,8 @@ impl Run<'_> {
         self.world.set_wall_offset_ms(host, 0);
     }
 
-    /// Lets time pass until the core is at rest.
-    fn come_to_rest(&mut self, core: &Core) {
+    /// Lets time pass until the core is at rest; who was about to leave is of it no more.
+    fn come_to_rest(&mut self, core: &mut Core) {
         let end = self.world.now() + REST;
         while let Err(broken) = rest::check(&self.world, core) {
             if end <= self.world.now() {
@@ -105,6 +105,8 @@ impl Run<'_> {
             }
             self.flap(core);
             self.world.run_for(LOOK);
+            let has_left = |host: Host| self.world.exited(host) == Some(&ExitReason::Left);
+            core.hosts.retain(|&host| !has_left(host));
         }
     }
 

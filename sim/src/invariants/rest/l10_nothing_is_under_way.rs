@@ -29,8 +29,14 @@ pub(super) fn check(world: &World, core: &Core) -> Finding {
 
 /// Returns a table that should be empty; `open` requests are not answered yet.
 fn left(tables: &Tables, is_restless: bool, open: usize) -> Option<(&'static str, usize)> {
+    // A winner that never stays up takes no loser in.
+    let unless_restless = |size: usize| if is_restless { 0 } else { size };
     let tables = Tables {
-        unrest: if is_restless { 0 } else { tables.unrest },
+        unrest: unless_restless(tables.unrest),
+        contested: unless_restless(tables.contested),
+        yields: unless_restless(tables.yields),
+        notices: unless_restless(tables.notices),
+        intakes: unless_restless(tables.intakes),
         requests: tables.requests.saturating_sub(open),
         settling: tables.settling.saturating_sub(open),
         calls_made: tables.calls_made.saturating_sub(open),
