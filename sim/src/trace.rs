@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use ordu_core::{Input, Output, Time, hash64_seeded, wire};
+use serde::{Deserialize, Serialize};
 
 use crate::Host;
 
@@ -19,7 +20,8 @@ pub(crate) struct Trace {
     count: u64,
     /// How often something was done to the world, since it was set up.
     deeds: u64,
-    tail: VecDeque<Line>,
+    /// The last happenings, encoded: cheap to keep, and hardly ever read.
+    tail: VecDeque<Vec<u8>>,
     listener: Option<Listener>,
 }
 
@@ -38,7 +40,7 @@ pub(crate) struct Line {
 }
 
 /// What happened.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize)]
 pub(crate) enum What {
     /// A node was told something.
     Input(Input),
@@ -46,6 +48,14 @@ pub(crate) enum What {
     Output(Output),
     /// The world did something.
     Note(String),
+}
+
+/// What happened, as it is recorded; the variants are those of [`What`].
+#[derive(Clone, Copy, Serialize)]
+enum Happening<'a> {
+    Input(&'a Input),
+    Output(&'a Output),
+    Note(&'a str),
 }
 
 impl Trace {
@@ -61,20 +71,18 @@ impl Trace {
 
     /// Records what a node was told.
     pub(crate) fn input(&mut self, at: Time, host: Host, input: &Input) {
-        self.mix(&wire::encode(&(at, host.number(), 0_u8, input)));
-        self.push(Line { at, host: Some(host), what: What::Input(input.clone()) });
+        self.record(at, Some(host), Happening::Input(input));
     }
 
     /// Records what a node asked for.
     pub(crate) fn output(&mut self, at: Time, host: Host, output: &Output) {
-        self.mix(&wire::encode(&(at, host.number(), 1_u8, output)));
-        self.push(Line { at, host: Some(host), what: What::Output(output.clone()) });
+        self.record(at, Some(host), Happening::Output(output));
     }
 
     /// Records something that was done to the world: a fault, or the end of one.
     pub(crate) fn note(&mut self, at: Time, host: Option<Host>, note: String) {
         self.deeds += 1;
-        self.remark(at, host, note);
+        self.remark(at, host, &note);
     }
 
     /// Returns how often something was done to the world since it was set up.
@@ -88,9 +96,8 @@ impl Trace {
     }
 
     /// Records something that befell a frame or a process.
-    pub(crate) fn remark(&mut self, at: Time, host: Option<Host>, note: String) {
-        self.mix(&wire::encode(&(at, host.map(Host::number), 2_u8, &note)));
-        self.push(Line { at, host, what: What::Note(note) });
+    pub(crate) fn remark(&mut self, at: Time, host: Option<Host>, note: &str) {
+        self.record(at, host, Happening::Note(note));
     }
 
     /// Returns the hash of everything recorded.
@@ -98,19 +105,27 @@ impl Trace {
         self.hash
     }
 
-    fn mix(&mut self, bytes: &[u8]) {
-        self.hash = hash64_seeded(bytes, self.hash);
+    fn record(&mut self, at: Time, host: Option<Host>, happening: Happening<'_>) {
+        let full = self.tail.len() == TAIL_MAX;
+        let mut bytes = if full { self.tail.pop_front() } else { None }.unwrap_or_default();
+        bytes.clear();
+        wire::encode_onto(&(at, host.map(Host::number), happening), &mut bytes);
+        self.hash = hash64_seeded(&bytes, self.hash);
         self.count += 1;
-    }
-
-    fn push(&mut self, line: Line) {
-        if let Some(listener) = &mut self.listener {
+        if let Some(listener) = &mut self.listener
+            && let Some(line) = Line::decode(&bytes)
+        {
             listener(&line);
         }
-        if self.tail.len() == TAIL_MAX {
-            self.tail.pop_front();
-        }
-        self.tail.push_back(line);
+        self.tail.push_back(bytes);
+    }
+}
+
+impl Line {
+    /// Returns the line that was recorded as `bytes`, unless it is longer than any frame.
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (at, host, what): (Time, Option<u16>, What) = wire::decode(bytes).ok()?;
+        Some(Self { at, host: host.map(Host::new), what })
     }
 }
 
@@ -119,7 +134,13 @@ impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = self.tail.len() as u64;
         writeln!(f, "the last {shown} of {} happenings:", self.count)?;
-        self.tail.iter().try_for_each(|line| writeln!(f, "{line}"))
+        for bytes in &self.tail {
+            match Line::decode(bytes) {
+                Some(line) => writeln!(f, "{line}")?,
+                None => writeln!(f, "a happening of {} bytes", bytes.len())?,
+            }
+        }
+        Ok(())
     }
 }
 

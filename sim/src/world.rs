@@ -435,7 +435,7 @@ impl World {
             Output::Absorb { number, state } => {
                 if !self.processes.absorb(host, number, &state) {
                     let remark = format!("state for process {number} comes too late");
-                    self.trace.remark(self.now, Some(host), remark);
+                    self.trace.remark(self.now, Some(host), &remark);
                 }
             }
             Output::Deliver { number, payload, call } => {

@@ -48,8 +48,8 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, WireError> {
     Ok(value)
 }
 
-/// Appends `value` to `bytes`.
-pub(crate) fn encode_onto<T: Serialize>(value: &T, bytes: &mut Vec<u8>) {
+/// Appends `value` to `bytes`, as [`encode`] would return it.
+pub fn encode_onto<T: Serialize>(value: &T, bytes: &mut Vec<u8>) {
     let within = Within { bytes, max: usize::MAX };
     bincode::serde::encode_into_writer(value, within, bincode::config::standard())
         .expect("memory is the only thing that encoding needs");
