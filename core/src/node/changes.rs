@@ -75,6 +75,18 @@ impl Node {
         }
     }
 
+    /// Takes in what arrived before this node had a life: only now can it act on it.
+    pub(super) fn take_in_again(&mut self) {
+        let me = self.me.clone();
+        let held = self.replication.replicas().filter(|replica| me.as_ref() != Some(*replica));
+        for replica in &held.cloned().collect::<Vec<Replica>>() {
+            for (key, value) in self.entries_of(replica) {
+                let change = Change { version: 0, key, before: None, after: Some(value) };
+                self.handle_change(replica, &change);
+            }
+        }
+    }
+
     /// Shows or hides what `replica` claims. Costs its entries of the node, not all entries.
     pub(super) fn set_visible(&mut self, replica: &Replica, is_visible: bool) {
         let changes = if is_visible {

@@ -206,9 +206,12 @@ impl Node {
     /// Begins this life: from here on there is a journal to write.
     fn begin(&mut self, replica: Replica) {
         self.visible.insert(replica.clone());
-        self.me = Some(replica);
+        let is_first = self.me.replace(replica).is_none();
         self.write_member(Presence::Here);
         self.members_changed = true;
+        if is_first {
+            self.take_in_again();
+        }
     }
 
     /// Ends the life `before`, which somebody else has lived on from: its processes go.
