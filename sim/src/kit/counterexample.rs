@@ -1,8 +1,8 @@
 //! A run in which something was not as expected.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::kit::simulation::Speech;
 use crate::plan::{Action, Ask, Plan, Step};
 use crate::seeds::replay_command;
 use crate::verdict::Violation;
@@ -36,7 +36,7 @@ impl Counterexample {
         found: (u64, Violation),
         plan: &Plan,
         small: (Violation, &Plan, Vec<String>),
-        speech: &BTreeMap<String, fn(&[u8]) -> String>,
+        speech: &Speech,
     ) -> Self {
         let (seed, violation) = found;
         let (smallest, smaller, tail) = small;
@@ -55,7 +55,7 @@ impl Counterexample {
 }
 
 /// Returns a step in words.
-fn said(step: &Step, speech: &BTreeMap<String, fn(&[u8]) -> String>) -> String {
+fn said(step: &Step, speech: &Speech) -> String {
     let at = step.at_ms as f64 / 1e3;
     match &step.action {
         Action::Ask { host, ask: Ask::Message { name, payload } } => {

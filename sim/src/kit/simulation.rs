@@ -43,8 +43,8 @@ pub struct Simulation {
     troubles: Vec<(Trouble, Duration)>,
     story: Vec<(Duration, Fault)>,
     clients: Vec<Client>,
-    furnish: Vec<Box<dyn Fn(WorldBuilder) -> WorldBuilder>>,
-    speech: BTreeMap<String, fn(&[u8]) -> String>,
+    furnish: Vec<Furnish>,
+    speech: Speech,
     pub(super) children: Vec<Child>,
     pub(super) expectations: Vec<Expectation>,
     effort: Effort,
@@ -61,8 +61,17 @@ pub(super) struct Child {
 struct Client {
     name: String,
     every: Duration,
-    draw: Box<dyn Fn(&mut Random) -> Vec<u8>>,
+    draw: Box<Draw>,
 }
+
+/// Draws a message, as it goes over the wire.
+type Draw = dyn Fn(&mut Random) -> Vec<u8>;
+
+/// Adds kinds to a world.
+type Furnish = Box<dyn Fn(WorldBuilder) -> WorldBuilder>;
+
+/// How the messages to each name read.
+pub(super) type Speech = BTreeMap<String, fn(&[u8]) -> String>;
 
 /// What the runs of a simulation in which all was as expected went through.
 #[derive(Clone, Debug, Default)]

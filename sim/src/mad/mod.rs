@@ -15,10 +15,12 @@
 
 mod cluster;
 mod lab;
+mod presence;
 mod runtime;
 mod simulation;
 
 pub use crate::mad::cluster::{Cluster, Medium};
 pub use crate::mad::lab::Lab;
+pub use crate::mad::presence::Presence;
 pub use crate::mad::runtime::MadRuntime;
 pub use crate::mad::simulation::{Log, replay, simulate};
