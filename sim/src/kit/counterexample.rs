@@ -7,9 +7,6 @@ use crate::plan::{Action, Ask, Plan, Step};
 use crate::seeds::replay_command;
 use crate::verdict::Violation;
 
-/// How many of the last happenings are shown.
-const HAPPENINGS_MAX: usize = 40;
-
 /// A run in which something was not as expected, and the smallest one found that fails alike.
 #[derive(Clone, Debug)]
 pub struct Counterexample {
@@ -25,7 +22,7 @@ pub struct Counterexample {
     pub smallest: Violation,
     /// The steps of that plan, as they read.
     steps: Vec<String>,
-    /// The last happenings of that run.
+    /// What befell machines and processes last in that run.
     tail: Vec<String>,
     replay: String,
 }
@@ -70,7 +67,10 @@ fn said(step: &Step, speech: &Speech) -> String {
 impl fmt::Display for Counterexample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { seed, violation, plan, smallest, .. } = self;
-        writeln!(f, "not as expected on seed {seed}: {violation}")?;
+        let seconds = |violation: &Violation| violation.at_us as f64 / 1e6;
+        let Violation { class, promise, reason, .. } = violation;
+        writeln!(f, "not as expected on seed {seed}: {promise}")?;
+        writeln!(f, "at {:.3} s: {reason} ({class})", seconds(violation))?;
         writeln!(f, "again: {}", self.replay)?;
         let (left, before, hosts) = (plan.steps.len(), self.steps_before, plan.setup.hosts);
         writeln!(f, "smaller: {left} of {before} faults and messages, {hosts} machines:")?;
@@ -79,9 +79,8 @@ impl fmt::Display for Counterexample {
         }
         let end = plan.ends_ms as f64 / 1e3;
         writeln!(f, "{end:>9.3} s  everything is mended")?;
-        writeln!(f, "there: {smallest}")?;
-        let skipped = self.tail.len().saturating_sub(HAPPENINGS_MAX);
-        writeln!(f, "the last happenings of {}:", self.tail.len().saturating_sub(1))?;
-        self.tail.iter().skip(skipped).try_for_each(|line| writeln!(f, "{line}"))
+        writeln!(f, "then at {:.3} s: {}", seconds(smallest), smallest.reason)?;
+        writeln!(f, "what befell machines and processes last:")?;
+        self.tail.iter().try_for_each(|line| writeln!(f, "{line}"))
     }
 }

@@ -1,8 +1,10 @@
 //! One run of a simulation.
 
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use ordu_core::{Blob, ChildSpec, Command, Random, Reply, Time};
+use ordu_core::{Blob, ChildSpec, Command, Event, Input, Output, Random, Reply, Time};
 
 use crate::host::Host;
 use crate::kit::expectation::{Expectation, Look, When};
@@ -11,17 +13,58 @@ use crate::model::{Panicked, caught};
 use crate::plan::Plan;
 use crate::requests::{named, scope};
 use crate::run::{Report, Run, drive};
+use crate::trace::{Line, What};
 use crate::verdict::Class;
 
 /// How often it is looked whether something has come about.
 const LOOK: Duration = Duration::from_millis(100);
+/// How many of the last happenings of interest are kept.
+const LINES_MAX: usize = 40;
 /// How long what has come about must stay so.
 const STAY: Duration = Duration::from_secs(20);
 
 /// Runs `plan` as `simulation` says.
 pub(super) fn rehearse(simulation: &Simulation, plan: &Plan) -> Report {
-    let run = Run::new(plan, None, |builder| simulation.furnish(builder));
-    drive(run, |run| play(simulation, plan, run)).0
+    let mut run = Run::new(plan, None, |builder| simulation.furnish(builder));
+    let kept = Arc::new(Mutex::new(VecDeque::new()));
+    let keeps = Arc::clone(&kept);
+    run.world.trace.listen(Box::new(move |line| {
+        if is_of_interest(&line.what) {
+            let mut lines = keeps.lock().unwrap_or_else(PoisonError::into_inner);
+            lines.push_back(line.clone());
+            if LINES_MAX < lines.len() {
+                lines.pop_front();
+            }
+        }
+    }));
+    let (report, _) = drive(run, |run| play(simulation, plan, run));
+    let lines = kept.lock().unwrap_or_else(PoisonError::into_inner);
+    let tail = lines.iter().map(|line: &Line| format!("{line}\n")).collect();
+    Report { tail, ..report }
+}
+
+/// Returns whether users who ask what became of their processes want to know.
+fn is_of_interest(what: &What) -> bool {
+    match what {
+        What::Note(_) => true,
+        What::Input(input) => matches!(input, Input::Process { .. }),
+        What::Output(output) => match output {
+            Output::Start(_) | Output::Stop { .. } | Output::Absorb { .. } | Output::Exit(_) => {
+                true
+            }
+            Output::Event(event) => matches!(
+                event,
+                Event::MemberDown { .. } | Event::Conflict { .. } | Event::Merged { .. }
+            ),
+            Output::Send { .. }
+            | Output::Dial { .. }
+            | Output::HangUp { .. }
+            | Output::Disconnect { .. }
+            | Output::Deliver { .. }
+            | Output::Reply { .. }
+            | Output::View(_) => false,
+        },
+    }
 }
 
 fn play(simulation: &Simulation, plan: &Plan, run: &mut Run<'_>) {
