@@ -17,12 +17,12 @@ use crate::run::silence;
 
 /// A user's process as a model: what it does with a message, and how two of it become one.
 ///
-/// It has the shape of `ordu::Process` without the waiting, so that the logic of a real process, kept
-/// in a type of its own, serves both. What it does must follow from its arguments, its state and the
-/// messages alone: no clocks, no threads, no random numbers, no iteration over hash maps.
+/// It has the shape of `ordu::Process` without the waiting, so that the logic of a real process,
+/// kept in a type of its own, serves both. What it does must follow from its arguments, its state
+/// and the messages alone: no clocks, no threads, no random numbers, no iteration over hash maps.
 ///
-/// A panic is the failure of that process, as on a real node. How long it takes to start and to stop
-/// says the [`Behaviour`](crate::Behaviour) of its kind, which is
+/// A panic is the failure of that process, as on a real node. How long it takes to start and to
+/// stop says the [`Behaviour`](crate::Behaviour) of its kind, which is
 /// [`Behaviour::ok`](crate::Behaviour::ok) unless [`WorldBuilder::kind`](crate::WorldBuilder::kind)
 /// says otherwise, after [`WorldBuilder::model`](crate::WorldBuilder::model).
 ///

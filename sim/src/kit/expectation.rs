@@ -109,8 +109,9 @@ pub fn at_most_one(name: &str) -> Expectation {
 ///
 /// To reach each other means here: neither is frozen, and no link between the two is cut, in
 /// neither direction, all that time. A conflict is resolved some seconds after a heal, on links
-/// that hold: give it at least the failure timeout and the stop grace, about ten seconds. Where links
-/// lose frames for long, or clocks jump, machines whose links are whole may be apart nevertheless.
+/// that hold: give it at least the failure timeout and the stop grace, about ten seconds. Where
+/// links lose frames for long, or clocks jump, machines whose links are whole may be apart
+/// nevertheless.
 pub fn at_most_one_per_side(name: &str, grace: Duration) -> Expectation {
     let (label, name) = (format!("at_most_one_per_side({name:?})"), name.to_owned());
     Expectation::new(label, When::Always, move || {

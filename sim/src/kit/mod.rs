@@ -1,9 +1,9 @@
 //! Partition simulations of users' own processes, in an ordinary `#[test]`.
 //!
 //! A [`Simulation`] says which processes run and what clients ask of them, what goes wrong
-//! meanwhile, and what is expected nevertheless. It runs on many seeds; a seed on which something is
-//! not as expected fails the test, with the seed, what was seen and when, the command that runs that
-//! seed again, and the fewest faults and messages found that bring it about.
+//! meanwhile, and what is expected nevertheless. It runs on many seeds; a seed on which something
+//! is not as expected fails the test, with the seed, what was seen and when, the command that runs
+//! that seed again, and the fewest faults and messages found that bring it about.
 //!
 //! ```
 //! use std::collections::BTreeSet;
@@ -62,15 +62,15 @@
 //!
 //! # What can be expected
 //!
-//! Ordu runs in the eventual mode: each side of a split goes on, so that a child may run on both, and
-//! a frozen machine that is replaced still runs what it ran. [`at_most_one`] is therefore found
+//! Ordu runs in the eventual mode: each side of a split goes on, so that a child may run on both,
+//! and a frozen machine that is replaced still runs what it ran. [`at_most_one`] is therefore found
 //! broken wherever links are cut or machines freeze for longer than the failure timeout; expect it
 //! where there is no such trouble, or only [once settled](Expectation::once_settled). What holds
 //! through splits is [`at_most_one_per_side`], and [`eventually_one`] after them.
 //!
 //! What a process held in memory dies with its machine, and on a planned leave a child begins from
-//! its arguments elsewhere: "nothing is lost" can be expected through splits and freezes, not through
-//! deaths and leaves.
+//! its arguments elsewhere: "nothing is lost" can be expected through splits and freezes, not
+//! through deaths and leaves.
 //!
 //! Which of two processes wins a conflict, Ordu decides, and users cannot change that yet. What
 //! becomes of what the loser knew is [`Model::absorb`](crate::Model::absorb), a user's own rule.

@@ -32,8 +32,8 @@ impl<'a> Moment<'a> {
         self.world.running_name(text)
     }
 
-    /// Returns whether there was a child with the name `text`, and none is promised to run any more:
-    /// it was ended, or every machine that knew of it was dead at once, for Ordu has no disk.
+    /// Returns whether there was a child with the name `text`, and none is promised to run any
+    /// more: it was ended, or every machine that knew of it was dead at once, for Ordu has no disk.
     pub fn is_gone(&self, text: &str) -> bool {
         self.world.oracle.children.is_gone(&name(text))
     }

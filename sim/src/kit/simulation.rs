@@ -32,8 +32,8 @@ const EFFORT: Effort = Effort { runs: 400, within: Duration::from_secs(20) };
 /// A simulation of users' processes on a cluster in which things go wrong.
 ///
 /// Each run forms the cluster, starts the children, and lets clients call and trouble come for as
-/// long as it [lasts](Simulation::lasting). Then everything is mended, dead nodes return, and what is
-/// expected eventually must come about, and still hold twenty seconds later.
+/// long as it [lasts](Simulation::lasting). Then everything is mended, dead nodes return, and what
+/// is expected eventually must come about, and still hold twenty seconds later.
 pub struct Simulation {
     machines: u16,
     seeds: u64,
@@ -84,8 +84,8 @@ pub struct Summary {
 }
 
 impl Simulation {
-    /// Returns a simulation of a cluster of `machines`, on twenty seeds, each a minute long and what
-    /// follows, on a LAN, with nothing going wrong.
+    /// Returns a simulation of a cluster of `machines`, on twenty seeds, each a minute long and
+    /// what follows, on a LAN, with nothing going wrong.
     pub fn new(machines: u16) -> Self {
         Self {
             machines,
@@ -140,8 +140,8 @@ impl Simulation {
         self
     }
 
-    /// Lets clients on any machine call `name`, about every `every`, with messages that `draw` draws;
-    /// whatever else the messages depend on than chance makes two runs of one seed differ.
+    /// Lets clients on any machine call `name`, about every `every`, with messages that `draw`
+    /// draws; whatever else the messages depend on than chance makes two runs of one seed differ.
     #[must_use]
     pub fn calls<M: Model>(
         mut self,
@@ -169,9 +169,9 @@ impl Simulation {
         self
     }
 
-    /// Lets everything come that plans of `profile` have, drawn anew for each seed: faults of chance
-    /// as [`Profile::Full`], or a schedule aimed at one promise. Such a plan says itself how many
-    /// machines and which links there are, and has users and children of its own.
+    /// Lets everything come that plans of `profile` have, drawn anew for each seed: faults of
+    /// chance as [`Profile::Full`], or a schedule aimed at one promise. Such a plan says itself how
+    /// many machines and which links there are, and has users and children of its own.
     #[must_use]
     pub fn profile(self, profile: Profile) -> Self {
         Self { profile: Some(profile), ..self }
@@ -220,7 +220,8 @@ impl Simulation {
     ///
     /// # Panics
     ///
-    /// Panics if what the simulation says makes no sense, as a fault of a machine that there is not.
+    /// Panics if what the simulation says makes no sense, as a fault of a machine that there is
+    /// not.
     pub fn check(&self) -> Result<Summary, Box<Counterexample>> {
         let mut summary = Summary::default();
         for (count, seed) in seeds(self.seeds).enumerate() {

@@ -68,8 +68,8 @@ impl Cluster {
         })
     }
 
-    /// Checks that never yet two processes ran under `name` at once, anywhere. No cluster keeps that
-    /// through a split or a long freeze.
+    /// Checks that never yet two processes ran under `name` at once, anywhere. No cluster keeps
+    /// that through a split or a long freeze.
     ///
     /// # Panics
     ///
@@ -93,8 +93,8 @@ impl Cluster {
         self.until(&what, within, async || !self.running(name).is_empty()).await;
     }
 
-    /// Lets time pass until exactly one process runs under `name`, and every node that runs finds it
-    /// by that name.
+    /// Lets time pass until exactly one process runs under `name`, and every node that runs finds
+    /// it by that name.
     ///
     /// # Panics
     ///

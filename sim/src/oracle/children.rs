@@ -159,8 +159,8 @@ impl Children {
         kinds.map(|(&child, accepted)| (child, accepted.spec.kind.as_str()))
     }
 
-    /// Returns whether there were children with the name, and nothing is promised of any of them any
-    /// more.
+    /// Returns whether there were children with the name, and nothing is promised of any of them
+    /// any more.
     pub(crate) fn is_gone(&self, name: &Name) -> bool {
         let has_name = |child: ChildId| self.name_of(child) == Some(name);
         self.names.values().any(|theirs| theirs == name)

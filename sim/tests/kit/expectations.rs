@@ -100,7 +100,7 @@ fn what_is_to_run_eventually_is_missed_if_it_cannot_start() {
 
 #[test]
 fn eventually_one_is_broken_by_two() {
-    // Two children that both are to run, under two names: one name has none.
+    // Or by none: nobody ever had that name.
     let found = broken(quiet(), eventually_one("nobody").within(Duration::from_secs(5)));
     assert!(found.violation.reason.contains("[] run \"nobody\""), "{found}");
     let split = split();
@@ -124,7 +124,7 @@ fn what_is_always_so_is_looked_at_at_every_step() {
 
     let found = broken(
         quiet(),
-        always("an hour does not pass", |moment| {
+        always("20 s do not pass", |moment| {
             assert!(moment.now().as_micros() < 20_000_000, "20 s passed");
             Ok(())
         }),
@@ -137,8 +137,8 @@ fn what_is_always_so_is_looked_at_at_every_step() {
 fn nothing_is_expected_of_what_nobody_can_remember() {
     // All three die at once, and with them all that knew of the child.
     let all_die = || {
-        let restart = |story: Simulation, host| story.at(Duration::from_secs(9), Fault::Kill(host));
-        [N1, N2, N3].into_iter().fold(quiet(), restart)
+        let kill = |story: Simulation, host| story.at(Duration::from_secs(9), Fault::Kill(host));
+        [N1, N2, N3].into_iter().fold(quiet(), kill)
     };
     all_die().expect(eventually_running("quiet")).expect(eventually_one("quiet")).run();
     broken(
