@@ -13,6 +13,7 @@ use crate::host::Host;
 use crate::invariants::Watch;
 use crate::machine::{MachineMaker, nodes};
 use crate::marks::Sightings;
+use crate::model::{self, Make, Model};
 use crate::network::{Links, Network};
 use crate::oracle::Oracle;
 use crate::pace::Pace;
@@ -36,6 +37,7 @@ pub struct WorldBuilder {
     absent: BTreeSet<Host>,
     network: Network,
     behaviours: BTreeMap<String, Behaviour>,
+    models: BTreeMap<String, Make>,
     lacking: BTreeSet<(Host, String)>,
     gains_ppm: BTreeMap<Host, i32>,
     configure: Configure,
@@ -50,6 +52,7 @@ impl WorldBuilder {
             absent: BTreeSet::new(),
             network: Network::lan(),
             behaviours: common(),
+            models: BTreeMap::new(),
             lacking: BTreeSet::new(),
             gains_ppm: BTreeMap::new(),
             configure: Box::new(|_, _| {}),
@@ -78,6 +81,13 @@ impl WorldBuilder {
     pub fn kind(mut self, kind: &str, behaviour: Behaviour) -> Self {
         self.behaviours.insert(kind.to_owned(), behaviour);
         self
+    }
+
+    /// Adds the kind of process that `M` is, which all nodes have code for.
+    #[must_use]
+    pub fn model<M: Model>(mut self) -> Self {
+        self.models.insert(M::KIND.to_owned(), model::make::<M>);
+        self.kind(M::KIND, Behaviour::ok())
     }
 
     /// Leaves the node of `host` without code for `kind`.
@@ -121,7 +131,7 @@ impl WorldBuilder {
             queue: Queue::default(),
             links: Links::new(self.network),
             sessions: Sessions::default(),
-            processes: Processes::default(),
+            processes: Processes::new(self.models),
             requests: Requests::default(),
             oracle: Oracle::default(),
             behaviours: self.behaviours,

@@ -1,5 +1,6 @@
 //! The model processes, and the record of where and when each really ran.
 
+use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use ordu_core::{
 use crate::behaviour::{Behaviour, Replies, Starting};
 use crate::event::Event;
 use crate::host::Host;
+use crate::model::{Make, Own, Panicked};
 use crate::network::up_to;
 
 /// One run of a process, on true time.
@@ -61,6 +63,8 @@ pub(crate) type Plans = Vec<(Duration, Event)>;
 /// All processes of a world.
 #[derive(Debug, Default)]
 pub(crate) struct Processes {
+    /// What makes the models of users' kinds.
+    models: BTreeMap<String, Make>,
     live: BTreeMap<(Host, u64), Process>,
     starts: BTreeMap<ChildId, u64>,
     runs: Vec<Run>,
@@ -72,6 +76,8 @@ pub(crate) struct Processes {
 struct Process {
     start: Option<Start>,
     behaviour: Behaviour,
+    /// What a user wrote of it; `None` if all is said by its behaviour.
+    own: Option<Own>,
     phase: Phase,
     /// Changes with every change of plans; a turn planned before does not come.
     round: u64,
@@ -84,10 +90,19 @@ struct Process {
 enum Phase {
     Starting,
     Running,
-    Stopping { until: Time },
+    /// It panicked, and its node is not told yet.
+    Failing,
+    Stopping {
+        until: Time,
+    },
 }
 
 impl Processes {
+    /// Returns that there are none yet; those of the kinds in `models` will be users'.
+    pub(crate) fn new(models: BTreeMap<String, Make>) -> Self {
+        Self { models, ..Self::default() }
+    }
+
     /// Begins to start a process of a supervisor.
     ///
     /// # Errors
@@ -128,6 +143,7 @@ impl Processes {
         let process = Process {
             total: number_in(total).unwrap_or(0),
             behaviour: behaviour.clone(),
+            own: self.models.get(&start.kind).copied().map(Own::new),
             phase: Phase::Starting,
             round: self.rounds,
             mail: VecDeque::new(),
@@ -144,6 +160,7 @@ impl Processes {
         let process = Process {
             start: None,
             behaviour: Behaviour::counter(),
+            own: None,
             phase: Phase::Running,
             round: 0,
             total: 0,
@@ -170,9 +187,7 @@ impl Processes {
             return Vec::new();
         }
         self.rounds += 1;
-        process.round = self.rounds;
-        let turn = Turn::Exited { failure };
-        vec![(Duration::ZERO, Event::Process { number, round: process.round, turn })]
+        vec![process.exit(number, self.rounds, failure)]
     }
 
     /// Tells a process to stop; a second time only hurries it.
@@ -202,13 +217,20 @@ impl Processes {
         vec![(delay, Event::Process { number, round: process.round, turn })]
     }
 
-    /// Hands the state of another to a process. Returns whether it is there to take it.
-    pub(crate) fn absorb(&mut self, host: Host, number: u64, state: &Blob) -> bool {
-        let Some(process) = self.live.get_mut(&(host, number)) else { return false };
+    /// Hands the state of another to a process. Returns what follows, or `None` if it is not there
+    /// to take it.
+    pub(crate) fn absorb(&mut self, host: Host, number: u64, state: &Blob) -> Option<Plans> {
+        let process = self.live.get_mut(&(host, number))?;
+        if let Some(own) = &mut process.own {
+            own.model()?;
+            let Err(Panicked(text)) = own.absorb(state) else { return Some(Vec::new()) };
+            self.rounds += 1;
+            return Some(vec![process.fail(number, self.rounds, text)]);
+        }
         if process.behaviour.replies == Replies::Count {
             process.total += number_in(state).unwrap_or(0);
         }
-        true
+        Some(Vec::new())
     }
 
     /// Brings a message to a process.
@@ -223,8 +245,8 @@ impl Processes {
         match self.live.get_mut(&(host, number)) {
             None => answer(number, call, Err(CallFailure::NoProcess), random),
             Some(process) if process.phase == Phase::Running => {
-                let result = process.reply(&payload);
-                answer(number, call, result, random)
+                self.rounds += 1;
+                process.hear(number, self.rounds, &payload, call, random)
             }
             Some(process) => {
                 process.mail.push_back((payload, call));
@@ -249,6 +271,10 @@ impl Processes {
         }
         match turn {
             Turn::Started => {
+                if let Err(reason) = self.live.get_mut(&key).map_or(Ok(()), Process::prepare) {
+                    let plans = self.remove(key, now, random).1;
+                    return (Some(ProcessEvent::StartFailed { reason }), plans);
+                }
                 let plans = self.begin(host, number, now, random);
                 (Some(ProcessEvent::Started), plans)
             }
@@ -261,10 +287,8 @@ impl Processes {
                 (Some(ProcessEvent::Exited { failure }), plans)
             }
             Turn::Stopped { forced } => {
-                let (process, plans) = self.remove(key, now, random);
-                let counted = process.behaviour.replies == Replies::Count && process.run.is_some();
-                let state =
-                    (counted && !forced).then(|| Blob::from(process.total.to_string().as_str()));
+                let (mut process, plans) = self.remove(key, now, random);
+                let state = if forced { None } else { process.leave_behind() };
                 (Some(ProcessEvent::Stopped { state }), plans)
             }
         }
@@ -294,6 +318,11 @@ impl Processes {
     /// Returns the sum that a counter has.
     pub(crate) fn total(&self, host: Host, number: u64) -> Option<u64> {
         self.live.get(&(host, number)).map(|process| process.total)
+    }
+
+    /// Returns the model that a process runs, if it runs and is a user's.
+    pub(crate) fn model(&self, host: Host, number: u64) -> Option<&dyn Any> {
+        self.live.get(&(host, number))?.own.as_ref()?.model()
     }
 
     /// Returns the child that a process runs, if it lives and runs one.
@@ -335,9 +364,11 @@ impl Processes {
             let turn = Turn::Exited { failure };
             plans.push((life, Event::Process { number, round: process.round, turn }));
         }
-        while let Some((payload, call)) = process.mail.pop_front() {
-            let result = process.reply(&payload);
-            plans.extend(answer(number, call, result, random));
+        while process.phase == Phase::Running
+            && let Some((payload, call)) = process.mail.pop_front()
+        {
+            self.rounds += 1;
+            plans.extend(process.hear(number, self.rounds, &payload, call, random));
         }
         plans
     }
@@ -361,6 +392,60 @@ impl Processes {
 }
 
 impl Process {
+    /// Starts what a user wrote of it.
+    fn prepare(&mut self) -> Result<(), String> {
+        let (Some(own), Some(start)) = (&mut self.own, &self.start) else { return Ok(()) };
+        own.start(&start.args, start.state.as_ref())
+    }
+
+    /// Takes a message in, at the cost of a round; returns the answer, and the end if it was that.
+    fn hear(
+        &mut self,
+        number: u64,
+        round: u64,
+        payload: &Blob,
+        call: Option<CallId>,
+        random: &mut Random,
+    ) -> Plans {
+        let Some(own) = &mut self.own else {
+            let result = self.reply(payload);
+            return answer(number, call, result, random);
+        };
+        match own.handle(payload) {
+            Ok(result) => answer(number, call, result, random),
+            Err(Panicked(text)) => {
+                let mut plans = answer(number, call, Err(CallFailure::Ended), random);
+                plans.push(self.fail(number, round, text));
+                plans
+            }
+        }
+    }
+
+    /// Returns what it leaves behind as it stops.
+    fn leave_behind(&mut self) -> Option<Blob> {
+        let has_run = self.run.is_some();
+        match &mut self.own {
+            Some(own) if has_run => own.stop(),
+            // It never ran, so what it was to start from is what it leaves behind.
+            Some(_) => self.start.take()?.state,
+            None => {
+                let counted = self.behaviour.replies == Replies::Count && has_run;
+                counted.then(|| Blob::from(self.total.to_string().as_str()))
+            }
+        }
+    }
+
+    fn fail(&mut self, number: u64, round: u64, text: String) -> (Duration, Event) {
+        self.phase = Phase::Failing;
+        self.exit(number, round, Some(text))
+    }
+
+    fn exit(&mut self, number: u64, round: u64, failure: Option<String>) -> (Duration, Event) {
+        self.round = round;
+        let turn = Turn::Exited { failure };
+        (Duration::ZERO, Event::Process { number, round, turn })
+    }
+
     fn reply(&mut self, payload: &Blob) -> Result<Blob, CallFailure> {
         match self.behaviour.replies {
             Replies::None => Err(CallFailure::Malformed),

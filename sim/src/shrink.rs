@@ -10,7 +10,7 @@ use crate::failure::{Failure, hex};
 use crate::host::Host;
 use crate::network::Network;
 use crate::plan::{Ending, Fate, Plan, Profile, Tuning};
-use crate::run::run;
+use crate::run::{Report, run};
 use crate::verdict::{Class, Violation};
 
 /// How many seeds a candidate is tried under.
@@ -37,7 +37,17 @@ impl Default for Effort {
 
 /// Returns the smallest failure found that breaks the same promise as `failure`.
 pub fn shrink(failure: &Failure, effort: Effort) -> Failure {
+    shrink_with(failure, effort, &run)
+}
+
+/// Returns the smallest failure found where plans are run by `run`.
+pub(crate) fn shrink_with(
+    failure: &Failure,
+    effort: Effort,
+    run: &dyn Fn(&Plan) -> Report,
+) -> Failure {
     let mut shrinking = Shrinking {
+        run,
         best: failure.clone(),
         runs_left: effort.runs,
         until: Instant::now() + effort.within,
@@ -55,13 +65,14 @@ pub fn shrink(failure: &Failure, effort: Effort) -> Failure {
     }
 }
 
-struct Shrinking {
+struct Shrinking<'r> {
+    run: &'r dyn Fn(&Plan) -> Report,
     best: Failure,
     runs_left: usize,
     until: Instant,
 }
 
-impl Shrinking {
+impl Shrinking<'_> {
     fn is_over(&self) -> bool {
         self.runs_left == 0 || self.until <= Instant::now()
     }
@@ -77,7 +88,7 @@ impl Shrinking {
             }
             self.runs_left -= 1;
             let plan = Plan { seed: candidate.seed.wrapping_add(more), ..candidate.clone() };
-            let report = run(&plan);
+            let report = (self.run)(&plan);
             let same = |violation: &&Violation| self.best.violation.is_like(violation);
             let Some(violation) = report.verdict.violation().filter(same) else { continue };
             self.best.violation = violation.clone();

@@ -433,10 +433,11 @@ impl World {
                 self.plan_all(host, plans);
             }
             Output::Absorb { number, state } => {
-                if !self.processes.absorb(host, number, &state) {
+                let Some(plans) = self.processes.absorb(host, number, &state) else {
                     let remark = format!("state for process {number} comes too late");
-                    self.trace.remark(self.now, Some(host), &remark);
-                }
+                    return self.trace.remark(self.now, Some(host), &remark);
+                };
+                self.plan_all(host, plans);
             }
             Output::Deliver { number, payload, call } => {
                 let plans = self.processes.deliver(host, number, payload, call, &mut self.random);

@@ -8,3 +8,8 @@ pub use crate::repository::{Metadata, metadata, root, sources};
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 pub struct Readme;
+
+/// The example of the chapter on simulations, which must hold.
+#[cfg(doctest)]
+#[doc = include_str!("../../SIMULATION.md")]
+pub struct Simulation;

@@ -4,7 +4,8 @@
 //! does so twice and compares. In it a
 //! [`Cluster`] runs real nodes on either [`Medium`], kills, freezes and parts them, and logs what
 //! their users see; a [`Lab`] does so with machines that run anything else, and [`MadRuntime`] is
-//! what a node takes for its runtime and its network.
+//! what a node takes for its runtime and its network. A process that keeps a [`Presence`] is seen
+//! to run, whatever the nodes believe.
 //!
 //! Madsim does not simulate half-open connections, black holes, resets or back-pressure: a link
 //! that is cut only delays what is on a connection (for up to ten seconds after the heal) and
@@ -15,10 +16,12 @@
 
 mod cluster;
 mod lab;
+mod presence;
 mod runtime;
 mod simulation;
 
 pub use crate::mad::cluster::{Cluster, Medium};
 pub use crate::mad::lab::Lab;
+pub use crate::mad::presence::Presence;
 pub use crate::mad::runtime::MadRuntime;
 pub use crate::mad::simulation::{Log, replay, simulate};

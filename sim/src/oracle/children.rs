@@ -159,6 +159,14 @@ impl Children {
         kinds.map(|(&child, accepted)| (child, accepted.spec.kind.as_str()))
     }
 
+    /// Returns whether there were children with the name, and nothing is promised of any of them
+    /// any more.
+    pub(crate) fn is_gone(&self, name: &Name) -> bool {
+        let has_name = |child: ChildId| self.name_of(child) == Some(name);
+        self.names.values().any(|theirs| theirs == name)
+            && !self.due().any(|(child, _)| has_name(child))
+    }
+
     fn accept(&mut self, child: ChildId, spec: &ChildSpec, origin: Option<Host>) {
         self.seen.insert(child);
         if let Some((_, name)) = &spec.name {

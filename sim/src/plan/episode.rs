@@ -11,7 +11,7 @@ use crate::topology::Topology;
 
 /// A kind of fault.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// A node dies; mostly it returns.
     Death,
     /// Several nodes die at once, and return.
@@ -64,7 +64,7 @@ const LOSSLESS: [Kind; 5] =
     [Kind::Death, Kind::Leave, Kind::WallDrift, Kind::Gain, Kind::ChildCrash];
 
 /// Draws the episodes of one run.
-pub(super) struct Episodes {
+pub(crate) struct Episodes {
     hosts: u16,
     profile: Profile,
     tuning: Tuning,
@@ -72,7 +72,7 @@ pub(super) struct Episodes {
 }
 
 impl Episodes {
-    pub(super) fn new(hosts: u16, profile: Profile, tuning: Tuning) -> Self {
+    pub(crate) fn new(hosts: u16, profile: Profile, tuning: Tuning) -> Self {
         Self { hosts, profile, tuning, steps: Vec::new() }
     }
 
@@ -88,12 +88,12 @@ impl Episodes {
     }
 
     /// Returns what was drawn, in no order.
-    pub(super) fn into_steps(self) -> Vec<Step> {
+    pub(crate) fn into_steps(self) -> Vec<Step> {
         self.steps
     }
 
     /// Draws an episode of `kind` that begins at `at_ms`.
-    pub(super) fn draw(&mut self, kind: Kind, at_ms: u64, random: &mut Random) {
+    pub(crate) fn draw(&mut self, kind: Kind, at_ms: u64, random: &mut Random) {
         let host = host_below(self.hosts, random);
         let other = self.other(host, random);
         match kind {

@@ -21,6 +21,8 @@ use crate::network::Network;
 use crate::pace::Pace;
 use crate::topology::Topology;
 
+pub(crate) use crate::plan::episode::{Episodes, Kind};
+
 pub use crate::plan::directed::Aim;
 pub use crate::plan::mentions::PlanError;
 pub use crate::plan::profile::{Profile, UnknownProfile};
@@ -147,6 +149,13 @@ pub enum Ask {
     },
     /// To leave the cluster.
     Leave,
+    /// To call who holds a name, with any message.
+    Message {
+        /// The name.
+        name: String,
+        /// The message, as it goes over the wire.
+        payload: Vec<u8>,
+    },
 }
 
 /// Who gets a name.

@@ -5,11 +5,11 @@ use ordu_core::{Blob, Command, Reply, Target};
 use crate::host::Host;
 use crate::plan::{Action, Ask, Fault, Holding};
 use crate::requests::{name, named, register, scope, spec};
-use crate::run::Run;
+use crate::run::{Run, Sent};
 
 impl Run<'_> {
     /// Does what a step says, as far as it can be done now.
-    pub(super) fn apply(&mut self, action: &Action) {
+    pub(crate) fn apply(&mut self, action: &Action) {
         match action {
             Action::Ask { host, ask } => {
                 if self.world.is_up(*host) {
@@ -21,7 +21,7 @@ impl Run<'_> {
     }
 
     /// Learns the ids of children whose starts were answered.
-    pub(super) fn note_starts(&mut self) {
+    pub(crate) fn note_starts(&mut self) {
         let starts = std::mem::take(&mut self.starts);
         for (child, ticket) in starts {
             match self.world.reply(ticket) {
@@ -71,6 +71,14 @@ impl Run<'_> {
                 target: Target::Name(scope(), name(text)),
                 payload: Blob::from("1"),
             },
+            Ask::Message { name: text, payload } => {
+                let target = Target::Name(scope(), name(text));
+                let command = Command::Call { target, payload: Blob::from(&payload[..]) };
+                let ticket = self.world.request(host, command);
+                let (name, payload) = (text.clone(), payload.clone());
+                self.sent.push(Sent { name, payload, ticket });
+                return;
+            }
             Ask::CallChild { child } => {
                 let Some(&child) = self.children.get(child) else { return };
                 Command::Call { target: Target::Child(scope(), child), payload: Blob::from("1") }

@@ -46,7 +46,7 @@ impl Run<'_> {
     }
 
     /// Mends the core, and makes of the others what the plan says, for ever.
-    fn leave_alone(&mut self) -> Core {
+    pub(crate) fn leave_alone(&mut self) -> Core {
         let ending = &self.plan.ending;
         let all: Vec<Host> = self.world.hosts.keys().copied().collect();
         let (core, others): (Vec<Host>, Vec<Host>) =

@@ -8,7 +8,7 @@
 mod apply;
 mod digests;
 mod ending;
-mod silence;
+pub(crate) mod silence;
 mod tally;
 
 use std::collections::BTreeMap;
@@ -19,6 +19,7 @@ use std::time::Duration;
 use ordu_core::{ChildId, ProcessId};
 
 use crate::behaviour::Behaviour;
+use crate::builder::WorldBuilder;
 use crate::machine::MachineMaker;
 use crate::marks::Marks;
 use crate::network::Network;
@@ -85,9 +86,14 @@ pub(crate) fn run_watched(
     maker: Option<MachineMaker>,
     prepare: impl FnOnce(&mut World),
 ) -> (Report, World) {
-    let mut run = Run::new(plan, maker);
+    let mut run = Run::new(plan, maker, |builder| builder);
     prepare(&mut run.world);
-    let outcome = silence::keep(|| catch_unwind(AssertUnwindSafe(|| run.go())));
+    drive(run, Run::go)
+}
+
+/// Lets `go` bring a run to its end, and returns what became of it, with the world as it ended.
+pub(crate) fn drive<'p>(mut run: Run<'p>, go: impl FnOnce(&mut Run<'p>)) -> (Report, World) {
+    let outcome = silence::keep(|| catch_unwind(AssertUnwindSafe(|| go(&mut run))));
     let world = run.world;
     let verdict = match outcome {
         Ok(()) => Verdict::Passed,
@@ -108,8 +114,7 @@ pub(crate) fn run_watched(
 
 /// Returns what a panic is that no promise of the world's own brought about.
 fn panicked(world: &World, payload: &(dyn std::any::Any + Send)) -> Violation {
-    let text = payload.downcast_ref::<String>().map(String::as_str);
-    let text = text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no words");
+    let text = silence::text(payload);
     let place = silence::last_place().unwrap_or_default();
     Violation {
         class: Class::Panic,
@@ -120,9 +125,11 @@ fn panicked(world: &World, payload: &(dyn std::any::Any + Send)) -> Violation {
 }
 
 /// A run under way.
-struct Run<'p> {
+pub(crate) struct Run<'p> {
     plan: &'p Plan,
-    world: World,
+    pub(crate) world: World,
+    /// The messages that users sent to names, in the order in which they did.
+    pub(crate) sent: Vec<Sent>,
     /// The links as they are when no storm is over them.
     usual: Network,
     /// What is cut, so that only that is mended.
@@ -137,8 +144,19 @@ struct Run<'p> {
     rest_after: Option<Duration>,
 }
 
+/// A message that a user sent to whoever held a name.
+pub(crate) struct Sent {
+    pub(crate) name: String,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) ticket: Ticket,
+}
+
 impl<'p> Run<'p> {
-    fn new(plan: &'p Plan, maker: Option<MachineMaker>) -> Self {
+    pub(crate) fn new(
+        plan: &'p Plan,
+        maker: Option<MachineMaker>,
+        furnish: impl FnOnce(WorldBuilder) -> WorldBuilder,
+    ) -> Self {
         let tuning = plan.setup.tuning;
         let mut builder = World::builder(plan.seed, plan.setup.hosts)
             .kind("fails-later", Behaviour::fails_on(&[2, 3, 5]))
@@ -153,7 +171,8 @@ impl<'p> Run<'p> {
         }
         Self {
             plan,
-            world: builder.build(),
+            world: furnish(builder).build(),
+            sent: Vec::new(),
             usual: plan.setup.network.clone(),
             cuts: Vec::new(),
             children: BTreeMap::new(),
@@ -163,11 +182,16 @@ impl<'p> Run<'p> {
         }
     }
 
-    fn go(&mut self) {
+    /// Lets the nodes find each other.
+    pub(crate) fn form(&mut self) {
         if !self.world.run_until(FORMING, World::all_know_each_other) {
             let reason = "the nodes have not found each other";
             self.world.violate(Class::Liveness, "L9", reason);
         }
+    }
+
+    fn go(&mut self) {
+        self.form();
         let plan = self.plan;
         let formed = self.world.now();
         self.world.set_network(self.usual.clone());

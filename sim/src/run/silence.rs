@@ -1,5 +1,6 @@
 //! Panics that a run expects: caught, and not printed.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::panic;
 use std::sync::Once;
@@ -10,7 +11,7 @@ thread_local! {
 }
 
 /// Does `work`; a panic in it prints nothing, but leaves its place for [`last_place`].
-pub(super) fn keep<R>(work: impl FnOnce() -> R) -> R {
+pub(crate) fn keep<R>(work: impl FnOnce() -> R) -> R {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let before = panic::take_hook();
@@ -30,6 +31,12 @@ pub(super) fn keep<R>(work: impl FnOnce() -> R) -> R {
 }
 
 /// Returns where the last silent panic of this thread was.
-pub(super) fn last_place() -> Option<String> {
+pub(crate) fn last_place() -> Option<String> {
     PLACE.with_borrow(Clone::clone)
+}
+
+/// Returns what a panic says.
+pub(crate) fn text(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no words")
 }

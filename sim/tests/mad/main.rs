@@ -1,7 +1,10 @@
 //! Simulations of what runs on a runtime: timers, tasks, sockets, sessions, and whole nodes.
 
+mod carts;
 mod clusters;
 mod counter;
+#[path = "../kit/cart.rs"]
+mod items;
 mod replays;
 mod runtime;
 mod sessions;
