@@ -13,12 +13,18 @@
 //! clock serves all of them, without skew or drift, and latency and loss are the same on all links;
 //! the step-driven [`World`](crate::World), the in-memory transport and real sockets cover those.
 
+mod actor;
 mod cluster;
 mod lab;
+mod ledger;
+mod run;
 mod runtime;
 mod simulation;
+mod soak;
 
 pub use crate::mad::cluster::{Cluster, Medium};
 pub use crate::mad::lab::Lab;
+pub use crate::mad::run::{Report, run, run_twice};
 pub use crate::mad::runtime::MadRuntime;
 pub use crate::mad::simulation::{Log, replay, simulate};
+pub use crate::mad::soak::{Failure, Summary, soak};

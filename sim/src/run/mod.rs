@@ -8,7 +8,7 @@
 mod apply;
 mod digests;
 mod ending;
-mod silence;
+pub(crate) mod silence;
 mod tally;
 
 use std::collections::BTreeMap;

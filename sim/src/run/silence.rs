@@ -10,7 +10,7 @@ thread_local! {
 }
 
 /// Does `work`; a panic in it prints nothing, but leaves its place for [`last_place`].
-pub(super) fn keep<R>(work: impl FnOnce() -> R) -> R {
+pub(crate) fn keep<R>(work: impl FnOnce() -> R) -> R {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let before = panic::take_hook();
@@ -30,6 +30,6 @@ pub(super) fn keep<R>(work: impl FnOnce() -> R) -> R {
 }
 
 /// Returns where the last silent panic of this thread was.
-pub(super) fn last_place() -> Option<String> {
+pub(crate) fn last_place() -> Option<String> {
     PLACE.with_borrow(Clone::clone)
 }

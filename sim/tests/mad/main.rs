@@ -2,6 +2,7 @@
 
 mod clusters;
 mod counter;
+mod plans;
 mod replays;
 mod runtime;
 mod sessions;
