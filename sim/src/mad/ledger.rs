@@ -121,7 +121,8 @@ impl Ledger {
     ) -> Presence {
         self.log.note(format_args!("{process} starts as {kind} of {child:?}: {reason:?}"));
         let mut pages = self.pages();
-        if !pages.ever.insert(process.clone()) {
+        // What was frozen for a winner that went away goes on as what it was.
+        if !pages.ever.insert(process.clone()) && reason != StartReason::Resumed {
             pages.violate(Class::Safety, "S17", format!("{process} starts twice"));
         }
         let is_twin = |(other, (of, _)): &(&ProcessId, &(Option<ChildId>, Option<usize>))| {
@@ -270,9 +271,9 @@ impl Pages {
         run.map(|run| &self.runs[run])
     }
 
-    /// Returns a request that is not answered.
-    pub(crate) fn unanswered(&self) -> Option<String> {
-        let open = self.open.values().next()?;
+    /// Returns a request to a node of `core` that is not answered.
+    pub(crate) fn unanswered(&self, core: &BTreeSet<Host>) -> Option<String> {
+        let open = self.open.values().find(|open| core.contains(&open.host))?;
         Some(format!("{} has not answered {:?}", open.host, open.command))
     }
 

@@ -12,7 +12,7 @@ use crate::plan::episode::{Episodes, Kind};
 use crate::plan::{Action, Ending, Fate, Plan, Profile, Setup, Step, Tuning};
 
 /// How long the faults of a run last: with what follows, a run takes some five minutes.
-const FAULTS_MS: u64 = 4 * 60 * 1_000;
+const FAULTS_MS: u64 = (4 * 60 + 40) * 1_000;
 /// The longest and the shortest mean time between two faults of a kind.
 const GAP_MS: (u64, u64) = (4_000, 125_000);
 /// The longest and the shortest mean time between two requests.

@@ -36,7 +36,7 @@ impl Run<'_> {
         check_seen_children(&pages, core, &seen)?;
         check_children(&pages, core)?;
         check_given(&pages, core, &seen)?;
-        match pages.unanswered() {
+        match pages.unanswered(core) {
             None => Ok(()),
             Some(reason) => Err(("L11", reason)),
         }
