@@ -22,10 +22,6 @@ use crate::{Host, Run};
 /// How much later than its deadline an answer may come.
 const LATE_MAX: Duration = Duration::from_millis(100);
 
-/// For how long a request whose deadline has passed may still be carried out: a node that was
-/// frozen, or unreachable, gets to it late.
-const ECHO: Duration = Duration::from_secs(30);
-
 thread_local! {
     /// The ledger of the simulation that this thread is: nodes make processes by themselves, so
     /// that nothing else could be given to them.
@@ -65,9 +61,6 @@ pub(crate) struct Pages {
     /// When a machine was last frozen, thawed, killed or over: whoever asked it before has an
     /// excuse for a late answer.
     disturbed: BTreeMap<Host, Time>,
-    /// Since when nobody can say any more whether a process has a name; `None` while it is being
-    /// taken away.
-    taken: BTreeMap<(Name, ProcessId), Option<Time>>,
 }
 
 struct Open {
@@ -179,9 +172,6 @@ impl Ledger {
     pub(crate) fn ask(&self, host: Host, command: &Command, timeout: Duration) -> u64 {
         let mut pages = self.pages();
         pages.oracle.handle_request(command);
-        if let Command::Unregister { name, process, .. } = command {
-            pages.taken.insert((name.clone(), process.clone()), None);
-        }
         pages.asked += 1;
         let (ticket, at) = (pages.asked, pages.now);
         let open = Open { host, command: command.clone(), at, until: at + timeout };
@@ -203,15 +193,10 @@ impl Ledger {
             let reason = format!("{:?} of {} is answered {late:?} late", open.command, open.host);
             pages.violate(Class::Liveness, "L11", reason);
         }
-        if let Command::Unregister { name, process, .. } = &open.command {
-            pages.taken.insert((name.clone(), process.clone()), Some(now));
-        }
         let Some(reply) = reply else { return };
         let answered = Answered { command: open.command, reply };
-        if let Command::Register { name, process, .. } = &answered.command {
-            let taken = pages.taken.get(&(name.clone(), process.clone()));
-            let is_in_doubt = taken.is_some_and(|at| at.is_none_or(|at| open.at < at + ECHO));
-            let runs = !is_in_doubt && pages.goes_on(process);
+        if let Command::Register { process, .. } = &answered.command {
+            let runs = pages.goes_on(process);
             pages.oracle.names.handle_answer(now, &answered, runs);
         }
         // Who died since it answered may have been the only one to know.
