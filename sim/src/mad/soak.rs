@@ -98,3 +98,31 @@ impl Summary {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::Class;
+
+    #[test]
+    fn a_failure_says_which_seed_which_promise_what_came_before_and_how_to_run_it_again() {
+        let (promise, reason) = ("L6".to_owned(), "child 7 is lost".to_owned());
+        let violation = Violation { class: Class::Liveness, promise, reason, at_us: 1_500_000 };
+        let failure = Failure {
+            plan: Plan::draw_for_shell(17),
+            medium: Medium::of_seed(17),
+            violation,
+            command: replay_command(17),
+            tail: vec!["n1 is killed".to_owned()],
+        };
+        let text = failure.to_string();
+        for part in [
+            "seed 17, profile",
+            "on Tcp: liveness L6 at 1.500 s: child 7 is lost\n",
+            "\n  n1 is killed\n",
+            "again: ORDU_SEED=17 cargo test -p ordu-sim ",
+        ] {
+            assert!(text.contains(part), "{part:?} is not in {text}");
+        }
+    }
+}

@@ -67,7 +67,14 @@ pub fn run(plan: &Plan, medium: Medium) -> Report {
 /// Runs `plan` twice; two runs that differ are themselves a failure, of the class
 /// [`NonDeterminism`](Class::NonDeterminism), which says where they first differ.
 pub fn run_twice(plan: &Plan, medium: Medium) -> Report {
-    let ((first, lines), (second, others)) = (run_logged(plan, medium), run_logged(plan, medium));
+    compare(run_logged(plan, medium), run_logged(plan, medium))
+}
+
+/// Returns the first of two runs of one plan, as a failure if the second one differs.
+fn compare(
+    (first, lines): (Report, Vec<String>),
+    (second, others): (Report, Vec<String>),
+) -> Report {
     if first.trace_hash == second.trace_hash {
         return first;
     }
@@ -264,5 +271,29 @@ impl<'p> Run<'p> {
     fn liveness(&self, promise: &str, reason: String) -> Violation {
         let (promise, at_us) = (promise.to_owned(), self.cluster.now().as_micros());
         Violation { class: Class::Liveness, promise, reason, at_us }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn logged(trace_hash: u64, lines: &[&str]) -> (Report, Vec<String>) {
+        let lines: Vec<String> = lines.iter().map(|&line| line.to_owned()).collect();
+        let tail = lines.clone();
+        let (tally, verdict) = (Tally::default(), Verdict::Passed);
+        let report = Report { medium: Medium::Mem, verdict, trace_hash, tally, skipped: 0, tail };
+        (report, lines)
+    }
+
+    #[test]
+    fn two_runs_of_one_plan_that_differ_are_a_failure_that_says_where() {
+        let same = compare(logged(1, &["begin", "a"]), logged(1, &["begin", "a"]));
+        assert_eq!(same.verdict, Verdict::Passed);
+        let differ = compare(logged(1, &["begin", "a"]), logged(2, &["begin"]));
+        let violation = differ.verdict.violation().expect("they differ");
+        assert_eq!((violation.class, violation.promise.as_str()), (Class::NonDeterminism, "S31"));
+        let reason = "one plan has two histories; after 1 lines: \"a\" and \"the end\"";
+        assert_eq!(violation.reason, reason);
     }
 }
