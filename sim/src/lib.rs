@@ -25,6 +25,24 @@
 //! }
 //! ```
 
+//! # Two tiers
+//!
+//! A [`World`] drives the state machines alone, step by step: every promise is watched at every
+//! step, every fault can be had, and thousands of clusters take minutes. What it cannot see is the
+//! shell around them: tasks, mailboxes, timers, sockets, cryptography.
+//!
+//! With the feature `madsim`, and built with `--cfg madsim`, the module `mad` runs the same kind of
+//! plans with whole nodes on both transports, on a simulated runtime, and holds them to the same
+//! promises by what users and processes see. Its network and its clocks can do less: what they
+//! cannot is listed there. `cargo test -p ordu-sim --test mad` runs twenty seeds of five minutes,
+//! each twice, and
+//!
+//! ```text
+//! ORDU_SEED_FACTOR=10 cargo test --release -p ordu-sim --test mad plans:: -- --nocapture
+//! ```
+//!
+//! two hundred. `ORDU_SEED_BASE` says where to begin, and `ORDU_SEED` runs one seed alone.
+
 #[cfg(all(feature = "madsim", not(madsim)))]
 compile_error!(
     "feature `madsim` needs `--cfg madsim`; a RUSTFLAGS variable replaces the flags of \

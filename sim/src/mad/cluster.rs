@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ordu::{MemberStatus, Node, NodeBuilder, Runtime, Secret, Time, Transport};
+use ordu::{Event, MemberStatus, NameEvent, Node, NodeBuilder, Runtime, Secret, Time, Transport};
 use ordu_core::Address;
 use ordu_transport_mem::{Config as MemConfig, Hub, Mem};
 use ordu_transport_tcp::{Config as TcpConfig, Tcp};
 
-use crate::Host;
 use crate::mad::{Lab, Log, MadRuntime};
+use crate::{Host, Network};
 
 /// How the nodes of a [`Cluster`] reach each other.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -38,7 +39,9 @@ pub struct Cluster {
     runtime: MadRuntime,
     log: Log,
     nodes: Nodes,
+    hosts: u16,
     up: BTreeSet<Host>,
+    links: Links,
 }
 
 /// The handles of the nodes' present lives.
@@ -51,12 +54,27 @@ struct Life {
     seeds: Vec<String>,
     hub: Option<Hub>,
     describe: Arc<Describe>,
+    hear: Arc<Hear>,
     nodes: Nodes,
     log: Log,
 }
 
 /// Completes the description of a node: what it can run, and its times.
 type Describe = dyn Fn(Host, NodeBuilder) -> NodeBuilder + Send + Sync;
+
+/// Hears what whoever listens to a node is told.
+type Hear = dyn Fn(Host, &Told) + Send + Sync;
+
+/// What whoever listens to a node is told.
+#[derive(Debug)]
+pub(crate) enum Told {
+    /// Something happened.
+    Event(Event),
+    /// A name of the registry `default` changed.
+    Name(NameEvent),
+    /// The node is over.
+    Over,
+}
 
 impl Cluster {
     const NAME: &'static str = "simulated";
@@ -76,6 +94,17 @@ impl Cluster {
         hosts: u16,
         describe: impl Fn(Host, NodeBuilder) -> NodeBuilder + Send + Sync + 'static,
     ) -> Self {
+        Self::boot_heard(log, medium, hosts, describe, |_, _| {})
+    }
+
+    /// As [`boot`](Self::boot); `hear` gets whatever the listeners on the machines are told.
+    pub(crate) fn boot_heard(
+        log: &Log,
+        medium: Medium,
+        hosts: u16,
+        describe: impl Fn(Host, NodeBuilder) -> NodeBuilder + Send + Sync + 'static,
+        hear: impl Fn(Host, &Told) + Send + Sync + 'static,
+    ) -> Self {
         let runtime = MadRuntime::current();
         let hub = match medium {
             Medium::Tcp => None,
@@ -86,7 +115,8 @@ impl Cluster {
             }
         };
         let up: BTreeSet<Host> = (1..=hosts).map(Host::new).collect();
-        let (mut lab, nodes, describe) = (Lab::new(), Nodes::default(), Arc::new(describe));
+        let (mut lab, nodes) = (Lab::new(), Nodes::default());
+        let (describe, hear) = (Arc::new(describe), Arc::new(hear));
         for &host in &up {
             let others = up.iter().filter(|&&other| other != host);
             let life = Life {
@@ -94,12 +124,13 @@ impl Cluster {
                 seeds: others.map(|&other| Lab::address(other).to_string()).collect(),
                 hub: hub.clone(),
                 describe: Arc::clone(&describe) as Arc<Describe>,
+                hear: Arc::clone(&hear) as Arc<Hear>,
                 nodes: Arc::clone(&nodes),
                 log: log.clone(),
             };
             lab.boot(host, move || life.clone().live());
         }
-        Self { lab, hub, runtime, log: log.clone(), nodes, up }
+        Self { lab, hub, runtime, log: log.clone(), nodes, hosts, up, links: Links::default() }
     }
 
     /// Returns the handle of the node on `host`: of its present life, or of the last one.
@@ -111,8 +142,17 @@ impl Cluster {
     ///
     /// Panics if the node has not started yet; it has once the cluster was at rest.
     pub fn node(&self, host: Host) -> Node {
-        let nodes = locked(&self.nodes);
-        nodes.get(&host).unwrap_or_else(|| panic!("{host} has not started")).clone()
+        self.started(host).unwrap_or_else(|| panic!("{host} has not started"))
+    }
+
+    /// Returns the handle of the node on `host` once its present life, or the last, has begun.
+    pub(crate) fn started(&self, host: Host) -> Option<Node> {
+        locked(&self.nodes).get(&host).cloned()
+    }
+
+    /// Runs `task` beside the machines.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(Box::pin(task));
     }
 
     /// Returns the machines whose nodes run, frozen or not.
@@ -184,7 +224,7 @@ impl Cluster {
     }
 
     /// Returns whether each node that runs takes all others that run for alive.
-    fn know_each_other(&self) -> bool {
+    pub(crate) fn know_each_other(&self) -> bool {
         let started = |host: &Host| locked(&self.nodes).contains_key(host);
         let knows_all = |&host: &Host| {
             let members = self.members(host);
@@ -245,30 +285,84 @@ impl Cluster {
     /// Cuts every link between the two sides, both ways.
     pub fn partition(&mut self, left: &[Host], right: &[Host]) {
         self.note(format_args!("{left:?} and {right:?} are cut off from each other"));
-        match &self.hub {
-            None => self.lab.partition(left, right),
-            Some(hub) => {
-                for (a, b) in left.iter().flat_map(|a| right.iter().map(move |b| (a, b))) {
-                    hub.cut(&a.id(), &b.id());
-                }
-            }
+        let mut cuts = self.links.cuts.clone();
+        for (&a, &b) in left.iter().flat_map(|a| right.iter().map(move |b| (a, b))) {
+            cuts.extend([(a, b), (b, a)]);
         }
+        self.set_cuts(cuts);
     }
 
     /// Mends every link. On [`Medium::Tcp`] connections go on within ten seconds.
     pub fn heal(&mut self) {
         self.note("all links are mended");
-        match &self.hub {
-            None => self.lab.heal(),
-            Some(hub) => hub.heal(),
+        self.set_cuts(BTreeSet::new());
+    }
+
+    /// Cuts these ways, each from one machine to another, and mends all others.
+    pub(crate) fn set_cuts(&mut self, cuts: BTreeSet<(Host, Host)>) {
+        if self.hub.is_none() {
+            for &(from, to) in self.links.cuts.difference(&cuts) {
+                self.lab.mend_one_way(from, to);
+            }
+            for &(from, to) in cuts.difference(&self.links.cuts) {
+                self.lab.cut_one_way(from, to);
+            }
+        }
+        self.links.cuts = cuts;
+        self.apply_to_hub();
+    }
+
+    /// Makes all links such as `weather` says: [`Medium::Tcp`] takes `delay` and `jitter` for all
+    /// packets, and loss for a delay; [`Medium::Mem`] the longest of these delays, and loses
+    /// frames. Nothing else of it can be had.
+    pub(crate) fn set_weather(&mut self, weather: &Network) {
+        let loss = u16::try_from(weather.loss_per_mille).expect("no more than all are lost");
+        self.links.loss_per_mille = loss;
+        self.links.delay = weather.delay + weather.jitter;
+        if self.hub.is_none() {
+            self.lab.set_latency(weather.delay..self.links.delay + Duration::from_micros(1));
+            self.lab.set_loss_per_mille(loss);
+        }
+        self.apply_to_hub();
+    }
+
+    /// Ends the session between two machines, for both of them; says whether the medium can.
+    pub(crate) fn break_session(&self, a: Host, b: Host) -> bool {
+        let Some(hub) = &self.hub else { return false };
+        hub.sever(&a.id(), &b.id());
+        self.apply_to_hub();
+        true
+    }
+
+    /// Tells the hub how its links are; it forgets all of it at every heal.
+    fn apply_to_hub(&self) {
+        let Some(hub) = &self.hub else { return };
+        hub.heal();
+        let hosts = || (1..=self.hosts).map(Host::new);
+        for (from, to) in hosts().flat_map(|from| hosts().map(move |to| (from, to))) {
+            if from != to {
+                hub.delay(&from.id(), &to.id(), self.links.delay);
+                hub.lose(&from.id(), &to.id(), self.links.loss_per_mille);
+            }
+        }
+        for (from, to) in &self.links.cuts {
+            hub.cut_one_way(&from.id(), &to.id());
         }
     }
+}
+
+/// What the links between the machines are like.
+#[derive(Clone, Debug, Default)]
+struct Links {
+    cuts: BTreeSet<(Host, Host)>,
+    delay: Duration,
+    loss_per_mille: u16,
 }
 
 impl Life {
     /// Lives until the node is over, or the machine is killed.
     async fn live(self) {
-        let Self { host, seeds, describe, nodes, log, .. } = &self;
+        let Self { host, seeds, describe, hear, nodes, log, .. } = &self;
         let runtime = Arc::new(MadRuntime::current());
         let transport = self.transport(&runtime).await;
         let builder = Node::builder(Cluster::NAME, host.to_string()).seeds(seeds);
@@ -279,17 +373,20 @@ impl Life {
         // Nothing was awaited since the start, so nothing was missed.
         let (mut events, mut names) = (node.events(), node.registry("default").subscribe());
         locked(nodes).insert(*host, node.clone());
-        let (who, noted) = (*host, log.clone());
+        let (who, noted, heard) = (*host, log.clone(), Arc::clone(hear));
         runtime.spawn(Box::pin(async move {
             while let Some(change) = names.next().await {
                 noted.note(format_args!("{who} names: {change:?}"));
+                heard(who, &Told::Name(change));
             }
         }));
         while let Some(event) = events.next().await {
             let event = event.expect("whoever only writes a log is never too slow");
             log.note(format_args!("{host} {event:?}"));
+            hear(*host, &Told::Event(event));
         }
         log.note(format_args!("{host} is over: {:?}", node.over().await));
+        hear(*host, &Told::Over);
     }
 
     async fn transport(&self, runtime: &Arc<MadRuntime>) -> Arc<dyn Transport> {

@@ -97,6 +97,14 @@ impl Lab {
         }
     }
 
+    /// Mends the way from `from` to `to`. A connection that was cut for long goes on within ten
+    /// seconds.
+    pub fn mend_one_way(&mut self, from: Host, to: Host) {
+        if self.clogged.remove(&(from, to)) {
+            self.net.unclog_link(self.machine(from).id(), self.machine(to).id());
+        }
+    }
+
     /// Cuts every link between the two sides, both ways.
     pub fn partition(&mut self, left: &[Host], right: &[Host]) {
         for &a in left {

@@ -27,7 +27,7 @@ struct Lines {
 }
 
 impl Log {
-    fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(Arc::new(Mutex::new(Lines { hash: seed, lines: Vec::new() })))
     }
 
@@ -48,7 +48,12 @@ impl Log {
         self.lines().lines.clone()
     }
 
-    fn end(&self) -> u64 {
+    /// Returns the hash of what was written so far.
+    pub(crate) fn hash(&self) -> u64 {
+        self.lines().hash
+    }
+
+    pub(crate) fn end(&self) -> u64 {
         // The next draw and the time at the end depend on every draw and every sleep before.
         let draw = rand::thread_rng().next_u64();
         let us = TimeHandle::current().elapsed().as_micros();
@@ -78,14 +83,7 @@ where
 {
     let log = Log::new(seed);
     let ours = log.clone();
-    let run = move || {
-        let mut runtime = Runtime::with_seed_and_config(seed, Config::default());
-        runtime.set_time_limit(LIFE_MAX);
-        runtime.block_on(async {
-            body(ours.clone()).await;
-            ours.end()
-        })
-    };
+    let run = move || live(seed, ours, body);
     match std::thread::spawn(run).join() {
         Ok(hash) => hash,
         Err(panic) => {
@@ -94,6 +92,20 @@ where
             std::panic::resume_unwind(panic)
         }
     }
+}
+
+/// Runs `body` in this thread, which has had no simulation before, and returns the hash.
+pub(crate) fn live<B, F>(seed: u64, log: Log, body: B) -> u64
+where
+    B: FnOnce(Log) -> F,
+    F: Future<Output = ()>,
+{
+    let mut runtime = Runtime::with_seed_and_config(seed, Config::default());
+    runtime.set_time_limit(LIFE_MAX);
+    runtime.block_on(async {
+        body(log.clone()).await;
+        log.end()
+    })
 }
 
 /// Runs `body` twice on `seed`, and returns the hash of both runs.

@@ -8,7 +8,7 @@ use ordu_core::{
 };
 
 use crate::host::Host;
-use crate::processes::{Processes, Run};
+use crate::processes::Run;
 use crate::requests::Answered;
 
 /// What was promised about children, and what has ended the promise.
@@ -122,13 +122,12 @@ impl Children {
     ///
     /// Whoever sees a process under a name, sees the children beaten that have the same name and of
     /// which no process runs; and whoever takes a node for dead ends its temporary children.
-    pub(crate) fn handle_view(&mut self, change: &ViewChange, runs: &Processes) {
+    pub(crate) fn handle_view(&mut self, change: &ViewChange, runs: impl Fn(ChildId) -> bool) {
         if let ViewChange::Member { view, .. } = change {
             let is_there = |view: &MemberView| view.status != MemberStatus::Down;
             self.was_suspected |= !view.as_ref().is_some_and(is_there);
         }
         if let ViewChange::Name { name, holder: Some(holder), .. } = change {
-            let runs = |child: ChildId| runs.running().any(|run| run.child == Some(child));
             let beaten = self.names.iter().filter(|&(&child, theirs)| {
                 theirs == name && holder.child != Some(child) && !runs(child)
             });

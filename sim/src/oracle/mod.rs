@@ -96,7 +96,8 @@ impl Oracle {
         change: &ViewChange,
         (processes, up): (&Processes, &[Host]),
     ) {
-        self.children.handle_view(change, processes);
+        let runs = |child| processes.running().any(|run| run.child == Some(child));
+        self.children.handle_view(change, runs);
         self.names.handle_view(now, host, change, up.iter().copied());
     }
 }

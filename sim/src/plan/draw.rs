@@ -172,7 +172,7 @@ impl Drawing {
     fn draw_asks(&mut self) {
         let gap_ms = log_uniform(ASK_GAP_MS, &mut self.random);
         let population = log_uniform((3, 50), &mut self.random);
-        let mut clients = Clients { population, ..Clients::default() };
+        let mut clients = Clients::new(population);
         let mut at_ms = 0;
         while at_ms < FAULTS_MS {
             let host = self.draw_host();
@@ -215,7 +215,7 @@ pub(super) fn host_below(hosts: u16, random: &mut Random) -> Host {
 
 /// What the users of a run have asked for so far.
 #[derive(Default)]
-struct Clients {
+pub(super) struct Clients {
     /// About how many children there are at a time.
     population: u64,
     children: Vec<u32>,
@@ -225,7 +225,12 @@ struct Clients {
 }
 
 impl Clients {
-    fn draw(&mut self, random: &mut Random) -> Ask {
+    /// Returns clients that keep about so many children.
+    pub(super) fn new(population: u64) -> Self {
+        Self { population, ..Self::default() }
+    }
+
+    pub(super) fn draw(&mut self, random: &mut Random) -> Ask {
         let alive = u64::try_from(self.children.len()).expect("they fit");
         match random.below(20) {
             0..6 if random.below(2 * self.population) < alive => self.terminate(random),

@@ -9,6 +9,7 @@ mod draw;
 mod episode;
 mod mentions;
 mod profile;
+mod shell;
 mod tuning;
 
 use std::fmt;
@@ -49,6 +50,14 @@ impl Plan {
     /// Returns the plan that `seed` draws; the same seed always draws the same.
     pub fn draw(seed: u64, profile: Option<Profile>) -> Self {
         draw::draw(seed, profile)
+    }
+
+    /// Returns the plan that `seed` draws for nodes with their whole shell, five minutes all in all,
+    /// with the faults alone that a runtime and its network can be made to have.
+    ///
+    /// Not the plan that [`draw`](Self::draw) draws, though the promises are the same.
+    pub fn draw_for_shell(seed: u64) -> Self {
+        shell::draw(seed)
     }
 
     /// Returns how many of the steps ask something of a node.

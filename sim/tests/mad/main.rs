@@ -5,6 +5,7 @@ mod clusters;
 mod counter;
 #[path = "../kit/cart.rs"]
 mod items;
+mod plans;
 mod replays;
 mod runtime;
 mod sessions;
