@@ -175,7 +175,22 @@ impl Teller {
                     self.is_name(name).then(|| format!("{forward:?}"))
                 }
             },
-            _ => None,
+            Message::Hello(_)
+            | Message::Join
+            | Message::Welcome(_)
+            | Message::Beat(_)
+            | Message::Digest(_)
+            | Message::Need(_)
+            | Message::Delta(_)
+            | Message::Ack(_)
+            | Message::Won(_)
+            | Message::Yield(_)
+            | Message::Forwarded(_)
+            | Message::Call(_)
+            | Message::Reply(_)
+            | Message::Cast(_)
+            | Message::Probe(_)
+            | Message::Condition(_) => None,
         }
     }
 
@@ -229,7 +244,15 @@ impl Teller {
                     ExitReason::Superseded { by } => format!("gives up for {by:?}"),
                 })
             }
-            _ => None,
+            Output::Dial { .. }
+            | Output::HangUp { .. }
+            | Output::Disconnect { .. }
+            | Output::Start(_)
+            | Output::Absorb { .. }
+            | Output::Deliver { .. }
+            | Output::Reply { .. }
+            | Output::View(_)
+            | Output::Event(_) => None,
         }
     }
 }

@@ -260,7 +260,13 @@ fn of_members(world: &World) -> BTreeSet<Mark> {
             }
             Event::MemberRetired { .. } => drop(reached.insert(Mark::Retired)),
             Event::Joined { .. } => drop(downs.remove(observer)),
-            _ => {}
+            Event::Conflict { .. }
+            | Event::Merged { .. }
+            | Event::ChildFailed { .. }
+            | Event::ClockRefused { .. }
+            | Event::RuleRefused { .. }
+            | Event::Refused { .. }
+            | _ => {}
         }
     }
     reached

@@ -180,9 +180,8 @@ mod tests {
             let timeout = core::time::Duration::from_secs(1);
             node.handle(Time::ZERO, Input::Request { ticket, timeout, command });
             let mut replies = core::iter::from_fn(|| node.poll_output());
-            replies.find_map(|output| match output {
-                Output::Reply { reply, .. } => Some(reply),
-                _ => None,
+            replies.find_map(|output| {
+                if let Output::Reply { reply, .. } = output { Some(reply) } else { None }
             })
         };
         let Some(Reply::Spawn(process)) = ask(1, Command::Spawn) else { panic!("it runs") };

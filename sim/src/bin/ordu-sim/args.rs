@@ -106,7 +106,7 @@ impl Args {
                 Long("all-marks") => args.all_marks = true,
                 Long("no-shrink") => args.shrinks = false,
                 Long("json") => args.json = true,
-                _ => return Err(argument.unexpected()),
+                Short(_) | Long(_) => return Err(argument.unexpected()),
             }
         }
         args.task = task(words)?;

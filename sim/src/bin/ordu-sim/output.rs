@@ -20,8 +20,8 @@ pub(crate) enum Trouble {
     Summary { path: PathBuf, source: serde_json::Error },
     #[error("{0}")]
     Usage(&'static str),
-    #[error("{0}")]
-    Dump(String),
+    #[error("cannot replay {path}: {reason}", path = path.display())]
+    Dump { path: PathBuf, reason: String },
 }
 
 impl Trouble {

@@ -47,7 +47,7 @@ pub(crate) fn soak(args: &Args) -> Outcome {
         let done = summary.next_seed.saturating_sub(base);
         bar.set_position(done);
         bar.set_message(format!("{} failed", summary.failures.len()));
-        if (heard.fetch_add(1, Ordering::Relaxed) + 1) % SAVE_EVERY == 0 {
+        if (heard.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(SAVE_EVERY) {
             if bar.is_hidden() {
                 eprintln!("{}", line(summary));
             }
