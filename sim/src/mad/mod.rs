@@ -9,10 +9,10 @@
 //!
 //! # The same plans, another tier
 //!
-//! [`run`] carries out a [`Plan`](crate::plan::Plan) with real nodes, and [`soak`] many of those that
-//! [`Plan::draw_for_shell`](crate::plan::Plan::draw_for_shell) draws. What must come of it is what
-//! must come of a step-driven run, under the same ids; what really ran is known from the processes
-//! themselves, which write down their starts and ends, and never from asking a node:
+//! [`run`] carries out a [`Plan`](crate::plan::Plan) with real nodes, and [`soak`] many of those
+//! that [`Plan::draw_for_shell`](crate::plan::Plan::draw_for_shell) draws. What must come of it is
+//! what must come of a step-driven run, under the same ids; what really ran is known from the
+//! processes themselves, which write down their starts and ends, and never from asking a node:
 //!
 //! | promise | here |
 //! |---|---|
@@ -25,7 +25,8 @@
 //! | S29 | nothing in a node, a transport or a process panics |
 //! | S31 | a plan that is run twice has one history |
 //!
-//! What looks into the state machine (journals, heads, frames, tables) is watched step by step alone.
+//! What looks into the state machine (journals, heads, frames, tables) is watched step by step
+//! alone.
 //!
 //! Of the faults a plan can name, kills, starts, freezes, cuts of any shape, departures and failing
 //! children are carried out on both media. A machine that goes dark is one that freezes for good.

@@ -41,8 +41,8 @@ pub struct Network {
     /// How many frames in a thousand are also kept back, and delivered again 5 to 120 seconds
     /// later: within whatever session there is then, to whatever life of the receiver, as long as
     /// that knows of the sender's life at the time or of a later one. Calls, casts,
-    /// requests to change another's names, and the answers to these are never kept back: nodes count
-    /// on the transport to bring them once.
+    /// requests to change another's names, and the answers to these are never kept back: nodes
+    /// count on the transport to bring them once.
     pub hoard_per_mille: u64,
     /// How many frames in a thousand break their session, as one does that arrives altered or cut
     /// short: the receiver hangs up on it, and the sender learns of that a trip later.

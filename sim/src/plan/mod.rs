@@ -52,8 +52,8 @@ impl Plan {
         draw::draw(seed, profile)
     }
 
-    /// Returns the plan that `seed` draws for nodes with their whole shell, five minutes all in all,
-    /// with the faults alone that a runtime and its network can be made to have.
+    /// Returns the plan that `seed` draws for nodes with their whole shell, five minutes all in
+    /// all, with the faults alone that a runtime and its network can be made to have.
     ///
     /// Not the plan that [`draw`](Self::draw) draws, though the promises are the same.
     pub fn draw_for_shell(seed: u64) -> Self {

@@ -1,4 +1,5 @@
-//! Each promise broken on purpose, by a node with a part of it changed: the watch for it must see it.
+//! Each promise broken on purpose, by a node with a part of it changed: the watch for it must see
+//! it.
 
 use std::collections::VecDeque;
 use std::time::Duration;

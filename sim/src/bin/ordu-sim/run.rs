@@ -44,7 +44,8 @@ pub(crate) fn run(args: &Args) -> Outcome {
     Ok(status(&report.verdict))
 }
 
-/// Writes a failure, made smaller if that is wanted, and the whole trace of it; returns where it is.
+/// Writes a failure, made smaller if that is wanted, and the whole trace of it; returns where it
+/// is.
 pub(crate) fn keep(failure: &Failure, args: &Args) -> Result<PathBuf, Trouble> {
     let failure = match args.shrinks {
         true => shrink(failure, Effort::default()),

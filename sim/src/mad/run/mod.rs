@@ -1,7 +1,8 @@
 //! One run of a plan with the whole shell, from the forming of the cluster to the verdict.
 //!
 //! The shape is that of the step-driven runs: the cluster forms, the steps of the plan are carried
-//! out, a core is left alone and must come to rest. What a runtime cannot do is skipped and counted.
+//! out, a core is left alone and must come to rest. What a runtime cannot do is skipped and
+//! counted.
 
 mod apply;
 mod ending;
