@@ -28,9 +28,9 @@ pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 /// Returns the value that `bytes` encode.
 ///
 /// Whatever `bytes` claim, a text or a list is given room for a mebibyte at most before its content
-/// is read, and the rest is a small multiple of what there is. Every number counts against the limit
-/// with its full width, so that a frame made of small ones is refused somewhat below it; what a node
-/// sends stays far from there.
+/// is read, and the rest is a small multiple of what there is. Every number counts against the
+/// limit with its full width, so that a frame made of small ones is refused somewhat below it; what
+/// a node sends stays far from there.
 ///
 /// # Errors
 ///
