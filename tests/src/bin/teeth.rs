@@ -18,8 +18,9 @@ const USAGE: &str = "\
 sim/teeth/run [--base-seed SEED] [--jobs N] [--with LIE] [NAME...]
 
 Plants each bug of sim/teeth/bugs, or only those named, there or among the survivors, in a copy of
-the repository, and soaks until a seed fails that passes without the bug. Without names, the lies of sim/teeth/lies are told, too:
-under each, the bug that it hides must go unnoticed. --with tells one throughout.
+the repository, and soaks until a seed fails that passes without the bug.
+Without names, the lies of sim/teeth/lies are told, too: under each, the bug that it hides must go
+unnoticed. --with tells one throughout.
 
 Ends with 1 if a bug outlives its seeds, or a lie hides nothing; with 2 if something does not work.";
 
@@ -107,7 +108,7 @@ fn run(orders: &Orders) -> Result<bool, String> {
     let lie = orders.lie.as_ref().map(|name| named(name, &lies)).transpose()?;
 
     let workshop = Workshop::new();
-    let width = all.iter().chain(&lies).map(|bug| bug.name.len()).max().unwrap_or(0) + 12;
+    let width = all.iter().chain(&lies).map(|bug| bug.name.len()).max().unwrap_or(0) + 24;
     say(&format!("{:width$} {:>11} {:10} {:>7}", "bug", "seeds", "broke", "seconds"))?;
     let clean = workshop.build("clean", lie.as_slice())?;
     let mut all_right = true;
