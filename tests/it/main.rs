@@ -7,4 +7,5 @@ mod dependencies;
 mod fuzz;
 mod processes;
 mod sockets;
+mod teeth;
 mod tidy;

@@ -1,6 +1,7 @@
 //! Helpers shared by the integration tests.
 
 mod repository;
+pub mod teeth;
 
 pub use crate::repository::{Metadata, metadata, root, sources};
 

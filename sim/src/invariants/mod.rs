@@ -24,6 +24,10 @@ mod s16_forwarded_once;
 mod s25_messages_arrive_once;
 mod s28_tables_are_bounded;
 mod s32_nothing_blows_up;
+mod s33_children_go_where_the_ring_says;
+mod s34_the_replicated_is_on_two_nodes;
+mod s35_what_is_done_stays_done;
+mod s36_winners_get_what_losers_had;
 
 pub(crate) mod rest;
 
@@ -262,5 +266,9 @@ fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(s25_messages_arrive_once::MessagesArriveOnce::default()),
         Box::new(s28_tables_are_bounded::TablesAreBounded::default()),
         Box::new(s32_nothing_blows_up::NothingBlowsUp::default()),
+        Box::new(s33_children_go_where_the_ring_says::ChildrenGoWhereTheRingSays::default()),
+        Box::new(s34_the_replicated_is_on_two_nodes::TheReplicatedIsOnTwoNodes::default()),
+        Box::new(s35_what_is_done_stays_done::WhatIsDoneStaysDone::default()),
+        Box::new(s36_winners_get_what_losers_had::WinnersGetWhatLosersHad::default()),
     ]
 }

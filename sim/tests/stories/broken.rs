@@ -7,7 +7,8 @@ use std::time::Duration;
 use ordu_core::crdt::DeltaEntry;
 use ordu_core::message::Message;
 use ordu_core::{
-    Event, Input, MemberStatus, Node, Output, StopReason, Time, TimerKind, ViewChange,
+    ChildId, ChildSpec, Event, Input, MemberStatus, Node, Output, Reply, Restart, Start,
+    StartReason, StartedChild, StopReason, Time, TimerKind, ViewChange,
 };
 use ordu_sim::{Machine, MachineMaker, N1, N2, N3, World, named};
 
@@ -247,5 +248,57 @@ fn a_node_that_says_everything_fifty_times_is_seen() {
     live(|_, output| {
         let Output::Send { .. } = output else { return None };
         Some(vec![output.clone(); 50])
+    });
+}
+
+#[test]
+#[should_panic(expected = "S33: ")]
+fn a_child_that_starts_on_another_member_than_the_rings_is_seen() {
+    live(|_, output| {
+        let Output::Start(start) = output else { return None };
+        let mut bytes = start.child.to_bytes();
+        bytes.reverse();
+        let child = ChildId::from_bytes(bytes);
+        Some(vec![Output::Start(Start { child, ..start.clone() })])
+    });
+}
+
+#[test]
+#[should_panic(expected = "S34: ")]
+fn an_answer_that_makes_one_node_two_is_seen() {
+    let change: Change = |_, output| {
+        let Output::Reply { ticket, reply: Reply::Start(Ok(started)) } = output else {
+            return None;
+        };
+        let started = StartedChild { replicated: true, ..started.clone() };
+        Some(vec![Output::Reply { ticket: *ticket, reply: Reply::Start(Ok(started)) }])
+    };
+    let mut world = World::builder(3, 2).machines(changed(change)).joined();
+    world.crash_silently(N2);
+    world.run_for(LONG);
+    let _ = world.start_child(N1, named("counter", "cart"));
+}
+
+#[test]
+#[should_panic(expected = "S35: ")]
+fn a_temporary_child_that_is_started_again_is_seen() {
+    let change: Change = |_, output| {
+        let Output::Start(start) = output else { return None };
+        Some(vec![Output::Start(Start { reason: StartReason::FailedOver, ..start.clone() })])
+    };
+    let mut world = World::builder(3, 2).machines(changed(change)).joined();
+    let temporary = ChildSpec { restart: Restart::Temporary, ..named("counter", "cart") };
+    let _ = world.start_child(N1, temporary);
+    let host = world.running_name("cart")[0];
+    let _ = world.leave(host);
+    world.run_for(LONG);
+}
+
+#[test]
+#[should_panic(expected = "S36: ")]
+fn a_winner_that_is_not_given_what_the_loser_had_is_seen() {
+    live(|_, output| {
+        let Output::Absorb { .. } = output else { return None };
+        Some(Vec::new())
     });
 }

@@ -11,7 +11,8 @@ use ordu_sim::plan::Profile;
 /// How the command is used.
 pub(crate) const USAGE: &str = "\
 ordu-sim soak [--seeds N] [--base-seed SEED] [--minutes M] [--jobs N] [--profile NAME]
-              [--summary FILE] [--failures DIR] [--junit FILE] [--all-marks] [--no-shrink] [--json]
+              [--failures-max N] [--summary FILE] [--failures DIR] [--junit FILE]
+              [--all-marks] [--no-shrink] [--json]
 ordu-sim run [--seed SEED] [--profile NAME] [--failures DIR] [--trace FILE] [--no-shrink] [--json]
 ordu-sim replay FILE [--trace FILE] [--keep DIR] [--json]
 ordu-sim explain [FILE | --seed SEED] (--name NAME | --child ID)
@@ -20,7 +21,8 @@ ordu-sim list [--json]
 
 soak     runs many seeds; the first is taken from the commit unless --base-seed gives it. With
          --summary it goes on where the file says that it stopped, and saves there. --minutes ends
-         it early; --all-marks makes it fail if a state worth reaching was never reached.
+         it early, and so do --failures-max failures, 20 unless told otherwise; --all-marks makes it
+         fail if a state worth reaching was never reached.
 run      runs one seed, and prints its verdict and the hash of its trace.
 replay   runs a failure file, or the dump of a node, twice; --keep copies it to where tests look.
 explain  tells what happened to one name or child, machine by machine.
@@ -31,6 +33,9 @@ Ends with 0 if all promises held; else with 127 after a panic, 128 if something 
 pass, 129 if something was that must never be, 130 if a run was not the same twice, 131 if there was
 too much of something. 2 is for a command that makes no sense.";
 
+/// After how many failures a soak stops, unless told otherwise: it has enough to look into.
+const FAILURES_MAX: usize = 20;
+
 /// What the command line asks for.
 #[derive(Debug)]
 pub(crate) struct Args {
@@ -40,6 +45,7 @@ pub(crate) struct Args {
     pub(crate) profile: Option<Profile>,
     pub(crate) jobs: usize,
     pub(crate) within: Option<Duration>,
+    pub(crate) failures_max: usize,
     pub(crate) summary: Option<PathBuf>,
     pub(crate) failures: PathBuf,
     pub(crate) junit: Option<PathBuf>,
@@ -73,6 +79,7 @@ impl Args {
             profile: None,
             jobs: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
             within: None,
+            failures_max: FAILURES_MAX,
             summary: None,
             failures: PathBuf::from("target/ordu-sim"),
             junit: None,
@@ -95,6 +102,9 @@ impl Args {
                 Long("minutes") => {
                     let minutes = parser.value()?.parse_with(minutes)?;
                     args.within = Some(minutes);
+                }
+                Long("failures-max") => {
+                    args.failures_max = parser.value()?.parse::<NonZeroUsize>()?.get();
                 }
                 Long("summary") => args.summary = Some(parser.value()?.into()),
                 Long("failures") => args.failures = parser.value()?.into(),

@@ -18,8 +18,6 @@ use crate::junit;
 use crate::output::{Outcome, Trouble, print, print_json};
 use crate::run::{again, keep};
 
-/// After how many failures a soak stops: it has enough to look into.
-const FAILURES_MAX: usize = 20;
 /// How many failures are made smaller and written down.
 const FAILURES_KEPT: usize = 5;
 /// How often, in runs, the summary is saved and progress is printed where there is no terminal.
@@ -34,7 +32,7 @@ pub(crate) fn soak(args: &Args) -> Outcome {
         profile: args.profile,
         jobs: args.jobs,
         within: args.within,
-        failures_max: FAILURES_MAX,
+        failures_max: args.failures_max,
     };
     let before = match &args.summary {
         Some(path) if path.exists() => Some(read(path)?),

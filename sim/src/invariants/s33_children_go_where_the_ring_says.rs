@@ -1,0 +1,74 @@
+//! S33. A child starts on the member that the ring gives it to, of those that know its kind.
+
+use std::collections::BTreeSet;
+
+use ordu_core::placement::{Ring, Weight};
+use ordu_core::{Command, Input, MemberStatus, MemberView, NodeId, Output, Start, StartReason};
+
+use crate::invariants::{Finding, Invariant, Promise, Scene};
+use crate::verdict::Class;
+
+/// Builds the ring anew from what readers see of the members.
+#[derive(Default)]
+pub(crate) struct ChildrenGoWhereTheRingSays {
+    /// The ring that was built last; mostly the next child starts on the same members.
+    ring: Ring,
+    /// Whether users choose places by keys that starts do not show: then nothing can be said.
+    are_keys_chosen: bool,
+}
+
+impl ChildrenGoWhereTheRingSays {
+    fn owner(&mut self, scene: &Scene<'_>, start: &Start) -> Option<NodeId> {
+        let members = || scene.view.members.iter().filter(|(_, member)| takes_children(member));
+        let nodes: BTreeSet<&NodeId> = members().map(|(node, _)| node).collect();
+        if !self.ring.members().map(|(node, _)| node).eq(nodes.iter().copied()) {
+            self.ring = nodes.into_iter().map(|node| (node.clone(), Weight::default())).collect();
+        }
+        let knows_kind = |node: &&NodeId| scene.view.members[*node].kinds.contains(&start.kind);
+        self.ring.candidates(&start.child.to_bytes()).find(knows_kind).cloned()
+    }
+}
+
+impl Invariant for ChildrenGoWhereTheRingSays {
+    fn promise(&self) -> Promise {
+        Promise {
+            id: "S33",
+            says: "a child starts on the member that the ring gives it to, of those with its kind",
+            made_in: "ordu_core::placement::Ring",
+            class: Class::Safety,
+        }
+    }
+
+    fn handle_input(&mut self, _: &Scene<'_>, input: &Input) -> Finding {
+        if let Input::Request { command: Command::Start { spec, .. }, .. } = input {
+            self.are_keys_chosen |= spec.placement_key.is_some();
+        }
+        Ok(())
+    }
+
+    fn handle_output(&mut self, scene: &Scene<'_>, output: &Output) -> Finding {
+        let Output::Start(start) = output else { return Ok(()) };
+        let is_placed = match start.reason {
+            StartReason::Fresh | StartReason::Moved | StartReason::FailedOver => true,
+            StartReason::Restarted | StartReason::Resumed => false,
+        };
+        // While readers are still to hear of a change, the node may go by what they see or not.
+        let seen = scene.view.members.iter().map(|(node, member)| (node, member.clone()));
+        if !is_placed || self.are_keys_chosen || !seen.eq(scene.node.members()) {
+            return Ok(());
+        }
+        let (owner, child) = (self.owner(scene, start), start.child);
+        if owner == Some(scene.host.id()) {
+            return Ok(());
+        }
+        Err(format!("{} starts child {child}, which is {owner:?}'s", scene.host))
+    }
+}
+
+/// Returns whether children are put onto a member.
+fn takes_children(member: &MemberView) -> bool {
+    match member.status {
+        MemberStatus::Alive | MemberStatus::Suspect => member.address.is_some(),
+        MemberStatus::Leaving | MemberStatus::Down => false,
+    }
+}
