@@ -1,6 +1,8 @@
 //! Random lives of clusters of real nodes; what is to be true of them is what is to be true of the
 //! step-driven ones.
 
+#![allow(clippy::print_stdout, reason = "a test prints its sums")]
+
 use ordu_sim::mad::{Medium, run, soak};
 use ordu_sim::plan::Plan;
 use ordu_sim::seeds;

@@ -88,7 +88,7 @@ impl Run<'_> {
                 let call = handle.call::<Counter>(&Message::Add(1)).timeout(PATIENCE);
                 self.call(host, Target::Child(scope(), child), call.into_future());
             }
-            // The kinds of this tier are no models.
+            // Nobody here understands what users' own processes do.
             Ask::Message { .. } => self.skipped += 1,
             Ask::Leave => {
                 let leave = node.leave();

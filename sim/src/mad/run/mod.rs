@@ -46,7 +46,7 @@ pub struct Report {
     /// How much of everything there was.
     pub tally: Tally,
     /// How many steps of the plan could not be carried out here, whatever the state of the
-    /// machines: faults that the runtime or the medium does not have.
+    /// machines: faults that the runtime or the medium does not have, and messages of users' own.
     pub skipped: u64,
     /// The last happenings, to read.
     pub tail: Vec<String>,
