@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::marks::Marks;
-use crate::plan::{Plan, Profile};
+use crate::plan::{Choice, Plan};
 use crate::run::{Tally, run};
 use crate::verdict::{Verdict, Violation};
 
@@ -17,8 +17,8 @@ use crate::verdict::{Verdict, Violation};
 pub struct Orders {
     /// The seeds to run.
     pub seeds: Range<u64>,
-    /// The profile of all runs; each seed draws its own if there is none.
-    pub profile: Option<Profile>,
+    /// The profiles of the runs.
+    pub choice: Choice,
     /// How many runs go on at once.
     pub jobs: usize,
     /// After how much time no more run is begun, by the clock on the wall.
@@ -91,7 +91,7 @@ pub fn soak(
     };
     let work = || {
         while let Some(seed) = take() {
-            let report = run(&Plan::draw(seed, orders.profile));
+            let report = run(&Plan::draw(seed, orders.choice.profile(seed)));
             let mut shared = lock();
             let Shared { done, summary, .. } = &mut *shared;
             summary.tally.add(&report.tally);

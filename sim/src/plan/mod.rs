@@ -4,6 +4,7 @@
 //! a plan. What a step cannot do when its time comes, since the machine it is about is dead for
 //! instance, it leaves.
 
+mod choice;
 mod directed;
 mod draw;
 mod episode;
@@ -24,6 +25,7 @@ use crate::topology::Topology;
 
 pub(crate) use crate::plan::episode::{Episodes, Kind};
 
+pub use crate::plan::choice::Choice;
 pub use crate::plan::directed::Aim;
 pub use crate::plan::mentions::PlanError;
 pub use crate::plan::profile::{Profile, UnknownProfile};

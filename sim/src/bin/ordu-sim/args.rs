@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lexopt::prelude::*;
 use ordu_sim::explain::Subject;
-use ordu_sim::plan::Profile;
+use ordu_sim::plan::Choice;
 
 /// How the command is used.
 pub(crate) const USAGE: &str = "\
@@ -27,7 +27,8 @@ run      runs one seed, and prints its verdict and the hash of its trace.
 replay   runs a failure file, or the dump of a node, twice; --keep copies it to where tests look.
 explain  tells what happened to one name or child, machine by machine.
 shrink   makes a failure file smaller, in place.
-list     names the profiles, the presets of networks, the promises and the marks.
+list     names the profiles (beside `any`, which is usual, and `directed`, which is all of the
+         directed ones in turn), the presets of networks, the promises and the marks.
 
 Ends with 0 if all promises held; else with 127 after a panic, 128 if something did not come to
 pass, 129 if something was that must never be, 130 if a run was not the same twice, 131 if there was
@@ -42,7 +43,7 @@ pub(crate) struct Args {
     pub(crate) task: Task,
     pub(crate) seed: Option<u64>,
     pub(crate) seeds: u64,
-    pub(crate) profile: Option<Profile>,
+    pub(crate) choice: Choice,
     pub(crate) jobs: usize,
     pub(crate) within: Option<Duration>,
     pub(crate) failures_max: usize,
@@ -76,7 +77,7 @@ impl Args {
             task: Task::Help,
             seed: None,
             seeds: 100,
-            profile: None,
+            choice: Choice::Any,
             jobs: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
             within: None,
             failures_max: FAILURES_MAX,
@@ -97,7 +98,7 @@ impl Args {
                 Short('h') | Long("help") => return Ok(Self { task: Task::Help, ..args }),
                 Long("seed" | "base-seed") => args.seed = Some(parser.value()?.parse()?),
                 Long("seeds") => args.seeds = parser.value()?.parse()?,
-                Long("profile") => args.profile = Some(parser.value()?.parse()?),
+                Long("profile") => args.choice = parser.value()?.parse()?,
                 Long("jobs") => args.jobs = parser.value()?.parse::<NonZeroUsize>()?.get(),
                 Long("minutes") => {
                     let minutes = parser.value()?.parse_with(minutes)?;

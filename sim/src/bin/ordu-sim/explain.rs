@@ -13,7 +13,7 @@ use crate::output::{Outcome, Trouble, print};
 pub(crate) fn explain(args: &Args, path: Option<&Path>) -> Outcome {
     let plan = match (path, args.seed) {
         (Some(path), _) => Failure::read(path)?.plan,
-        (None, Some(seed)) => Plan::draw(seed, args.profile),
+        (None, Some(seed)) => Plan::draw(seed, args.choice.profile(seed)),
         (None, None) => return Err(Trouble::Usage("explain needs a file or --seed")),
     };
     let Some(subject) = &args.subject else {

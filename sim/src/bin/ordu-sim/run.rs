@@ -16,7 +16,7 @@ use crate::output::{Outcome, Trouble, print, print_json, status, word};
 /// Runs one seed, keeps what is needed to look into a failure, and prints the verdict.
 pub(crate) fn run(args: &Args) -> Outcome {
     let seed = args.seed.unwrap_or(0);
-    let plan = Plan::draw(seed, args.profile);
+    let plan = Plan::draw(seed, args.choice.profile(seed));
     let report = match &args.trace {
         Some(path) => trace(&plan, path)?,
         None => ordu_sim::run(&plan),

@@ -29,7 +29,7 @@ pub(crate) fn soak(args: &Args) -> Outcome {
     let base = args.seed.unwrap_or_else(|| base_seed(&commit));
     let orders = Orders {
         seeds: base..base.saturating_add(args.seeds),
-        profile: args.profile,
+        choice: args.choice,
         jobs: args.jobs,
         within: args.within,
         failures_max: args.failures_max,
@@ -74,7 +74,7 @@ pub(crate) fn soak(args: &Args) -> Outcome {
 fn tell(args: &Args, summary: &Summary, commit: &str) -> Result<(), Trouble> {
     let mut files = Vec::new();
     for &seed in summary.failures.keys().take(FAILURES_KEPT) {
-        let plan = Plan::draw(seed, args.profile);
+        let plan = Plan::draw(seed, args.choice.profile(seed));
         let report = ordu_sim::run(&plan);
         if let Some(failure) = Failure::of(&plan, &report, commit) {
             files.push(keep(&failure, args)?);
