@@ -24,7 +24,7 @@
 //!     assert_ne!(world.running_child(cart.child)[0], first);
 //! }
 //! ```
-
+//!
 //! # Two tiers
 //!
 //! A [`World`] drives the state machines alone, step by step: every promise is watched at every
