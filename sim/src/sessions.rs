@@ -13,6 +13,7 @@ use crate::World;
 use crate::event::{Due, Event};
 use crate::host::Host;
 use crate::network::{after, happens};
+use crate::tampering::{LATE, Tamper, Tampering};
 use crate::verdict::Class;
 use crate::world::Absence;
 
@@ -30,6 +31,7 @@ const RETRY_MAX: Duration = Duration::from_secs(2);
 pub(crate) struct Sessions {
     newest: BTreeMap<(Host, Host), Session>,
     made: u64,
+    pub(crate) tampering: Tampering,
 }
 
 /// A session, as the network knows it; each side learns of its beginning and its end later.
@@ -201,8 +203,20 @@ impl World {
         if self.links.is_cut(host, peer) {
             return;
         }
+        let tamper = self.sessions.tampering.handle_message(host, peer, &envelope.message);
         let network = self.links.network(host, peer).clone();
         let lane = envelope.message.lane();
+        match tamper {
+            Some(Tamper::Lose) => return,
+            Some(Tamper::Delay) => {
+                return self.plan(LATE, peer, Event::Frame { session, from: host, frame });
+            }
+            Some(Tamper::Repeat) => {
+                let frame = frame.clone();
+                self.plan(network.delay * 2, peer, Event::Frame { session, from: host, frame });
+            }
+            Some(Tamper::KillSender | Tamper::KillReceiver | Tamper::Cut) | None => {}
+        }
         if happens(network.reset_per_mille, &mut self.random) {
             return self.break_by_frame(host, peer, lane);
         }

@@ -56,6 +56,7 @@ pub(crate) fn shrink_with(
     loop {
         let before = shrinking.best.plan.clone();
         shrinking.drop_steps();
+        shrinking.drop_tampers();
         shrinking.drop_hosts();
         shrinking.calm_down();
         shrinking.close_up();
@@ -131,6 +132,14 @@ impl Shrinking<'_> {
                 }
             }
             length /= 2;
+        }
+    }
+
+    fn drop_tampers(&mut self) {
+        for place in (0..self.best.plan.tampers.len()).rev() {
+            let mut candidate = self.best.plan.clone();
+            candidate.tampers.remove(place);
+            self.try_plan(&candidate);
         }
     }
 

@@ -54,6 +54,39 @@ impl Summary {
     }
 }
 
+/// Runs `plans`, `jobs` of them at once; the keys of the failures are places in `plans`.
+pub fn run_all(plans: &[Plan], jobs: usize) -> Summary {
+    let began = Instant::now();
+    let shared = Mutex::new((0, Summary::default()));
+    let lock = || shared.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let work = || {
+        loop {
+            let place = {
+                let mut shared = lock();
+                shared.0 += 1;
+                shared.0 - 1
+            };
+            let Some(plan) = plans.get(place) else { return };
+            let report = run(plan);
+            let (_, summary) = &mut *lock();
+            summary.tally.add(&report.tally);
+            summary.marks.add(&report.marks);
+            if let Verdict::Failed(violation) = report.verdict {
+                let place = u64::try_from(place).expect("it fits");
+                summary.failures.insert(place, violation);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.max(1) {
+            scope.spawn(work);
+        }
+    });
+    let mut summary = lock().1.clone();
+    summary.wall_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    summary
+}
+
 /// The work that the jobs of a soak share.
 struct Shared {
     next: u64,

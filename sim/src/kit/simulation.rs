@@ -284,6 +284,8 @@ impl Simulation {
             None => Plan {
                 seed,
                 profile: Profile::Full,
+                tampers: Vec::new(),
+                tampers_ms: 0,
                 setup: Setup {
                     hosts: self.machines,
                     network: self.network.clone(),

@@ -51,7 +51,16 @@ pub(super) fn draw(seed: u64, profile: Option<Profile>) -> Plan {
     let ending = drawing.draw_ending();
     let mut steps = drawing.steps;
     steps.sort_by_key(|step| step.at_ms);
-    Plan { seed, profile, setup, steps, ends_ms: FAULTS_MS, ending }
+    Plan {
+        seed,
+        profile,
+        setup,
+        steps,
+        tampers: Vec::new(),
+        tampers_ms: 0,
+        ends_ms: FAULTS_MS,
+        ending,
+    }
 }
 
 fn draw_profile(random: &mut Random) -> Profile {

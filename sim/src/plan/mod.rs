@@ -11,6 +11,7 @@ mod episode;
 mod mentions;
 mod profile;
 mod shell;
+mod systematic;
 mod tuning;
 
 use std::fmt;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::host::Host;
 use crate::network::Network;
 use crate::pace::Pace;
+use crate::tampering::Tampered;
 use crate::topology::Topology;
 
 pub(crate) use crate::plan::episode::{Episodes, Kind};
@@ -29,6 +31,7 @@ pub use crate::plan::choice::Choice;
 pub use crate::plan::directed::Aim;
 pub use crate::plan::mentions::PlanError;
 pub use crate::plan::profile::{Profile, UnknownProfile};
+pub use crate::plan::systematic::Protocol;
 pub use crate::plan::tuning::Tuning;
 
 /// Everything that one run does.
@@ -42,6 +45,12 @@ pub struct Plan {
     pub setup: Setup,
     /// What is done to it and asked of it, in the order of time.
     pub steps: Vec<Step>,
+    /// What befalls single messages.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tampers: Vec<Tampered>,
+    /// Since when messages are counted for that, in milliseconds after the cluster has formed.
+    #[serde(default)]
+    pub tampers_ms: u64,
     /// When, in milliseconds after the cluster has formed, the last fault is over or for ever.
     pub ends_ms: u64,
     /// What is left alone then.

@@ -45,7 +45,16 @@ pub(super) fn draw(seed: u64) -> Plan {
     steps.extend(draw_asks(setup.hosts, &mut random));
     steps.sort_by_key(|step| step.at_ms);
     let ending = draw_ending(setup.hosts, profile, &mut random);
-    Plan { seed, profile, setup, steps, ends_ms: FAULTS_MS, ending }
+    Plan {
+        seed,
+        profile,
+        setup,
+        steps,
+        tampers: Vec::new(),
+        tampers_ms: 0,
+        ends_ms: FAULTS_MS,
+        ending,
+    }
 }
 
 fn draw_setup(profile: Profile, random: &mut Random) -> Setup {

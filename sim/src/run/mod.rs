@@ -16,7 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use ordu_core::{ChildId, ProcessId};
+use ordu_core::{ChildId, ProcessId, Time};
 
 use crate::behaviour::Behaviour;
 use crate::builder::WorldBuilder;
@@ -25,6 +25,7 @@ use crate::marks::Marks;
 use crate::network::Network;
 use crate::plan::{Plan, Profile};
 use crate::requests::Ticket;
+use crate::tampering::Deed;
 use crate::topology::Topology;
 use crate::verdict::{Class, Verdict, Violation};
 use crate::world::World;
@@ -195,14 +196,33 @@ impl<'p> Run<'p> {
         let plan = self.plan;
         let formed = self.world.now();
         self.world.set_network(self.usual.clone());
+        let mut armed_at = Some(formed + Duration::from_millis(plan.tampers_ms));
         for step in &plan.steps {
             let at = formed + Duration::from_millis(step.at_ms);
-            self.world.run_for(at.since(self.world.now()));
+            if let Some(arms) = armed_at.take_if(|arms| *arms <= at) {
+                self.pass(arms);
+                self.world.sessions.tampering.arm(&plan.tampers);
+            }
+            self.pass(at);
             self.note_starts();
             self.apply(&step.action);
         }
-        let end = formed + Duration::from_millis(plan.ends_ms);
-        self.world.run_for(end.since(self.world.now()));
+        self.pass(formed + Duration::from_millis(plan.ends_ms));
+        self.world.sessions.tampering.disarm();
         self.end();
+    }
+
+    /// Lets time pass until `until`, and does what follows from messages that are sent meanwhile.
+    fn pass(&mut self, until: Time) {
+        let is_due = |world: &World| world.sessions.tampering.is_due();
+        while self.world.run_until(until.since(self.world.now()), is_due) {
+            for deed in self.world.sessions.tampering.take_deeds() {
+                match deed {
+                    Deed::Kill(host) if self.world.has_node(host) => self.world.kill(host),
+                    Deed::Kill(_) => {}
+                    Deed::Cut(from, to) => self.world.cut_link(from, to),
+                }
+            }
+        }
     }
 }

@@ -24,6 +24,9 @@ pub struct Tally {
     pub conflicts: u64,
     /// How many requests were answered.
     pub answers: u64,
+    /// How many messages were counted for what may befall them.
+    #[serde(default)]
+    pub messages: u64,
     /// The longest that a core took to come to rest, in milliseconds.
     pub rest_ms_max: u64,
 }
@@ -38,6 +41,7 @@ impl Tally {
         self.downs += other.downs;
         self.conflicts += other.conflicts;
         self.answers += other.answers;
+        self.messages += other.messages;
         self.rest_ms_max = self.rest_ms_max.max(other.rest_ms_max);
     }
 
@@ -59,6 +63,7 @@ impl Tally {
             downs: count(world.events().iter().filter(down).count()),
             conflicts: count(world.runs().iter().filter(lost).count()),
             answers: count(world.requests.answered()),
+            messages: world.sessions.tampering.sent(),
             rest_ms_max: u64::try_from(rest_ms).expect("a run does not last that long"),
         }
     }

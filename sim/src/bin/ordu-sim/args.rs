@@ -13,6 +13,7 @@ pub(crate) const USAGE: &str = "\
 ordu-sim soak [--seeds N] [--base-seed SEED] [--minutes M] [--jobs N] [--profile NAME]
               [--failures-max N] [--summary FILE] [--failures DIR] [--junit FILE]
               [--all-marks] [--no-shrink] [--json]
+ordu-sim enumerate [--seed SEED] [--pairs] [--jobs N] [--failures DIR] [--no-shrink] [--json]
 ordu-sim run [--seed SEED] [--profile NAME] [--failures DIR] [--trace FILE] [--no-shrink] [--json]
 ordu-sim replay FILE [--trace FILE] [--keep DIR] [--json]
 ordu-sim explain [FILE | --seed SEED] (--name NAME | --child ID)
@@ -23,6 +24,9 @@ soak     runs many seeds; the first is taken from the commit unless --base-seed 
          --summary it goes on where the file says that it stopped, and saves there. --minutes ends
          it early, and so do --failures-max failures, 20 unless told otherwise; --all-marks makes it
          fail if a state worth reaching was never reached.
+enumerate
+         lets each kind of fault befall each message of some short protocols, and with --pairs two
+         of them; what chance would leave out is met, too.
 run      runs one seed, and prints its verdict and the hash of its trace.
 replay   runs a failure file, or the dump of a node, twice; --keep copies it to where tests look.
 explain  tells what happened to one name or child, machine by machine.
@@ -54,6 +58,7 @@ pub(crate) struct Args {
     pub(crate) keep: Option<PathBuf>,
     pub(crate) subject: Option<Subject>,
     pub(crate) all_marks: bool,
+    pub(crate) pairs: bool,
     pub(crate) shrinks: bool,
     pub(crate) json: bool,
 }
@@ -64,6 +69,7 @@ pub(crate) enum Task {
     Help,
     List,
     Soak,
+    Enumerate,
     Run,
     Replay(PathBuf),
     Explain(Option<PathBuf>),
@@ -88,6 +94,7 @@ impl Args {
             keep: None,
             subject: None,
             all_marks: false,
+            pairs: false,
             shrinks: true,
             json: false,
         };
@@ -115,6 +122,7 @@ impl Args {
                 Long("name") => args.subject = Some(Subject::Name(parser.value()?.string()?)),
                 Long("child") => args.subject = Some(Subject::Child(parser.value()?.string()?)),
                 Long("all-marks") => args.all_marks = true,
+                Long("pairs") => args.pairs = true,
                 Long("no-shrink") => args.shrinks = false,
                 Long("json") => args.json = true,
                 Short(_) | Long(_) => return Err(argument.unexpected()),
@@ -136,12 +144,13 @@ fn task(words: Vec<PathBuf>) -> Result<Task, lexopt::Error> {
     match (command.as_str(), file) {
         ("list", None) => Ok(Task::List),
         ("soak", None) => Ok(Task::Soak),
+        ("enumerate", None) => Ok(Task::Enumerate),
         ("run", None) => Ok(Task::Run),
         ("replay", Some(file)) => Ok(Task::Replay(file)),
         ("explain", file) => Ok(Task::Explain(file)),
         ("shrink", Some(file)) => Ok(Task::Shrink(file)),
         ("replay" | "shrink", None) => Err(format!("{command} needs a file").into()),
-        ("list" | "soak" | "run", Some(file)) => {
+        ("list" | "soak" | "enumerate" | "run", Some(file)) => {
             Err(format!("{command} takes no file, so what is {file:?}?").into())
         }
         (command, _) => Err(format!("there is no command {command:?}").into()),

@@ -2,6 +2,7 @@
 
 mod args;
 mod commit;
+mod enumerate;
 mod explain;
 mod junit;
 mod list;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         Task::Help => output::print(args::USAGE),
         Task::List => list::list(&args),
         Task::Soak => soak::soak(&args),
+        Task::Enumerate => enumerate::enumerate(&args),
         Task::Run => run::run(&args),
         Task::Replay(file) => replay::replay(&args, file),
         Task::Explain(file) => explain::explain(&args, file.as_deref()),

@@ -263,6 +263,7 @@ impl<'r> Script<'r> {
         let setup = Setup { hosts, network, gains_ppm, tuning };
         let ending = Ending { core, others: Fate::Heal };
         let profile = Profile::Directed(aim);
-        Plan { seed, profile, setup, steps, ends_ms: now_ms + 1, ending }
+        let (tampers, ends_ms) = (Vec::new(), now_ms + 1);
+        Plan { seed, profile, setup, steps, tampers, tampers_ms: 0, ends_ms, ending }
     }
 }
