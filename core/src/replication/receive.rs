@@ -86,7 +86,8 @@ impl Replication {
         if digest.answer {
             self.send_digest(&peer, false);
         }
-        for row in &digest.rows {
+        // The latest life of a node comes first, so that those before it are known to be over.
+        for row in digest.rows.iter().rev() {
             if Some(&row.replica) != me.as_ref() {
                 self.handle_row(now, from, &peer, row);
             }
