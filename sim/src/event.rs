@@ -58,6 +58,11 @@ impl Queue {
         self.due.insert((at, self.planned), due);
     }
 
+    /// Drops the frames that were hoarded and have not come back yet.
+    pub(crate) fn drop_hoarded(&mut self) {
+        self.due.retain(|_, due| !matches!(due.event, Event::Hoarded { .. }));
+    }
+
     /// Returns when the next thing is due.
     pub(crate) fn next_at(&self) -> Option<Time> {
         self.due.first_key_value().map(|(&(at, _), _)| at)

@@ -54,6 +54,8 @@ impl Run<'_> {
         self.cuts.clear();
         self.world.heal();
         self.world.set_network(Network::lan());
+        // A frame from minutes ago would be one more fault.
+        self.world.queue.drop_hoarded();
         for &host in &all {
             self.mend(host);
         }
