@@ -21,7 +21,7 @@ impl Membership {
     /// Every beat sent half an interval late adds a quarter, one sent a whole interval late two,
     /// and every one in time takes a quarter back; between nothing and twice the duration is added.
     pub(super) fn stretched(&self, duration: Duration) -> Duration {
-        duration * (STRAIN_STEP + self.strain) / STRAIN_STEP
+        duration.saturating_mul(STRAIN_STEP + self.strain) / STRAIN_STEP
     }
 
     /// Returns after which silence a life is suspect.
@@ -194,7 +194,7 @@ impl Membership {
     /// Returns how long a life is silent before it is down when nobody can reach it.
     fn refused_patience(&self) -> Duration {
         let slowest = self.nodes.values().filter_map(|known| known.round_trip).max();
-        let round_trips = slowest.unwrap_or(Duration::ZERO) * 2;
+        let round_trips = slowest.unwrap_or(Duration::ZERO).saturating_mul(2);
         self.stretched(round_trips.max(REFUSED_PATIENCE_MIN))
     }
 }
