@@ -140,6 +140,7 @@ impl Cluster {
                 restart: Restart::Permanent,
                 grace: Duration::from_secs(5),
                 name: Some((scope(), name(number))),
+                value: Blob::default(),
                 placement_key: None,
             };
             self.request(number as usize % MEMBERS, Command::Start { scope: scope(), spec });

@@ -157,6 +157,7 @@ fn main() {
                 restart: Restart::Permanent,
                 grace: Duration::from_secs(5),
                 name: Some((scope, Name::new(format!("cart/{ticket}").as_str()).expect("short"))),
+                value: Blob::default(),
                 placement_key: None,
             };
             cluster.inputs.push_back((id(0), request(ticket, Command::Start { scope, spec })));

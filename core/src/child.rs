@@ -20,6 +20,8 @@ pub struct ChildSpec {
     pub grace: Duration,
     /// The registry and the name that it is started with.
     pub name: Option<(Scope, Name)>,
+    /// Bytes stored beside the name, from the start of each of its processes on.
+    pub value: Blob,
     /// What the ring places it by; its own id if `None`.
     pub placement_key: Option<Blob>,
 }

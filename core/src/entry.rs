@@ -34,6 +34,8 @@ pub(crate) enum Key {
     Ended(Scope, ChildId),
     /// A process whose state a process of the node took in.
     Absorbed(ReplicaKey, u64),
+    /// A group that a process of the node is a member of, and the number of the process.
+    Group(Scope, Name, u64),
 }
 
 impl Key {
@@ -54,6 +56,12 @@ impl Key {
                 bytes.push(5);
                 bytes.extend_from_slice(&replica.0.to_be_bytes());
                 bytes.extend_from_slice(&number.to_be_bytes());
+            }
+            Self::Group(scope, group, number) => {
+                bytes.push(6);
+                bytes.extend_from_slice(&scope.to_bytes());
+                bytes.extend_from_slice(&number.to_be_bytes());
+                bytes.extend_from_slice(group.as_bytes());
             }
         }
         Blob::from(bytes)
@@ -76,6 +84,12 @@ impl Key {
                 let number = u64::from_be_bytes(number.try_into().ok()?);
                 Some(Self::Absorbed(ReplicaKey(u64::from_be_bytes(*replica)), number))
             }
+            6 => {
+                let (scope, rest) = rest.split_first_chunk()?;
+                let (number, group) = rest.split_first_chunk()?;
+                let (scope, number) = (Scope::from_bytes(*scope), u64::from_be_bytes(*number));
+                Some(Self::Group(scope, Name::new(group).ok()?, number))
+            }
             _ => None,
         }
     }
@@ -84,7 +98,11 @@ impl Key {
     pub(crate) fn is_of_cluster(&self) -> bool {
         match self {
             Self::Spec(..) | Self::Ended(..) => true,
-            Self::Member | Self::Name(..) | Self::Claim(..) | Self::Absorbed(..) => false,
+            Self::Member
+            | Self::Name(..)
+            | Self::Claim(..)
+            | Self::Absorbed(..)
+            | Self::Group(..) => false,
         }
     }
 }
@@ -138,6 +156,8 @@ pub(crate) struct ClaimEntry {
     pub(crate) running: bool,
     /// The name that the child was started with.
     pub(crate) name: Option<(Scope, Name)>,
+    /// Bytes stored beside the name.
+    pub(crate) value: Blob,
     /// Why its start failed, if none of its starts here has succeeded.
     pub(crate) failure: Option<String>,
 }
@@ -209,12 +229,20 @@ pub(crate) struct AbsorbedEntry {
     pub(crate) round: u64,
 }
 
+/// A group that a process is a member of.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub(crate) struct GroupEntry {
+    /// Bytes that the process keeps beside its membership.
+    pub(crate) metadata: Blob,
+}
+
 impl Entry for MemberEntry {}
 impl Entry for NameEntry {}
 impl Entry for ClaimEntry {}
 impl Entry for SpecEntry {}
 impl Entry for EndedEntry {}
 impl Entry for AbsorbedEntry {}
+impl Entry for GroupEntry {}
 
 #[cfg(test)]
 mod tests {
@@ -232,6 +260,7 @@ mod tests {
             Key::Spec(scope, child),
             Key::Ended(scope, child),
             Key::Absorbed(ReplicaKey(9), 4),
+            Key::Group(scope, Name::new("room/1").unwrap(), 4),
         ];
         for key in keys {
             assert_eq!(Key::decode(&key.encode()), Some(key));

@@ -1,13 +1,14 @@
 //! Why operations fail: one enum each.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ChildId, Name, NodeId, Outcome, ProcessId};
+use crate::{ChildId, Name, NameError, NodeId, Outcome, ProcessId};
 
-/// Why bytes are no id, name or address.
+/// Why text is no id or address.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdError {
@@ -35,6 +36,16 @@ pub enum IdError {
     },
 }
 
+/// A registry, or a set of groups, that this node was not told of: most likely a slip of the pen.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[error("{name:?} was not declared on this node; it has {}", declared.join(", "))]
+pub struct UnknownRegistry {
+    /// The name that was asked for.
+    pub name: String,
+    /// Those that were declared, in order.
+    pub declared: Vec<String>,
+}
+
 /// Why a child was not started.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
@@ -51,6 +62,15 @@ pub enum StartChildError {
     /// The specification is longer than the limit; nothing was started. Keep large data elsewhere.
     #[error("a specification of {bytes} bytes is over the limit of {max}")]
     TooLarge {
+        /// How long it is.
+        bytes: usize,
+        /// How long it may be.
+        max: usize,
+    },
+    /// The value beside the name is longer than the limit; nothing was started. Store a reference
+    /// instead.
+    #[error("a value of {bytes} bytes is over the limit of {max}")]
+    ValueTooLarge {
         /// How long it is.
         bytes: usize,
         /// How long it may be.
@@ -81,14 +101,16 @@ pub enum StartChildError {
     /// ready.
     #[error("the node is not ready: it is joining or leaving")]
     NotReady,
-    /// A name is 1 to 512 bytes; nothing was started.
-    #[error("a name of {bytes} bytes; it must have 1 to {max}")]
+    /// What was given as a name cannot be one; nothing was started.
+    #[error("the name cannot be one")]
     BadName {
-        /// How long it is.
-        bytes: usize,
-        /// How long it may be.
-        max: usize,
+        /// What is wrong with it.
+        #[from]
+        source: NameError,
     },
+    /// This node was not told of the registry; declare it on the builder, or correct its name.
+    #[error(transparent)]
+    UnknownRegistry(#[from] UnknownRegistry),
 }
 
 /// Who keeps a name from being taken.
@@ -166,14 +188,19 @@ pub enum RegisterError {
     /// This node is joining or leaving; ask another, or wait until it is ready.
     #[error("the node is not ready: it is joining or leaving")]
     NotReady,
-    /// A name is 1 to 512 bytes; choose another.
-    #[error("a name of {bytes} bytes; it must have 1 to {max}")]
+    /// Nobody is behind the address that was given in place of a process; nothing was done.
+    #[error("nobody is there: the name is free, or the child is between two runs")]
+    Nobody,
+    /// What was given as a name cannot be one; choose another.
+    #[error("the name cannot be one")]
     BadName {
-        /// How long it is.
-        bytes: usize,
-        /// How long it may be.
-        max: usize,
+        /// What is wrong with it.
+        #[from]
+        source: NameError,
     },
+    /// This node was not told of the registry; declare it on the builder, or correct its name.
+    #[error(transparent)]
+    UnknownRegistry(#[from] UnknownRegistry),
 }
 
 /// Why a name was not given up. Every variant but the last leaves the registry as it was.
@@ -200,14 +227,161 @@ pub enum UnregisterError {
     /// This node is joining or leaving; ask another, or wait until it is ready.
     #[error("the node is not ready: it is joining or leaving")]
     NotReady,
-    /// A name is 1 to 512 bytes; nobody holds such a name.
-    #[error("a name of {bytes} bytes; it must have 1 to {max}")]
+    /// Nobody is behind the address that was given in place of a process; nothing was done.
+    #[error("nobody is there: the name is free, or the child is between two runs")]
+    Nobody,
+    /// What was given as a name cannot be one; nobody holds such a name.
+    #[error("the name cannot be one")]
     BadName {
+        /// What is wrong with it.
+        #[from]
+        source: NameError,
+    },
+    /// This node was not told of the registry; declare it on the builder, or correct its name.
+    #[error(transparent)]
+    UnknownRegistry(#[from] UnknownRegistry),
+}
+
+/// Why a value was not changed. Where it does not say otherwise it is as it was.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum UpdateError {
+    /// Only the holder can change the value beside a name, and that is another process or nobody.
+    #[error("process {process} does not hold name {name}")]
+    NotHolder {
+        /// The name.
+        name: Name,
+        /// The process that was to change the value.
+        process: ProcessId,
+    },
+    /// The new value is longer than the limit; store a reference instead.
+    #[error("a value of {bytes} bytes is over the limit of {max}")]
+    TooLarge {
         /// How long it is.
         bytes: usize,
         /// How long it may be.
         max: usize,
     },
+    /// The deadline passed before the holder's node answered, or others changed the value again and
+    /// again; it may be changed or not.
+    #[error("the deadline passed before the value was seen to change")]
+    TimedOut,
+    /// This node is joining or leaving; ask another, or wait until it is ready.
+    #[error("the node is not ready: it is joining or leaving")]
+    NotReady,
+    /// Nobody is behind the address that was given in place of a process; nothing was done.
+    #[error("nobody is there: the name is free, or the child is between two runs")]
+    Nobody,
+    /// What was given as a name cannot be one; nobody holds such a name.
+    #[error("the name cannot be one")]
+    BadName {
+        /// What is wrong with it.
+        #[from]
+        source: NameError,
+    },
+    /// This node was not told of the registry; declare it on the builder, or correct its name.
+    #[error(transparent)]
+    UnknownRegistry(#[from] UnknownRegistry),
+}
+
+/// Why a process did not become a member of a group. Where it does not say otherwise the group is as
+/// it was.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum JoinGroupError {
+    /// The process that was to join does not run any more.
+    #[error("process {process} does not run any more")]
+    NoProcess {
+        /// The process.
+        process: ProcessId,
+    },
+    /// The metadata is longer than the limit; store a reference instead.
+    #[error("metadata of {bytes} bytes is over the limit of {max}")]
+    TooLarge {
+        /// How long it is.
+        bytes: usize,
+        /// How long it may be.
+        max: usize,
+    },
+    /// The deadline passed before the process's node answered; it may be a member or not.
+    #[error("the deadline passed before the node of the process answered")]
+    TimedOut,
+    /// This node is joining or leaving; ask another, or wait until it is ready.
+    #[error("the node is not ready: it is joining or leaving")]
+    NotReady,
+    /// Nobody is behind the address that was given in place of a process; nothing was done.
+    #[error("nobody is there: the name is free, or the child is between two runs")]
+    Nobody,
+    /// What was given as a name cannot be one; choose another.
+    #[error("the name cannot be one")]
+    BadName {
+        /// What is wrong with it.
+        #[from]
+        source: NameError,
+    },
+    /// This node was not told of the registry; declare it on the builder, or correct its name.
+    #[error(transparent)]
+    UnknownRegistry(#[from] UnknownRegistry),
+}
+
+/// Why a process did not leave a group. Where it does not say otherwise the group is as it was.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum LeaveGroupError {
+    /// The process is no member of the group.
+    #[error("process {process} is no member of group {group}")]
+    NotMember {
+        /// The group.
+        group: Name,
+        /// The process that was to leave it.
+        process: ProcessId,
+    },
+    /// The deadline passed before the process's node answered; it may be a member or not.
+    #[error("the deadline passed before the node of the process answered")]
+    TimedOut,
+    /// This node is joining or leaving; ask another, or wait until it is ready.
+    #[error("the node is not ready: it is joining or leaving")]
+    NotReady,
+    /// Nobody is behind the address that was given in place of a process; nothing was done.
+    #[error("nobody is there: the name is free, or the child is between two runs")]
+    Nobody,
+    /// What was given as a name cannot be one; there is no such group.
+    #[error("the name cannot be one")]
+    BadName {
+        /// What is wrong with it.
+        #[from]
+        source: NameError,
+    },
+    /// This node was not told of the registry; declare it on the builder, or correct its name.
+    #[error(transparent)]
+    UnknownRegistry(#[from] UnknownRegistry),
+}
+
+/// Why a message was not sent to a group. Nothing was sent.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The message is longer than the limit; send a reference instead.
+    #[error("a message of {bytes} bytes is over the limit of {max}")]
+    TooLarge {
+        /// How long it is.
+        bytes: usize,
+        /// How long it may be.
+        max: usize,
+    },
+    /// This node has not joined yet, or is over.
+    #[error("the node is not ready: it is joining or over")]
+    NotReady,
+    /// What was given as a name cannot be one; there is no such group.
+    #[error("the name cannot be one")]
+    BadName {
+        /// What is wrong with it.
+        #[from]
+        source: NameError,
+    },
+    /// This node was not told of the registry; declare it on the builder, or correct its name.
+    #[error(transparent)]
+    UnknownRegistry(#[from] UnknownRegistry),
 }
 
 /// Why a message got no reply.
@@ -262,6 +436,16 @@ pub enum CallError {
     /// This node has not joined yet, or is over.
     #[error("the node is not ready: it is joining or over")]
     NotReady,
+    /// What was given as a name cannot be one; nobody holds such a name.
+    #[error("the name cannot be one")]
+    BadName {
+        /// What is wrong with it.
+        #[from]
+        source: NameError,
+    },
+    /// This node was not told of the registry; declare it on the builder, or correct its name.
+    #[error(transparent)]
+    UnknownRegistry(#[from] UnknownRegistry),
 }
 
 /// Why a node did not leave in order.

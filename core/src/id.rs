@@ -9,8 +9,8 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::hash::{hash64, hash128};
-use crate::limits::{NAME_BYTES_MAX, NODE_ID_BYTES_MAX};
-use crate::{Blob, IdError, Stamp};
+use crate::limits::NODE_ID_BYTES_MAX;
+use crate::{IdError, Stamp};
 
 /// The stable name of a member, chosen by its operator.
 ///
@@ -245,69 +245,5 @@ impl fmt::Display for ChildId {
 impl fmt::Debug for ChildId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0[..4].iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-/// A cluster-wide name, 1 to 512 bytes; text by custom, any bytes by right.
-#[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Name(Blob);
-
-impl Name {
-    /// Returns `name` as a cluster-wide name.
-    ///
-    /// # Errors
-    ///
-    /// Refuses an empty name and one of more than 512 bytes.
-    pub fn new(name: impl Into<Blob>) -> Result<Self, IdError> {
-        let name = name.into();
-        if name.is_empty() {
-            return Err(IdError::Empty { what: "name" });
-        }
-        if name.len() > NAME_BYTES_MAX {
-            let (bytes, max) = (name.len(), NAME_BYTES_MAX);
-            return Err(IdError::TooLong { what: "name", bytes, max });
-        }
-        Ok(Self(name))
-    }
-
-    /// Returns the bytes of the name.
-    pub fn as_bytes(&self) -> &[u8] {
-        self.0.as_bytes()
-    }
-}
-
-impl AsRef<[u8]> for Name {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl From<Name> for Blob {
-    fn from(name: Name) -> Self {
-        name.0
-    }
-}
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
-
-impl fmt::Debug for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
-
-impl Serialize for Name {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Name {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::new(Blob::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }

@@ -21,6 +21,7 @@ mod effect;
 mod entry;
 mod error;
 pub mod flight;
+mod groups;
 mod hash;
 mod id;
 pub mod laws;
@@ -28,6 +29,7 @@ pub mod limits;
 mod membership;
 pub mod message;
 mod messaging;
+mod name;
 mod node;
 pub mod placement;
 mod random;
@@ -51,17 +53,19 @@ pub use crate::child::{ChildSpec, Outcome, Restart};
 pub use crate::clock::{HybridClock, Stamp};
 pub use crate::config::{Config, ConfigError};
 pub use crate::error::{
-    CallError, IdError, LeaveError, Occupant, RegisterError, SettleError, StartChildError,
-    TerminateError, UnregisterError,
+    CallError, IdError, JoinGroupError, LeaveError, LeaveGroupError, Occupant, PublishError,
+    RegisterError, SettleError, StartChildError, TerminateError, UnknownRegistry, UnregisterError,
+    UpdateError,
 };
 pub use crate::hash::{hash64, hash64_seeded, hash128};
 pub use crate::id::{
-    ChildId, Incarnation, Name, NodeId, ProcessId, Replica, ReplicaKey, RequestId, Scope,
+    ChildId, Incarnation, NodeId, ProcessId, Replica, ReplicaKey, RequestId, Scope,
 };
+pub use crate::name::{Name, NameError};
 pub use crate::node::{
     CallId, ChildView, Command, Event, ExitReason, Holder, Input, MemberStatus, MemberView,
-    NameConflict, Node, Output, ProcessEvent, Replicas, Reply, Start, StartReason, StartedChild,
-    StopReason, Tables, Target, TimerKind, ViewChange,
+    NameConflict, Node, Output, ProcessEvent, Published, Replicas, Reply, Start, StartReason,
+    StartedChild, StopReason, Tables, Target, TimerKind, Updated, ViewChange,
 };
 pub use crate::random::Random;
 pub use crate::rank::{Origin, Rank};

@@ -58,6 +58,8 @@ pub enum Message {
     Probe(Probe),
     /// Answers [`Message::Probe`].
     Condition(Condition),
+    /// Brings a message for the members of a group that run on the receiver.
+    Publish(Publish),
 }
 
 impl Message {
@@ -78,7 +80,8 @@ impl Message {
             | Self::Reply(_)
             | Self::Cast(_)
             | Self::Probe(_)
-            | Self::Condition(_) => Lane::Bulk,
+            | Self::Condition(_)
+            | Self::Publish(_) => Lane::Bulk,
         }
     }
 }
@@ -248,6 +251,39 @@ pub enum Operation {
         /// The process.
         number: u64,
     },
+    /// Replace the value beside a name of a process of the receiver.
+    Update {
+        /// The registry.
+        scope: Scope,
+        /// The name.
+        name: Name,
+        /// The process.
+        number: u64,
+        /// The value to be replaced.
+        expected: Blob,
+        /// The value to put in its place.
+        value: Blob,
+    },
+    /// Make a process of the receiver a member of a group.
+    JoinGroup {
+        /// The set of groups.
+        scope: Scope,
+        /// The group.
+        group: Name,
+        /// The process.
+        number: u64,
+        /// Bytes kept beside the membership.
+        metadata: Blob,
+    },
+    /// End the membership of a process of the receiver.
+    LeaveGroup {
+        /// The set of groups.
+        scope: Scope,
+        /// The group.
+        group: Name,
+        /// The process.
+        number: u64,
+    },
 }
 
 /// The answer to a [`Forward`].
@@ -269,8 +305,13 @@ pub enum Refusal {
         /// The node it runs on.
         node: NodeId,
     },
-    /// The process does not hold the name.
+    /// The process does not hold the name, or is no member of the group.
     NotHolder,
+    /// The value beside the name is another than the asker saw.
+    Changed {
+        /// The present one.
+        value: Blob,
+    },
 }
 
 /// A message for a process, whose sender waits for a reply.
@@ -313,6 +354,17 @@ pub enum CallFailure {
 pub struct Cast {
     /// The process, which runs on the receiver.
     pub number: u64,
+    /// The message.
+    pub payload: Blob,
+}
+
+/// A message for the members of a group, with nobody waiting.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Publish {
+    /// The set of groups.
+    pub scope: Scope,
+    /// The group, of which the receiver finds its own members.
+    pub group: Name,
     /// The message.
     pub payload: Blob,
 }

@@ -7,7 +7,7 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::effect::Effect;
-use crate::message::{Call, CallFailure, CallReply, Cast, Message};
+use crate::message::{Call, CallFailure, CallReply, Cast, Message, Publish};
 use crate::{Blob, CallError, CallId, NodeId, Output, ProcessId, Reply, Time};
 
 /// The calls under way from and to this node.
@@ -112,6 +112,12 @@ impl Messaging {
             Effect::Send { to: process.replica.node().clone(), message }
         };
         self.effects.push_back(effect);
+    }
+
+    /// Brings a message to the members of a group on the node `to`, behind what was sent before.
+    pub(crate) fn publish(&mut self, to: &NodeId, publish: Publish) {
+        let message = Message::Publish(publish);
+        self.effects.push_back(Effect::Send { to: to.clone(), message });
     }
 
     /// Takes in a call from `node` to `process` of this node; `None` if there is no such process.

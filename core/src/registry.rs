@@ -1,4 +1,4 @@
-//! The names of this node's processes.
+//! The names of this node's processes, and the groups that they are in.
 //!
 //! Only the node on which a process lives writes its names, so `register` is atomic: one input, one
 //! look at the board, one entry. Names of other nodes are the board's alone.
@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::board::Board;
 use crate::effect::Effect;
-use crate::entry::{Entry, Key, NameEntry, Standing};
+use crate::entry::{Entry, GroupEntry, Key, NameEntry, Standing};
+use crate::groups::GroupKey;
 use crate::message::Seat;
 use crate::{Blob, Name, Occupant, Scope, Stamp};
 
-/// The processes of this node that may hold names, and the names that they hold.
+/// The processes of this node that may hold names, with their names and groups.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Registry {
     processes: BTreeMap<u64, Local>,
@@ -28,6 +29,7 @@ struct Local {
     /// Whether it was told to stop in favour of a winner.
     is_frozen: bool,
     names: BTreeSet<(Scope, Name)>,
+    groups: BTreeSet<GroupKey>,
 }
 
 /// Why a process of this node was not given a name.
@@ -57,11 +59,15 @@ impl Registry {
         }
     }
 
-    /// Takes in that a process is gone: its names are free.
+    /// Takes in that a process is gone: its names are free, and it is in no group.
     pub(crate) fn handle_gone(&mut self, number: u64) {
         let Some(local) = self.processes.remove(&number) else { return };
         for (scope, name) in local.names {
             self.effects.push_back(Effect::Delete { key: Key::Name(scope, name).encode() });
+        }
+        for (scope, group) in local.groups {
+            let key = Key::Group(scope, group, number).encode();
+            self.effects.push_back(Effect::Delete { key });
         }
     }
 
@@ -115,6 +121,46 @@ impl Registry {
         had
     }
 
+    /// Replaces the value beside a name of the process `number`; returns whether it has the name.
+    pub(crate) fn update(
+        &mut self,
+        (scope, name): (Scope, Name),
+        number: u64,
+        value: Blob,
+    ) -> bool {
+        let key = (scope, name);
+        let Some(local) = self.processes.get(&number) else { return false };
+        if !local.names.contains(&key) {
+            return false;
+        }
+        let entry = NameEntry { standing: local.standing, value };
+        let key = Key::Name(key.0, key.1).encode();
+        self.effects.push_back(Effect::Put { key, value: entry.encode() });
+        true
+    }
+
+    /// Makes the process `number` a member of `group`, or replaces its metadata; returns whether it
+    /// runs here.
+    pub(crate) fn join_group(&mut self, group: GroupKey, number: u64, metadata: Blob) -> bool {
+        let local = self.processes.get_mut(&number).filter(|local| !local.is_frozen);
+        let Some(local) = local else { return false };
+        local.groups.insert(group.clone());
+        let key = Key::Group(group.0, group.1, number).encode();
+        self.effects.push_back(Effect::Put { key, value: GroupEntry { metadata }.encode() });
+        true
+    }
+
+    /// Takes the process `number` out of `group`; returns whether it was in it.
+    pub(crate) fn leave_group(&mut self, group: &GroupKey, number: u64) -> bool {
+        let Some(local) = self.processes.get_mut(&number) else { return false };
+        let was_member = local.groups.remove(group);
+        if was_member {
+            let key = Key::Group(group.0, group.1.clone(), number).encode();
+            self.effects.push_back(Effect::Delete { key });
+        }
+        was_member
+    }
+
     /// Iterates over the seats of the names that the process `number` was given after its start.
     pub(crate) fn seats(&self, number: u64) -> impl Iterator<Item = Seat> {
         let local = self.processes.get(&number);
@@ -145,13 +191,21 @@ impl Registry {
         })
     }
 
+    /// Iterates over the groups of all processes, with the process.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = (GroupKey, u64)> {
+        self.processes
+            .iter()
+            .flat_map(|(number, local)| local.groups.iter().map(|group| (group.clone(), *number)))
+    }
+
     /// Returns how many effects wait to be carried out.
     pub(crate) fn queued(&self) -> usize {
         self.effects.len()
     }
 
     fn insert(&mut self, number: u64, standing: Standing, is_plain: bool) {
-        let local = Local { standing, is_plain, is_frozen: false, names: BTreeSet::new() };
+        let (names, groups) = (BTreeSet::new(), BTreeSet::new());
+        let local = Local { standing, is_plain, is_frozen: false, names, groups };
         let twin = self.processes.insert(number, local);
         assert!(twin.is_none(), "no number is given twice");
     }

@@ -8,10 +8,12 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::crdt::Version;
+use crate::message::Refusal;
 use crate::supervisor::ChildKey;
 use crate::{
-    CallError, LeaveError, Name, ProcessId, RegisterError, Replica, Replicas, Reply, SettleError,
-    StartChildError, TerminateError, Time, UnregisterError,
+    CallError, JoinGroupError, LeaveError, LeaveGroupError, Name, Occupant, ProcessId,
+    RegisterError, Replica, Replicas, Reply, SettleError, StartChildError, TerminateError, Time,
+    UnregisterError, UpdateError, Updated,
 };
 
 /// A request that has not been answered.
@@ -52,21 +54,10 @@ pub(crate) enum Wait {
         /// How many members that is.
         replicas: Replicas,
     },
-    /// Another node to register a name.
-    ForwardedRegister {
-        /// The process.
-        process: ProcessId,
-        /// The name.
-        name: Name,
-        /// How many members must hold the entry then.
-        replicas: Replicas,
-    },
-    /// Another node to unregister a name.
-    ForwardedUnregister {
-        /// The process.
-        process: ProcessId,
-        /// The name.
-        name: Name,
+    /// Another node to make a change to its journal.
+    Forwarded {
+        /// The change.
+        asked: Asked,
     },
     /// Our copy of another node's journal to show a change that was made there.
     Shown {
@@ -74,6 +65,8 @@ pub(crate) enum Wait {
         journal: Replica,
         /// At which version.
         version: Version,
+        /// The change.
+        asked: Asked,
     },
     /// A reply of a process.
     Call,
@@ -83,14 +76,102 @@ pub(crate) enum Wait {
     Settled,
 }
 
+/// A change that was asked of another node, with what its answer speaks of.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Asked {
+    /// To register a name, and to be answered once so many members hold the entry.
+    Register { process: ProcessId, name: Name, replicas: Replicas },
+    /// To unregister a name.
+    Unregister { process: ProcessId, name: Name },
+    /// To replace the value beside a name.
+    Update { process: ProcessId, name: Name },
+    /// To make a process a member of a group.
+    JoinGroup { process: ProcessId },
+    /// To end a membership.
+    LeaveGroup { process: ProcessId, group: Name },
+}
+
+impl Asked {
+    /// Returns what to wait for next: the change stands in `journal` at `version`.
+    pub(crate) fn spread(self, journal: Replica, version: Version) -> Wait {
+        match self {
+            Self::Register { replicas, .. } => Wait::Replicated { journal, version, replicas },
+            Self::Unregister { .. }
+            | Self::Update { .. }
+            | Self::JoinGroup { .. }
+            | Self::LeaveGroup { .. } => Wait::Shown { journal, version, asked: self },
+        }
+    }
+
+    /// Returns the answer once the change shows here.
+    pub(crate) fn done(&self) -> Reply {
+        match self {
+            Self::Register { .. } => Reply::Register(Ok(())),
+            Self::Unregister { .. } => Reply::Unregister(Ok(())),
+            Self::Update { .. } => Reply::Update(Ok(Updated::Done)),
+            Self::JoinGroup { .. } => Reply::JoinGroup(Ok(())),
+            Self::LeaveGroup { .. } => Reply::LeaveGroup(Ok(())),
+        }
+    }
+
+    /// Returns the answer when the other node did not make the change.
+    pub(crate) fn refused(self, refusal: Refusal) -> Reply {
+        match self {
+            Self::Register { process, name, .. } => Reply::Register(Err(match refusal {
+                Refusal::NameTaken { .. } => {
+                    let holder = Occupant::Process(process);
+                    RegisterError::NameTaken { name, holder }
+                }
+                Refusal::NoProcess | Refusal::NotHolder | Refusal::Changed { .. } => {
+                    RegisterError::NoProcess { process }
+                }
+            })),
+            Self::Unregister { process, name } => {
+                Reply::Unregister(Err(UnregisterError::NotHolder { name, process }))
+            }
+            Self::Update { process, name } => Reply::Update(match refusal {
+                Refusal::Changed { value } => Ok(Updated::Changed { value }),
+                Refusal::NoProcess | Refusal::NameTaken { .. } | Refusal::NotHolder => {
+                    Err(UpdateError::NotHolder { name, process })
+                }
+            }),
+            Self::JoinGroup { process } => {
+                Reply::JoinGroup(Err(JoinGroupError::NoProcess { process }))
+            }
+            Self::LeaveGroup { process, group } => {
+                Reply::LeaveGroup(Err(LeaveGroupError::NotMember { group, process }))
+            }
+        }
+    }
+
+    /// Returns the answer at the deadline.
+    fn timed_out(&self) -> Reply {
+        match self {
+            Self::Register { replicas, .. } => register_timed_out(*replicas),
+            Self::Unregister { .. } => Reply::Unregister(Err(UnregisterError::TimedOut)),
+            Self::Update { .. } => Reply::Update(Err(UpdateError::TimedOut)),
+            Self::JoinGroup { .. } => Reply::JoinGroup(Err(JoinGroupError::TimedOut)),
+            Self::LeaveGroup { .. } => Reply::LeaveGroup(Err(LeaveGroupError::TimedOut)),
+        }
+    }
+}
+
+/// Returns the answer to a registration that `replicas` did not hold in time.
+fn register_timed_out(replicas: Replicas) -> Reply {
+    let wanted = match replicas {
+        Replicas::One => 1,
+        Replicas::Two | Replicas::Majority | Replicas::All => 2,
+    };
+    Reply::Register(Err(RegisterError::TimedOut { wanted }))
+}
+
 impl Wait {
     /// Returns the child whose changes matter to it.
     fn child(&self) -> Option<ChildKey> {
         match self {
             Self::Start { key, .. } | Self::Terminate { key, .. } => Some(*key),
             Self::Replicated { .. }
-            | Self::ForwardedRegister { .. }
-            | Self::ForwardedUnregister { .. }
+            | Self::Forwarded { .. }
             | Self::Shown { .. }
             | Self::Call
             | Self::Leave
@@ -104,14 +185,10 @@ impl Wait {
             Self::Start { entry, .. } | Self::Terminate { entry, .. } => {
                 entry.as_ref().map(|(journal, version)| (journal, *version))
             }
-            Self::Replicated { journal, version, .. } | Self::Shown { journal, version } => {
+            Self::Replicated { journal, version, .. } | Self::Shown { journal, version, .. } => {
                 Some((journal, *version))
             }
-            Self::ForwardedRegister { .. }
-            | Self::ForwardedUnregister { .. }
-            | Self::Call
-            | Self::Leave
-            | Self::Settled => None,
+            Self::Forwarded { .. } | Self::Call | Self::Leave | Self::Settled => None,
         }
     }
 
@@ -124,16 +201,8 @@ impl Wait {
             Self::Terminate { key, .. } => {
                 Reply::Terminate(Err(TerminateError::TimedOut { child: key.1 }))
             }
-            Self::Replicated { replicas, .. } | Self::ForwardedRegister { replicas, .. } => {
-                let wanted = match replicas {
-                    Replicas::One => 1,
-                    Replicas::Two | Replicas::Majority | Replicas::All => 2,
-                };
-                Reply::Register(Err(RegisterError::TimedOut { wanted }))
-            }
-            Self::ForwardedUnregister { .. } | Self::Shown { .. } => {
-                Reply::Unregister(Err(UnregisterError::TimedOut))
-            }
+            Self::Replicated { replicas, .. } => register_timed_out(*replicas),
+            Self::Forwarded { asked } | Self::Shown { asked, .. } => asked.timed_out(),
             Self::Call => Reply::Call(Err(CallError::TimedOut { timeout })),
             Self::Leave => Reply::Leave(Err(LeaveError::TimedOut { remaining: 0 })),
             Self::Settled => {

@@ -33,6 +33,7 @@ fn spec(name: Option<&str>) -> ChildSpec {
         restart: Restart::Permanent,
         grace: Duration::from_secs(1),
         name: name.map(|name| (Scope::named("default"), Name::new(name).unwrap())),
+        value: Blob::default(),
         placement_key: None,
     }
 }

@@ -5,8 +5,8 @@
 use ordu_core::crdt::{Delta, DeltaEntry};
 use ordu_core::message::{
     Ack, Beat, Call, CallFailure, CallReply, Cast, Condition, Digest, DigestRow, Envelope, Forward,
-    Forwarded, Hello, Link, Message, Need, Operation, Probe, Pulse, Refusal, Seat, Welcome, Won,
-    Yield,
+    Forwarded, Hello, Link, Message, Need, Operation, Probe, Publish, Pulse, Refusal, Seat,
+    Welcome, Won, Yield,
 };
 use ordu_core::wire::{Greeting, decode, decode_frame, encode, encode_frame};
 use ordu_core::{
@@ -71,15 +71,43 @@ fn messages() -> Vec<Message> {
         }),
         Message::Forward(Forward {
             id: 1,
-            operation: Operation::Unregister { scope, name, number: 2 },
+            operation: Operation::Unregister { scope, name: name.clone(), number: 2 },
         }),
         Message::Forwarded(Forwarded { id: 1, result: Ok(7) }),
         Message::Forwarded(Forwarded { id: 1, result: Err(Refusal::NotHolder) }),
         Message::Call(Call { id: 1, number: 2, remaining_ms: 3, payload: blob.clone() }),
         Message::Reply(CallReply { id: 1, result: Err(CallFailure::Malformed) }),
-        Message::Cast(Cast { number: 2, payload: blob }),
+        Message::Cast(Cast { number: 2, payload: blob.clone() }),
         Message::Probe(Probe { id: 1 }),
         Message::Condition(Condition { id: 1, view: 2, pending: 3 }),
+        Message::Forward(Forward {
+            id: 1,
+            operation: Operation::Update {
+                scope,
+                name: name.clone(),
+                number: 2,
+                expected: blob.clone(),
+                value: Blob::default(),
+            },
+        }),
+        Message::Forward(Forward {
+            id: 1,
+            operation: Operation::JoinGroup {
+                scope,
+                group: name.clone(),
+                number: 2,
+                metadata: blob.clone(),
+            },
+        }),
+        Message::Forward(Forward {
+            id: 1,
+            operation: Operation::LeaveGroup { scope, group: name.clone(), number: 2 },
+        }),
+        Message::Forwarded(Forwarded {
+            id: 1,
+            result: Err(Refusal::Changed { value: blob.clone() }),
+        }),
+        Message::Publish(Publish { scope, group: name, payload: blob }),
     ]
 }
 

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use ordu_core::limits::CLUSTER_BYTES_MAX;
 use ordu_core::transport::{Runtime, Transport};
-use ordu_core::{Address, Config, ConfigError, IdError, NodeId};
+use ordu_core::{Address, Config, ConfigError, IdError, Name, NameError, NodeId};
 use tokio::sync::mpsc;
 
 use crate::context::Context;
+use crate::declared::Declared;
 use crate::driver::Driver;
 use crate::feed::Feed;
 use crate::flight::{Flight, FlightRecorder};
@@ -35,6 +36,8 @@ pub struct NodeBuilder {
     kind_twice: Option<String>,
     tunings: Vec<Tuning>,
     messages_max: usize,
+    registries: Declared,
+    groups: Declared,
     flight_recorder: Option<FlightRecorder>,
     pub(crate) listening: Listening,
     transport: Option<Arc<dyn Transport>>,
@@ -57,6 +60,8 @@ impl NodeBuilder {
             kind_twice: None,
             tunings: Vec::new(),
             messages_max: Self::MESSAGES_MAX,
+            registries: Declared::default(),
+            groups: Declared::default(),
             flight_recorder: None,
             listening: Listening::default(),
             transport: None,
@@ -81,6 +86,20 @@ impl NodeBuilder {
         if !self.kinds.add_plain(kind, process) {
             self.kind_twice = Some(kind.to_owned());
         }
+        self
+    }
+
+    /// Declares a registry called `name`, beside `default`. Names of registries that a node did not
+    /// declare it keeps for its peers, but refuses to work with: a slip of the pen is found.
+    pub fn registry(mut self, name: &str) -> Self {
+        self.registries.declare(name);
+        self
+    }
+
+    /// Declares a set of process groups called `name`, beside `default`; see
+    /// [`NodeBuilder::registry`].
+    pub fn groups(mut self, name: &str) -> Self {
+        self.groups.declare(name);
         self
     }
 
@@ -202,6 +221,8 @@ impl NodeBuilder {
             events: Feed::new(),
             phases,
             messages_max: self.messages_max,
+            registries: self.registries,
+            groups: self.groups,
         });
         let hands = Hands::new(node.clone(), Arc::clone(&transport), self.kinds);
         let post = (mailbox.clone(), mails);
@@ -226,6 +247,10 @@ impl NodeBuilder {
             return Err(StartNodeError::NoMessages);
         }
         let unbound = Address::new("unbound").expect("it is neither empty nor long");
+        for name in self.registries.names().chain(self.groups.names()) {
+            let bad = |source| StartNodeError::RegistryName { name: name.to_owned(), source };
+            Name::new(name).map_err(bad)?;
+        }
         let mut config = Config::new(id, unbound);
         for seed in &self.seeds {
             let address = Address::new(seed.as_str());
@@ -290,6 +315,14 @@ pub enum StartNodeError {
         seed: String,
         /// What is wrong with it.
         source: IdError,
+    },
+    /// A registry, or a set of groups, cannot be called so.
+    #[error("nothing can be called {name:?}")]
+    RegistryName {
+        /// As it was given.
+        name: String,
+        /// What is wrong with it.
+        source: NameError,
     },
     /// Two kinds of processes have one name; which of them a child is could not be told.
     #[error("two kinds of processes are called {kind:?}")]

@@ -5,12 +5,13 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use ordu_core::wire::{decode, encode};
-use ordu_core::{Blob, CallError, Command, Reply, Target};
+use ordu_core::{Blob, CallError, Command, Reply};
 use serde::Serialize;
 
 use crate::node::{Node, Over};
 use crate::operation::operation;
 use crate::process::Process;
+use crate::recipient::Recipient;
 
 /// How long an operation waits unless told otherwise.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
@@ -19,8 +20,7 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
 #[must_use = "nothing happens before it is awaited"]
 pub struct Call<P> {
     node: Node,
-    /// `None` for a name that nobody can hold.
-    target: Option<Target>,
+    to: Result<Recipient, CallError>,
     payload: Blob,
     timeout: Duration,
     kind: PhantomData<fn() -> P>,
@@ -29,13 +29,13 @@ pub struct Call<P> {
 operation!(Call<P: Process> => Result<P::Reply, CallError>);
 
 impl<P: Process> Call<P> {
-    pub(crate) fn new(node: Node, target: Option<Target>, message: &P::Message) -> Self {
+    pub(crate) fn new(node: Node, to: Result<Recipient, CallError>, message: &P::Message) -> Self {
         let payload = Blob::from(encode(message));
-        Self { node, target, payload, timeout: TIMEOUT, kind: PhantomData }
+        Self { node, to, payload, timeout: TIMEOUT, kind: PhantomData }
     }
 
     async fn run(self) -> Result<P::Reply, CallError> {
-        let target = self.target.ok_or(CallError::Nobody)?;
+        let target = self.to?.target(&self.node)?;
         let (payload, timeout) = (self.payload, self.timeout);
         let reply = match self.node.ask(Command::Call { target, payload }, timeout).await {
             Ok(Reply::Call(reply)) => reply.map_err(|error| asked_for(timeout, error))?,
@@ -48,7 +48,7 @@ impl<P: Process> Call<P> {
 
 impl<P> fmt::Debug for Call<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Call").field("target", &self.target).finish_non_exhaustive()
+        f.debug_struct("Call").field("to", &self.to).finish_non_exhaustive()
     }
 }
 
@@ -57,8 +57,7 @@ impl<P> fmt::Debug for Call<P> {
 #[must_use = "nothing happens before it is awaited"]
 pub struct Cast {
     node: Node,
-    /// `None` for a name that nobody can hold.
-    target: Option<Target>,
+    to: Result<Recipient, CallError>,
     payload: Blob,
     timeout: Duration,
 }
@@ -66,12 +65,16 @@ pub struct Cast {
 operation!(Cast => Result<(), CallError>);
 
 impl Cast {
-    pub(crate) fn new<M: Serialize>(node: Node, target: Option<Target>, message: &M) -> Self {
-        Self { node, target, payload: Blob::from(encode(message)), timeout: TIMEOUT }
+    pub(crate) fn new<M: Serialize>(
+        node: Node,
+        to: Result<Recipient, CallError>,
+        message: &M,
+    ) -> Self {
+        Self { node, to, payload: Blob::from(encode(message)), timeout: TIMEOUT }
     }
 
     async fn run(self) -> Result<(), CallError> {
-        let target = self.target.ok_or(CallError::Nobody)?;
+        let target = self.to?.target(&self.node)?;
         let (payload, timeout) = (self.payload, self.timeout);
         match self.node.ask(Command::Send { target, payload }, timeout).await {
             Ok(Reply::Send(sent)) => sent.map_err(|error| asked_for(timeout, error)),

@@ -322,6 +322,7 @@ mod tests {
             restart: Restart::Permanent,
             grace: Duration::from_secs(1),
             name: None,
+            value: ordu_core::Blob::default(),
             placement_key: None,
         };
         let command = Command::Start { scope: Scope::named("default"), spec };

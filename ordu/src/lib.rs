@@ -41,7 +41,7 @@
 //! b.ready(Duration::from_secs(5)).await?;
 //!
 //! // A snapshot of all names first, then every change.
-//! let mut names = b.registry("default").subscribe();
+//! let mut names = b.registry("default").subscribe()?;
 //! let cart = ChildSpec::new::<Cart>(&40).named("cart/7");
 //! let cart = a.supervisor("default").start_child(cart).await?;
 //!
@@ -76,13 +76,17 @@
 mod builder;
 mod call;
 mod context;
+mod declared;
 mod driver;
 mod events;
 mod feed;
 mod flight;
 mod gate;
+mod group_view;
+mod groups;
 mod hands;
 mod inbox;
+mod index;
 mod kinds;
 mod log;
 mod node;
@@ -90,22 +94,26 @@ mod operation;
 mod phase;
 mod process;
 mod pump;
+mod recipient;
 mod registry;
 mod runner;
+mod select;
 mod subscription;
 mod supervisor;
 mod tcp;
 #[cfg(test)]
 mod testing;
+mod update;
 mod view;
 
 pub use ordu_core::flight::Payloads;
 pub use ordu_core::transport::{Address, BoxFuture, Runtime, Transport};
 pub use ordu_core::{
-    Blob, CallError, ChildId, ConfigError, Event, ExitReason, IdError, Incarnation, LeaveError,
-    MemberStatus, Name, NameConflict, NodeId, Occupant, Outcome, ProcessId, RegisterError, Replica,
-    Replicas, Restart, Scope, SettleError, StartChildError, StartReason, StopReason,
-    TerminateError, Time, UnregisterError, Wall,
+    Blob, CallError, ChildId, ConfigError, Event, ExitReason, IdError, Incarnation, JoinGroupError,
+    LeaveError, LeaveGroupError, MemberStatus, Name, NameConflict, NameError, NodeId, Occupant,
+    Outcome, ProcessId, PublishError, Published, RegisterError, Replica, Replicas, Restart, Scope,
+    SettleError, StartChildError, StartReason, StopReason, TerminateError, Time, UnknownRegistry,
+    UnregisterError, UpdateError, Wall,
 };
 
 pub use ordu_transport_tcp::{Secret, SecretError};
@@ -115,9 +123,13 @@ pub use crate::call::{Call, Cast};
 pub use crate::context::{Clock, Context, Incoming, Letter, WrongType};
 pub use crate::events::{Events, Missed};
 pub use crate::flight::{DumpFlightError, FlightRecorder};
+pub use crate::groups::{GroupMember, Groups, JoinGroup, LeaveGroup, Publish};
 pub use crate::node::{Leave, Member, Node, ReadyError, Settled, Spawn, SpawnError};
 pub use crate::process::{Finish, Process, StartError};
-pub use crate::registry::{Register, Registry, Unregister};
+pub use crate::recipient::Recipient;
+pub use crate::registry::{Register, Registry, Unregister, UnregisterMatching};
+pub use crate::select::Select;
 pub use crate::subscription::{NameEvent, Subscription};
 pub use crate::supervisor::{Child, ChildInfo, ChildSpec, StartChild, Supervisor, Terminate};
+pub use crate::update::Update;
 pub use crate::view::Found;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ordu_core::transport::Runtime;
 use ordu_core::{
     Address, Command, Event, ExitReason, Incarnation, LeaveError, MemberStatus, MemberView, NodeId,
-    ProcessId, Reply, SettleError, Target, Time,
+    ProcessId, Reply, SettleError, Time,
 };
 use tokio::select;
 use tokio::sync::{mpsc, oneshot};
@@ -16,13 +16,16 @@ use tokio::sync::{mpsc, oneshot};
 use crate::builder::NodeBuilder;
 use crate::call::{Call, Cast};
 use crate::context::Context;
+use crate::declared::Declared;
 use crate::driver::Mail;
 use crate::events::Events;
 use crate::feed::Feed;
 use crate::flight::DumpFlightError;
+use crate::groups::Groups;
 use crate::operation::operation;
 use crate::phase::{Phase, Phases};
 use crate::process::{Finish, Process};
+use crate::recipient::Recipient;
 use crate::registry::Registry;
 use crate::runner::{BeginOnce, live, live_plain};
 use crate::supervisor::Supervisor;
@@ -49,6 +52,8 @@ pub(crate) struct Shared {
     pub(crate) events: Feed<Event>,
     pub(crate) phases: Arc<Phases>,
     pub(crate) messages_max: usize,
+    pub(crate) registries: Declared,
+    pub(crate) groups: Declared,
 }
 
 /// The node is over, and nobody is there to answer.
@@ -142,9 +147,26 @@ impl Node {
         Supervisor::new(self.clone(), name)
     }
 
-    /// Returns the registry called `name`; it exists by being used, on every node.
+    /// Returns the registry called `name`.
+    ///
+    /// It must have been declared ([`NodeBuilder::registry`]); of one that was not, all operations
+    /// say so. `default` always is.
     pub fn registry(&self, name: &str) -> Registry {
         Registry::new(self.clone(), name)
+    }
+
+    /// Returns the set of process groups called `name`.
+    ///
+    /// It must have been declared ([`NodeBuilder::groups`]); of one that was not, all operations
+    /// say so. `default` always is.
+    pub fn groups(&self, name: &str) -> Groups {
+        Groups::new(self.clone(), name)
+    }
+
+    /// Returns the process behind `to` as this node sees it now, without waiting; `None` if there
+    /// is nobody, or no such registry.
+    pub fn whereis(&self, to: impl Into<Recipient>) -> Option<ProcessId> {
+        to.into().process(self).ok().flatten()
     }
 
     /// Runs `process` on this node, with no supervisor to look after it: when it ends it is gone,
@@ -171,22 +193,23 @@ impl Node {
         Spawn { node: self.clone(), begin, timeout: Duration::from_secs(5) }
     }
 
-    /// Calls `process`, wherever it runs, and waits for its reply; 5 s unless told otherwise.
+    /// Calls whoever is behind `to`, wherever it runs, and waits for the reply; 5 s unless told
+    /// otherwise.
     ///
     /// # Panics
     ///
     /// Panics if `message` cannot be encoded.
-    pub fn call<P: Process>(&self, process: &ProcessId, message: &P::Message) -> Call<P> {
-        Call::new(self.clone(), Some(Target::Process(process.clone())), message)
+    pub fn call<P: Process>(&self, to: impl Into<Recipient>, message: &P::Message) -> Call<P> {
+        Call::new(self.clone(), Ok(to.into()), message)
     }
 
-    /// Sends `message` to `process`, wherever it runs, and waits for no reply.
+    /// Sends `message` to whoever is behind `to`, wherever it runs, and waits for no reply.
     ///
     /// # Panics
     ///
     /// Panics if `message` cannot be encoded.
-    pub fn send<P: Process>(&self, process: &ProcessId, message: &P::Message) -> Cast {
-        Cast::new(self.clone(), Some(Target::Process(process.clone())), message)
+    pub fn send<P: Process>(&self, to: impl Into<Recipient>, message: &P::Message) -> Cast {
+        Cast::new(self.clone(), Ok(to.into()), message)
     }
 
     /// Writes what the node was told last into a file, to be replayed, and returns its path; the
@@ -223,6 +246,14 @@ impl Node {
         &self.shared.view
     }
 
+    pub(crate) fn registries(&self) -> &Declared {
+        &self.shared.registries
+    }
+
+    pub(crate) fn declared_groups(&self) -> &Declared {
+        &self.shared.groups
+    }
+
     pub(crate) fn events_feed(&self) -> &Feed<Event> {
         &self.shared.events
     }
@@ -245,8 +276,13 @@ impl Node {
         self.shared.runtime.now() + timeout
     }
 
+    /// Returns whether the node has its place in the cluster, and is not over.
+    pub(crate) fn is_ready(&self) -> bool {
+        matches!(self.shared.phases.now(), Phase::Ready(_))
+    }
+
     async fn spawn_now(&self, begin: Box<BeginOnce>, timeout: Duration) -> Result<ProcessId, Over> {
-        if !matches!(self.shared.phases.now(), Phase::Ready(_)) {
+        if !self.is_ready() {
             return Err(Over);
         }
         let (answer, answered) = oneshot::channel();

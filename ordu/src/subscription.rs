@@ -7,6 +7,7 @@ use ordu_core::{Name, ProcessId, Scope};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
+use crate::index::Part;
 use crate::node::Node;
 use crate::view::{Found, NameChange};
 
@@ -98,7 +99,7 @@ impl Subscription {
     }
 
     fn take_snapshot(&mut self, missed: u64) {
-        let held = self.node.view().names(self.scope).into_iter();
+        let held = self.node.view().names(self.scope, &Part::default(), usize::MAX).into_iter();
         let names = held.map(|(name, holder)| (name, Found::from(holder))).collect();
         self.ready.push_back(NameEvent::Snapshot { names, missed });
     }
@@ -156,7 +157,7 @@ mod tests {
         let node = &undriven.node;
         set(node, "shop", "old", Some(holder(1, "")));
         set(node, "bank", "other", Some(holder(1, "")));
-        let mut names = node.registry("shop").subscribe();
+        let mut names = node.registry("shop").subscribe().unwrap();
 
         set(node, "bank", "other", None);
         set(node, "shop", "new", Some(holder(2, "")));
@@ -179,7 +180,7 @@ mod tests {
             assert_eq!(names.next().await, Some(event));
         }
         assert_eq!(names.next().await, None);
-        assert_eq!(node.registry("shop").subscribe().next().await, None);
+        assert_eq!(node.registry("shop").subscribe().unwrap().next().await, None);
     }
 
     /// Whoever is too slow is told, and ends with the truth all the same.
@@ -187,12 +188,16 @@ mod tests {
     async fn a_slow_listener_is_told_what_it_missed_and_catches_up() {
         let undriven = undriven(1);
         let node = &undriven.node;
-        let mut names = node.registry("shop").subscribe();
+        let mut names = node.registry("shop").subscribe().unwrap();
         for number in 0..5_000 {
             let holder = (number % 3 != 0).then(|| holder(number, "v"));
             set(node, "shop", &format!("n/{}", number % 700), holder);
         }
-        let truth: BTreeMap<_, _> = node.view().names(Scope::named("shop")).into_iter().collect();
+        let truth: BTreeMap<_, _> = node
+            .view()
+            .names(Scope::named("shop"), &Part::default(), usize::MAX)
+            .into_iter()
+            .collect();
 
         let (mut model, mut snapshots, mut told, mut changes) = (BTreeMap::new(), 0, 0, 0);
         let soon = Duration::from_secs(1);

@@ -3,11 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use ordu_core::limits::NAME_BYTES_MAX;
 use ordu_core::wire::encode;
 use ordu_core::{
-    Blob, ChildId, Command, Name, ProcessId, Reply, Restart, Scope, StartChildError, StartedChild,
-    Target, TerminateError,
+    Blob, ChildId, Command, Name, NameError, ProcessId, Reply, Restart, Scope, StartChildError,
+    StartedChild, TerminateError,
 };
 use serde::Serialize;
 
@@ -88,8 +87,8 @@ pub struct ChildInfo {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ChildSpec {
     spec: ordu_core::ChildSpec,
-    /// The name as it was given; looked at when the child is started.
-    name: Option<(Scope, Blob)>,
+    /// The registry and the name as they were given; looked at when the child is started.
+    name: Option<(String, Result<Name, NameError>)>,
 }
 
 impl ChildSpec {
@@ -115,19 +114,31 @@ impl ChildSpec {
             restart: Restart::default(),
             grace: Duration::from_secs(5),
             name: None,
+            value: Blob::default(),
             placement_key: None,
         };
         Self { spec, name: None }
     }
 
     /// Names the child in the registry `default`, for its whole life.
-    pub fn named(self, name: impl Into<Blob>) -> Self {
+    pub fn named(self, name: impl TryInto<Name, Error: Into<NameError>>) -> Self {
         self.named_in("default", name)
     }
 
     /// Names the child in the registry called `registry`, for its whole life.
-    pub fn named_in(mut self, registry: &str, name: impl Into<Blob>) -> Self {
-        self.name = Some((Scope::named(registry), name.into()));
+    pub fn named_in(
+        mut self,
+        registry: &str,
+        name: impl TryInto<Name, Error: Into<NameError>>,
+    ) -> Self {
+        self.name = Some((registry.to_owned(), Name::new(name)));
+        self
+    }
+
+    /// Stores `value` beside the name: each process of the child begins with it, and may change it
+    /// ([`Registry::update`](crate::Registry::update)).
+    pub fn value(mut self, value: impl Into<Blob>) -> Self {
+        self.spec.value = value.into();
         self
     }
 
@@ -165,9 +176,7 @@ impl StartChild {
     async fn run(self) -> Result<Child, StartChildError> {
         let Self { supervisor, spec: ChildSpec { mut spec, name }, timeout } = self;
         if let Some((registry, name)) = name {
-            let (bytes, max) = (name.len(), NAME_BYTES_MAX);
-            let name = Name::new(name).map_err(|_| StartChildError::BadName { bytes, max })?;
-            spec.name = Some((registry, name));
+            spec.name = Some((supervisor.node.registries().scope(&registry)?, name?));
         }
         let command = Command::Start { scope: supervisor.scope, spec };
         let started = match supervisor.node.ask(command, timeout).await {
@@ -238,7 +247,7 @@ impl Child {
     ///
     /// Panics if `message` cannot be encoded.
     pub fn call<P: Process>(&self, message: &P::Message) -> Call<P> {
-        Call::new(self.supervisor.node.clone(), self.target(), message)
+        self.supervisor.node.call(self, message)
     }
 
     /// Sends `message` to whichever process runs the child, and waits for no reply.
@@ -247,7 +256,7 @@ impl Child {
     ///
     /// Panics if `message` cannot be encoded.
     pub fn send<P: Process>(&self, message: &P::Message) -> Cast {
-        Cast::new(self.supervisor.node.clone(), self.target(), message)
+        self.supervisor.node.send::<P>(self, message)
     }
 
     /// Ends the child for good; 10 s unless told otherwise.
@@ -255,8 +264,8 @@ impl Child {
         self.supervisor.terminate_child(self.id)
     }
 
-    fn target(&self) -> Option<Target> {
-        Some(Target::Child(self.supervisor.scope, self.id))
+    pub(crate) fn scope(&self) -> Scope {
+        self.supervisor.scope
     }
 }
 

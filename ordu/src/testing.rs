@@ -11,6 +11,7 @@ use ordu_core::{Blob, NodeId, Time, Wall};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::declared::Declared;
 use crate::driver::Mail;
 use crate::feed::Feed;
 use crate::node::{Node, Shared};
@@ -129,6 +130,12 @@ pub(crate) struct Undriven {
     pub(crate) phase: Announcer,
 }
 
+fn declared(names: &[&str]) -> Declared {
+    let mut declared = Declared::default();
+    names.iter().for_each(|name| declared.declare(name));
+    declared
+}
+
 /// Returns a node without a driver, whose processes may have `messages_max` messages waiting.
 pub(crate) fn undriven(messages_max: usize) -> Undriven {
     let (mailbox, mails) = mpsc::channel(64);
@@ -142,6 +149,8 @@ pub(crate) fn undriven(messages_max: usize) -> Undriven {
         events: Feed::new(),
         phases,
         messages_max,
+        registries: declared(&["shop", "bank"]),
+        groups: Declared::default(),
     });
     Undriven { node, mails, phase: announcer }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use foldhash::fast::FixedState;
 use ordu_core::{
@@ -13,6 +13,8 @@ use papaya::{Equivalent, HashMap};
 use tokio::sync::broadcast;
 
 use crate::feed::Feed;
+use crate::group_view::GroupView;
+use crate::index::{Index, Part};
 
 /// What readers see. One writer, the driver; any number of readers, who never wait for it.
 ///
@@ -25,6 +27,10 @@ pub(crate) struct View {
     children: HashMap<(Scope, ChildId), SeenChild, FixedState>,
     members: HashMap<NodeId, MemberView, FixedState>,
     counts: HashMap<Scope, Arc<Counts>, FixedState>,
+    /// Every name once more, in order; locked while a name changes, and for each query, so that a
+    /// query is of one moment. Lookups of single names pass it by.
+    index: RwLock<Index>,
+    groups: GroupView,
     version: AtomicU64,
     feed: Feed<NameChange>,
 }
@@ -117,6 +123,8 @@ impl View {
             children: HashMap::with_hasher(state()),
             members: HashMap::with_hasher(state()),
             counts: HashMap::with_hasher(state()),
+            index: RwLock::default(),
+            groups: GroupView::default(),
             version: AtomicU64::new(0),
             feed: Feed::new(),
         }
@@ -131,23 +139,15 @@ impl View {
             },
             ViewChange::Name { scope, name, holder } => self.apply_name(scope, name, holder),
             ViewChange::Child { scope, child, view } => self.apply_child(scope, child, view),
+            ViewChange::Group { scope, group, process, metadata } => {
+                self.groups.apply((scope, group), process, metadata);
+            }
         }
     }
 
     fn apply_name(&self, scope: Scope, name: Name, after: Option<Holder>) {
         let key = NameKey { scope, name: name.clone() };
-        let before = {
-            let names = self.names.pin();
-            match after.clone() {
-                Some(holder) => names.insert(key.clone(), holder).cloned(),
-                None => names.remove(&key).cloned(),
-            }
-        };
-        match (&before, &after) {
-            (None, Some(_)) => drop(self.counts(scope).names.fetch_add(1, Ordering::Relaxed)),
-            (Some(_), None) => drop(self.counts(scope).names.fetch_sub(1, Ordering::Relaxed)),
-            (None, None) | (Some(_), Some(_)) => (),
-        }
+        let before = self.set_name(&key, after.clone());
         let (from, to) = (before.as_ref().map(|h| &h.process), after.as_ref().map(|h| &h.process));
         if from != to {
             // The new holder first: a name that moves is always somebody's.
@@ -161,6 +161,28 @@ impl View {
         let version = self.version.load(Ordering::Relaxed) + 1;
         self.version.store(version, Ordering::Release);
         self.feed.send(|| NameChange { version, scope, name, before, after });
+    }
+
+    /// Sets who holds a name, in the map, the index and the counts, and returns who did before.
+    fn set_name(&self, key: &NameKey, after: Option<Holder>) -> Option<Holder> {
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        let names = self.names.pin();
+        let (before, is_held) = match after {
+            Some(holder) => (names.insert(key.clone(), holder).cloned(), true),
+            None => (names.remove(key).cloned(), false),
+        };
+        match (&before, is_held) {
+            (None, true) => {
+                index.insert(key.scope, key.name.clone());
+                self.counts(key.scope).names.fetch_add(1, Ordering::Relaxed);
+            }
+            (Some(_), false) => {
+                index.remove(key.scope, &key.name);
+                self.counts(key.scope).names.fetch_sub(1, Ordering::Relaxed);
+            }
+            (None, false) | (Some(_), true) => (),
+        }
+        before
     }
 
     /// Notes that `process` took a name.
@@ -240,14 +262,27 @@ impl View {
         keys.filter(|key| key.scope == scope).map(|key| key.name).collect()
     }
 
-    /// Returns all names and their holders, in order.
-    pub(crate) fn names(&self, scope: Scope) -> Vec<(Name, Holder)> {
+    /// Returns the first `limit` names of a part of a registry and their holders, in order, as they
+    /// were at one moment.
+    pub(crate) fn names(&self, scope: Scope, part: &Part, limit: usize) -> Vec<(Name, Holder)> {
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
         let names = self.names.pin();
-        let of_scope = names.iter().filter(|(key, _)| key.scope == scope);
-        let mut names: Vec<_> =
-            of_scope.map(|(key, holder)| (key.name.clone(), holder.clone())).collect();
-        names.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-        names
+        let entry = |name: &Name| {
+            let holder = names.get(&NameRef { scope, name: name.as_bytes() });
+            (name.clone(), holder.expect("what is in the index is held").clone())
+        };
+        index.part(scope, part).take(limit).map(entry).collect()
+    }
+
+    /// Returns how many names a part of a registry has, up to `limit`.
+    pub(crate) fn count_names(&self, scope: Scope, part: &Part, limit: usize) -> usize {
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        index.part(scope, part).take(limit).count()
+    }
+
+    /// Returns what readers see of groups.
+    pub(crate) fn groups(&self) -> &GroupView {
+        &self.groups
     }
 
     /// Returns how many names are held.
@@ -298,7 +333,11 @@ impl View {
     /// Forgets everything: a node that is over knows nothing of the cluster any more.
     pub(crate) fn close(&self) {
         self.feed.close();
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        *index = Index::default();
         self.names.pin().clear();
+        drop(index);
+        self.groups.clear();
         self.of_process.pin().clear();
         self.children.pin().clear();
         self.members.pin().clear();

@@ -135,12 +135,15 @@ impl Teller {
                         spec.name.as_ref().is_some_and(|(_, name)| self.is_name(name))
                     }
                     Command::Terminate { child, .. } => self.is_child(*child),
-                    Command::Register { name, .. } | Command::Unregister { name, .. } => {
-                        self.is_name(name)
-                    }
+                    Command::Register { name, .. }
+                    | Command::Unregister { name, .. }
+                    | Command::Update { name, .. } => self.is_name(name),
                     Command::Spawn
                     | Command::Call { .. }
                     | Command::Send { .. }
+                    | Command::JoinGroup { .. }
+                    | Command::LeaveGroup { .. }
+                    | Command::Publish { .. }
                     | Command::Leave
                     | Command::Settled => false,
                 };
@@ -171,9 +174,12 @@ impl Teller {
             Message::Won(won) if self.is_seat(&won.seat) => Some(format!("{won:?}")),
             Message::Yield(given) if self.is_seat(&given.seat) => Some(format!("{given:?}")),
             Message::Forward(forward) => match &forward.operation {
-                Operation::Register { name, .. } | Operation::Unregister { name, .. } => {
+                Operation::Register { name, .. }
+                | Operation::Unregister { name, .. }
+                | Operation::Update { name, .. } => {
                     self.is_name(name).then(|| format!("{forward:?}"))
                 }
+                Operation::JoinGroup { .. } | Operation::LeaveGroup { .. } => None,
             },
             Message::Hello(_)
             | Message::Join
@@ -190,7 +196,8 @@ impl Teller {
             | Message::Reply(_)
             | Message::Cast(_)
             | Message::Probe(_)
-            | Message::Condition(_) => None,
+            | Message::Condition(_)
+            | Message::Publish(_) => None,
         }
     }
 

@@ -182,7 +182,8 @@ fn of_message(message: &Message) -> Option<Mark> {
         | Message::Reply(_)
         | Message::Cast(_)
         | Message::Probe(_)
-        | Message::Condition(_) => None,
+        | Message::Condition(_)
+        | Message::Publish(_) => None,
     }
 }
 

@@ -5,9 +5,10 @@ use std::mem;
 use std::time::Duration;
 
 use ordu_core::{
-    Blob, CallError, ChildId, ChildSpec, Command, Input, LeaveError, Name, ProcessId,
-    RegisterError, Replicas, Reply, Restart, Scope, SettleError, StartChildError, StartedChild,
-    Target, TerminateError, Time, UnregisterError,
+    Blob, CallError, ChildId, ChildSpec, Command, Input, JoinGroupError, LeaveError,
+    LeaveGroupError, Name, ProcessId, PublishError, Published, RegisterError, Replicas, Reply,
+    Restart, Scope, SettleError, StartChildError, StartedChild, Target, TerminateError, Time,
+    UnregisterError, UpdateError, Updated,
 };
 
 use crate::World;
@@ -85,6 +86,10 @@ impl Requests {
             | (Command::Unregister { .. }, Reply::Unregister(_))
             | (Command::Call { .. }, Reply::Call(_))
             | (Command::Send { .. }, Reply::Send(_))
+            | (Command::Update { .. }, Reply::Update(_))
+            | (Command::JoinGroup { .. }, Reply::JoinGroup(_))
+            | (Command::LeaveGroup { .. }, Reply::LeaveGroup(_))
+            | (Command::Publish { .. }, Reply::Publish(_))
             | (Command::Leave, Reply::Leave(_))
             | (Command::Settled, Reply::Settled(_)) => true,
             (_, _) => false,
@@ -245,6 +250,75 @@ impl World {
         result
     }
 
+    /// Replaces the value beside the name `text` of `process` through `host`, if it is `expected`,
+    /// and returns the answer.
+    pub fn update(
+        &mut self,
+        host: Host,
+        text: &str,
+        process: &ProcessId,
+        expected: &str,
+        value: &str,
+    ) -> Result<Updated, UpdateError> {
+        let (scope, name, process) = (scope(), name(text), process.clone());
+        let (expected, value) = (Blob::from(expected), Blob::from(value));
+        let Reply::Update(result) =
+            self.ask(host, Command::Update { scope, name, process, expected, value })
+        else {
+            self.out_of_kind()
+        };
+        result
+    }
+
+    /// Makes `process` a member of the group `text` through `host`, and returns the answer.
+    pub fn join_group(
+        &mut self,
+        host: Host,
+        text: &str,
+        process: &ProcessId,
+        metadata: &str,
+    ) -> Result<(), JoinGroupError> {
+        let (group, process, metadata) = (name(text), process.clone(), Blob::from(metadata));
+        let Reply::JoinGroup(result) =
+            self.ask(host, Command::JoinGroup { scope: scope(), group, process, metadata })
+        else {
+            self.out_of_kind()
+        };
+        result
+    }
+
+    /// Takes `process` out of the group `text` through `host`, and returns the answer.
+    pub fn leave_group(
+        &mut self,
+        host: Host,
+        text: &str,
+        process: &ProcessId,
+    ) -> Result<(), LeaveGroupError> {
+        let (group, process) = (name(text), process.clone());
+        let Reply::LeaveGroup(result) =
+            self.ask(host, Command::LeaveGroup { scope: scope(), group, process })
+        else {
+            self.out_of_kind()
+        };
+        result
+    }
+
+    /// Sends a message from `host` to all members of the group `text`, and returns the answer.
+    pub fn publish(
+        &mut self,
+        host: Host,
+        text: &str,
+        payload: &str,
+    ) -> Result<Published, PublishError> {
+        let (group, payload) = (name(text), Blob::from(payload));
+        let Reply::Publish(result) =
+            self.ask(host, Command::Publish { scope: scope(), group, payload })
+        else {
+            self.out_of_kind()
+        };
+        result
+    }
+
     /// Calls `target` from `host` with a message, and returns its reply.
     pub fn call(&mut self, host: Host, target: Target, payload: &str) -> Result<Blob, CallError> {
         let Reply::Call(result) =
@@ -306,6 +380,7 @@ pub fn spec(kind: &str) -> ChildSpec {
         restart: Restart::Permanent,
         grace: Duration::from_secs(5),
         name: None,
+        value: Blob::default(),
         placement_key: None,
     }
 }

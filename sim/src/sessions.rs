@@ -83,7 +83,8 @@ fn is_of_session(message: &Message) -> bool {
         | Message::Reply(_)
         | Message::Cast(_)
         | Message::Probe(_)
-        | Message::Condition(_) => true,
+        | Message::Condition(_)
+        | Message::Publish(_) => true,
         Message::Hello(_)
         | Message::Join
         | Message::Welcome(_)

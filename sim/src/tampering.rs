@@ -128,6 +128,7 @@ fn is_routine(message: &Message) -> bool {
         | Message::Forwarded(_)
         | Message::Call(_)
         | Message::Reply(_)
-        | Message::Cast(_) => false,
+        | Message::Cast(_)
+        | Message::Publish(_) => false,
     }
 }

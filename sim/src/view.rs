@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use ordu_core::{ChildId, ChildView, Holder, MemberView, Name, NodeId, Scope, ViewChange};
+use ordu_core::{
+    Blob, ChildId, ChildView, Holder, MemberView, Name, NodeId, ProcessId, Scope, ViewChange,
+};
 
 /// Everything that one life of a node shows its readers.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -13,6 +15,8 @@ pub struct View {
     pub names: BTreeMap<(Scope, Name), Holder>,
     /// The children that have not ended.
     pub children: BTreeMap<(Scope, ChildId), ChildView>,
+    /// The members of groups, with what they keep beside their membership.
+    pub groups: BTreeMap<(Scope, Name, ProcessId), Blob>,
 }
 
 impl View {
@@ -23,6 +27,9 @@ impl View {
             ViewChange::Name { scope, name, holder } => set(&mut self.names, (scope, name), holder),
             ViewChange::Child { scope, child, view } => {
                 set(&mut self.children, (scope, child), view);
+            }
+            ViewChange::Group { scope, group, process, metadata } => {
+                set(&mut self.groups, (scope, group, process), metadata);
             }
         }
     }

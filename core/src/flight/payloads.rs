@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::message::{Call, CallReply, Cast, Envelope, Message, Yield};
+use crate::message::{Call, CallReply, Cast, Envelope, Message, Publish, Yield};
 use crate::{Blob, Command, Input, ProcessEvent, hash64, hash64_seeded};
 
 /// What becomes of payloads: what processes say to each other, and what they leave behind.
@@ -97,6 +97,7 @@ macro_rules! way_to_payload {
                 match self {
                     Self::Call(Call { payload, .. })
                     | Self::Cast(Cast { payload, .. })
+                    | Self::Publish(Publish { payload, .. })
                     | Self::Reply(CallReply { result: Ok(payload), .. })
                     | Self::Yield(Yield { state: Some(payload), .. }) => Some(payload),
                     Self::Reply(CallReply { result: Err(_), .. })
@@ -121,12 +122,17 @@ macro_rules! way_to_payload {
         impl Command {
             fn $payload(&$($mutable)? self) -> Option<&$($mutable)? Blob> {
                 match self {
-                    Self::Call { payload, .. } | Self::Send { payload, .. } => Some(payload),
+                    Self::Call { payload, .. }
+                    | Self::Send { payload, .. }
+                    | Self::Publish { payload, .. } => Some(payload),
                     Self::Start { .. }
                     | Self::Terminate { .. }
                     | Self::Spawn
                     | Self::Register { .. }
                     | Self::Unregister { .. }
+                    | Self::Update { .. }
+                    | Self::JoinGroup { .. }
+                    | Self::LeaveGroup { .. }
                     | Self::Leave
                     | Self::Settled => None,
                 }

@@ -41,8 +41,7 @@ impl Node {
             }
             Wait::Start { .. }
             | Wait::Terminate { .. }
-            | Wait::ForwardedRegister { .. }
-            | Wait::ForwardedUnregister { .. }
+            | Wait::Forwarded { .. }
             | Wait::Shown { .. }
             | Wait::Call => pending.wait.timed_out(pending.timeout),
         };
@@ -70,8 +69,7 @@ impl Node {
                     is_over.then_some(Reply::Terminate(Ok(())))
                 }
                 Wait::Replicated { .. }
-                | Wait::ForwardedRegister { .. }
-                | Wait::ForwardedUnregister { .. }
+                | Wait::Forwarded { .. }
                 | Wait::Shown { .. }
                 | Wait::Call
                 | Wait::Leave
@@ -93,8 +91,7 @@ impl Node {
             Wait::Start { .. } => true,
             Wait::Terminate { .. }
             | Wait::Replicated { .. }
-            | Wait::ForwardedRegister { .. }
-            | Wait::ForwardedUnregister { .. }
+            | Wait::Forwarded { .. }
             | Wait::Shown { .. }
             | Wait::Call
             | Wait::Leave
@@ -130,19 +127,15 @@ impl Node {
                     let enough = self.wanted(*replicas) <= self.holders(journal, *version);
                     (is_here && enough).then_some(Reply::Register(Ok(())))
                 }
-                Wait::Shown { journal, version } => {
+                Wait::Shown { journal, version, asked } => {
                     let is_shown = *version <= self.replication.closed_head(journal);
-                    is_shown.then_some(Reply::Unregister(Ok(())))
+                    is_shown.then(|| asked.done())
                 }
                 Wait::Terminate { key, entry } => {
                     let is_over = self.is_over_for_good(*key, entry.as_ref());
                     is_over.then_some(Reply::Terminate(Ok(())))
                 }
-                Wait::ForwardedRegister { .. }
-                | Wait::ForwardedUnregister { .. }
-                | Wait::Call
-                | Wait::Leave
-                | Wait::Settled => None,
+                Wait::Forwarded { .. } | Wait::Call | Wait::Leave | Wait::Settled => None,
             };
             if let Some(reply) = reply {
                 self.reply(ticket, reply);

@@ -6,7 +6,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::board::{Board, Claimant};
-use crate::entry::{ClaimEntry, Entry, Key, NameEntry};
+use crate::entry::{ClaimEntry, Entry, GroupEntry, Key, NameEntry};
+use crate::groups::Groups;
 use crate::message::Seat;
 use crate::node::Node;
 use crate::supervisor::ChildKey;
@@ -30,6 +31,7 @@ impl Node {
             journal.check_deeply();
         }
         self.audit_board()?;
+        self.audit_groups()?;
         self.audit_children()?;
         self.audit_own()?;
         self.supervisor.audit()?;
@@ -53,6 +55,22 @@ impl Node {
             .map_or(Ok(()), |seat| Err(format!("the board is not what journals say of {seat:?}")))
     }
 
+    /// Checks that the groups are what the visible journals say.
+    fn audit_groups(&self) -> Result<(), String> {
+        let mut groups = Groups::default();
+        for replica in &self.visible {
+            for (key, _, value) in self.replication.entries(replica) {
+                if let Some(Key::Group(scope, group, number)) = Key::decode(key)
+                    && GroupEntry::decode(value).is_some()
+                {
+                    groups.insert((scope, group), replica, number);
+                }
+            }
+        }
+        let agree = groups == self.groups;
+        agree.then_some(()).ok_or_else(|| "the groups are not what journals say".into())
+    }
+
     /// Checks that what is known of children is what the remembered journals say.
     fn audit_children(&self) -> Result<(), String> {
         let mut children: BTreeMap<ChildKey, Mentions<'_>> = BTreeMap::new();
@@ -72,7 +90,13 @@ impl Node {
                             mentions.claims.insert(replica, entry);
                         }
                     }
-                    Some(Key::Claim(..) | Key::Member | Key::Name(..) | Key::Absorbed(..))
+                    Some(
+                        Key::Claim(..)
+                        | Key::Member
+                        | Key::Name(..)
+                        | Key::Absorbed(..)
+                        | Key::Group(..),
+                    )
                     | None => (),
                 }
             }
@@ -104,6 +128,7 @@ impl Node {
     fn audit_own(&self) -> Result<(), String> {
         let Some(me) = &self.me else { return Ok(()) };
         let (mut claimed, mut named) = (BTreeSet::new(), BTreeSet::new());
+        let mut grouped = BTreeSet::new();
         for (key, _, value) in self.replication.entries(me) {
             match Key::decode(key) {
                 Some(Key::Claim(scope, child)) => {
@@ -113,6 +138,9 @@ impl Node {
                 Some(Key::Name(scope, name)) => {
                     let number = NameEntry::decode(value).map(|entry| entry.standing.number);
                     named.insert((scope, name, number));
+                }
+                Some(Key::Group(scope, group, number)) => {
+                    grouped.insert(((scope, group), number));
                 }
                 Some(Key::Member | Key::Spec(..) | Key::Ended(..) | Key::Absorbed(..)) | None => (),
             }
@@ -124,6 +152,11 @@ impl Node {
         let names = self.registry.names().map(|(scope, name, number)| (scope, name, Some(number)));
         if named != names.collect::<BTreeSet<_>>() {
             return Err(format!("our journal names {named:?}, which is not what has names here"));
+        }
+        if grouped != self.registry.groups().collect::<BTreeSet<_>>() {
+            return Err(format!(
+                "our journal groups {grouped:?}, which is not who is grouped here"
+            ));
         }
         Ok(())
     }
@@ -152,17 +185,19 @@ fn claims(replica: &Replica, key: &Blob, value: &Blob) -> Vec<(Seat, Claimant)> 
         }
         Some(Key::Claim(scope, child)) => {
             let Some(entry) = ClaimEntry::decode(value) else { return Vec::new() };
-            let claimant = Claimant {
+            let claimant = |value: Blob| Claimant {
                 rank: entry.standing.rank(replica),
                 child: Some((scope, child)),
                 running: entry.running,
-                value: Blob::default(),
+                value,
             };
+            let on_child = (Seat::Child(scope, child), claimant(Blob::default()));
             let name = entry.name.map(|(scope, name)| Seat::Name(scope, name));
-            let seats = core::iter::once(Seat::Child(scope, child)).chain(name);
-            seats.map(|seat| (seat, claimant.clone())).collect()
+            let on_name = name.map(|seat| (seat, claimant(entry.value.clone())));
+            core::iter::once(on_child).chain(on_name).collect()
         }
-        Some(Key::Member | Key::Spec(..) | Key::Ended(..) | Key::Absorbed(..)) | None => Vec::new(),
+        Some(Key::Member | Key::Spec(..) | Key::Ended(..) | Key::Absorbed(..) | Key::Group(..))
+        | None => Vec::new(),
     }
 }
 
@@ -216,6 +251,21 @@ mod tests {
     }
 
     #[test]
+    fn a_member_that_no_journal_tells_of_is_found() {
+        let mut node = node();
+        let (me, group) = (node.me.clone().unwrap(), Name::new("lobby").unwrap());
+        let key = (Scope::named("default"), group);
+        node.groups.insert(key.clone(), &me, 1);
+        assert!(node.audit().unwrap_err().contains("the groups"));
+        node.groups.remove(&key, &me, 1);
+        assert_eq!(node.audit(), Ok(()));
+
+        assert!(node.registry.join_group(key, 1, Blob::default()), "it runs here");
+        let found = node.audit().unwrap_err();
+        assert!(found.contains("who is grouped here"), "{found}");
+    }
+
+    #[test]
     fn a_name_that_no_process_has_is_found() {
         let mut node = node();
         node.registry = crate::registry::Registry::default();
@@ -233,6 +283,7 @@ mod tests {
             restart: crate::Restart::Permanent,
             grace: core::time::Duration::ZERO,
             name: None,
+            value: Blob::default(),
             placement_key: None,
         };
         let entry = crate::entry::SpecEntry { stamp: node.clock.stamp(), spec };

@@ -4,7 +4,9 @@ use alloc::vec::Vec;
 
 use crate::board::Claimant;
 use crate::crdt::Change;
-use crate::entry::{AbsorbedEntry, ClaimEntry, EndedEntry, Entry, Key, NameEntry, SpecEntry};
+use crate::entry::{
+    AbsorbedEntry, ClaimEntry, EndedEntry, Entry, GroupEntry, Key, NameEntry, SpecEntry,
+};
 use crate::membership::MemberEntry;
 use crate::message::Seat;
 use crate::node::Node;
@@ -72,6 +74,12 @@ impl Node {
                     self.conflicts.handle_absorbed(replica, number, entry);
                 }
             }
+            Key::Group(scope, group, number) => {
+                if self.visible.contains(replica) {
+                    let entry = after.and_then(|bytes| GroupEntry::decode(bytes));
+                    self.handle_membership(replica, (scope, group), number, entry);
+                }
+            }
         }
     }
 
@@ -119,6 +127,10 @@ impl Node {
                     let change = Change { version: 0, key, before: None, after: Some(value) };
                     self.handle_change(replica, &change);
                 }
+                Some(Key::Group(scope, group, number)) => {
+                    let entry = GroupEntry::decode(&value).filter(|_| is_visible);
+                    self.handle_membership(replica, (scope, group), number, entry);
+                }
                 Some(Key::Absorbed(..) | Key::Member | Key::Spec(..) | Key::Ended(..)) | None => (),
             }
         }
@@ -143,7 +155,7 @@ impl Node {
                     });
                 }
                 Some(Key::Spec(..) | Key::Ended(..)) => estate.push(bytes),
-                Some(Key::Member | Key::Name(..) | Key::Absorbed(..)) | None => (),
+                Some(Key::Member | Key::Name(..) | Key::Absorbed(..) | Key::Group(..)) | None => (),
             }
         }
         self.adoption.handle_gone(self.now, replica, true, estate.into_iter());
@@ -183,17 +195,19 @@ impl Node {
             replica: replica.clone(),
             number: entry.standing.number,
         };
-        let claimant = |entry: &ClaimEntry| Claimant {
+        let claimant = |entry: &ClaimEntry, value: Blob| Claimant {
             rank: entry.standing.rank(replica),
             child: Some(key),
             running: entry.running,
-            value: Blob::default(),
+            value,
         };
-        let (was, is) = (before.map(process), after.map(claimant));
-        self.seat(replica, &Seat::Child(key.0, key.1), was.as_ref(), is.clone());
+        let was = before.map(process);
+        let on_child = after.map(|entry| claimant(entry, Blob::default()));
+        self.seat(replica, &Seat::Child(key.0, key.1), was.as_ref(), on_child);
         let name = after.or(before).and_then(|entry| entry.name.clone());
         if let Some((scope, name)) = name {
-            self.seat(replica, &Seat::Name(scope, name), was.as_ref(), is);
+            let on_name = after.map(|entry| claimant(entry, entry.value.clone()));
+            self.seat(replica, &Seat::Name(scope, name), was.as_ref(), on_name);
         }
     }
 

@@ -8,12 +8,12 @@ use crate::membership::Presence;
 use crate::message::{Operation, Seat};
 use crate::node::Node;
 use crate::registry::Denial;
-use crate::requests::Wait;
+use crate::requests::{Asked, Wait};
 use crate::supervisor::ChildKey;
 use crate::{
-    Blob, CallError, ChildId, ChildSpec, Command, Name, Occupant, Outcome, ProcessId,
-    RegisterError, Replicas, Reply, RequestId, Scope, SettleError, StartChildError, Target,
-    TerminateError, UnregisterError, wire,
+    Blob, CallError, ChildId, ChildSpec, Command, JoinGroupError, LeaveGroupError, Name, Occupant,
+    Outcome, ProcessId, PublishError, RegisterError, Replicas, Reply, RequestId, Scope,
+    SettleError, StartChildError, Target, TerminateError, UnregisterError, UpdateError, wire,
 };
 
 impl Node {
@@ -36,6 +36,19 @@ impl Node {
             }
             Command::Unregister { scope, name, process } => {
                 self.unregister(ticket, timeout, (scope, name), process);
+            }
+            Command::Update { scope, name, process, expected, value } => {
+                self.update(ticket, timeout, (scope, name), process, expected, value);
+            }
+            Command::JoinGroup { scope, group, process, metadata } => {
+                self.join_group(ticket, timeout, (scope, group), process, metadata);
+            }
+            Command::LeaveGroup { scope, group, process } => {
+                self.leave_group(ticket, timeout, (scope, group), process);
+            }
+            Command::Publish { scope, group, payload } => {
+                let result = self.publish((scope, group), payload);
+                self.reply(ticket, Reply::Publish(result));
             }
             Command::Call { target, payload } => self.call(ticket, timeout, &target, payload),
             Command::Send { target, payload } => {
@@ -72,6 +85,18 @@ impl Node {
             Command::Unregister { .. } if !has_joined => {
                 Some(Reply::Unregister(Err(UnregisterError::NotReady)))
             }
+            Command::Update { .. } if !has_joined => {
+                Some(Reply::Update(Err(UpdateError::NotReady)))
+            }
+            Command::JoinGroup { .. } if !takes_on => {
+                Some(Reply::JoinGroup(Err(JoinGroupError::NotReady)))
+            }
+            Command::LeaveGroup { .. } if !has_joined => {
+                Some(Reply::LeaveGroup(Err(LeaveGroupError::NotReady)))
+            }
+            Command::Publish { .. } if !has_joined => {
+                Some(Reply::Publish(Err(PublishError::NotReady)))
+            }
             Command::Call { .. } if !has_joined => Some(Reply::Call(Err(CallError::NotReady))),
             Command::Send { .. } if !has_joined => Some(Reply::Send(Err(CallError::NotReady))),
             Command::Spawn if !has_joined => Some(Reply::Call(Err(CallError::NotReady))),
@@ -81,6 +106,10 @@ impl Node {
             | Command::Spawn
             | Command::Register { .. }
             | Command::Unregister { .. }
+            | Command::Update { .. }
+            | Command::JoinGroup { .. }
+            | Command::LeaveGroup { .. }
+            | Command::Publish { .. }
             | Command::Call { .. }
             | Command::Send { .. }
             | Command::Leave
@@ -92,6 +121,11 @@ impl Node {
         let bytes = wire::encode(&spec).len();
         if bytes > SPEC_BYTES_MAX {
             let error = StartChildError::TooLarge { bytes, max: SPEC_BYTES_MAX };
+            return self.reply(ticket, Reply::Start(Err(error)));
+        }
+        if spec.value.len() > VALUE_BYTES_MAX {
+            let error =
+                StartChildError::ValueTooLarge { bytes: spec.value.len(), max: VALUE_BYTES_MAX };
             return self.reply(ticket, Reply::Start(Err(error)));
         }
         if let Some((registry, name)) = &spec.name
@@ -167,8 +201,9 @@ impl Node {
         }
         let number = process.number;
         let operation = Operation::Register { scope, name: name.clone(), number, value };
-        let wait = Wait::ForwardedRegister { process: process.clone(), name, replicas };
-        self.forward(ticket, timeout, &process.replica, operation, wait);
+        let replica = process.replica.clone();
+        let asked = Asked::Register { process, name, replicas };
+        self.forward(ticket, timeout, &replica, operation, asked);
     }
 
     pub(super) fn register_here(
@@ -204,8 +239,9 @@ impl Node {
             return self.reply(ticket, Reply::Unregister(Ok(())));
         }
         let operation = Operation::Unregister { scope, name: name.clone(), number: process.number };
-        let wait = Wait::ForwardedUnregister { process: process.clone(), name };
-        self.forward(ticket, timeout, &process.replica, operation, wait);
+        let replica = process.replica.clone();
+        let asked = Asked::Unregister { process, name };
+        self.forward(ticket, timeout, &replica, operation, asked);
     }
 
     fn call(&mut self, ticket: u64, timeout: Duration, target: &Target, payload: Blob) {

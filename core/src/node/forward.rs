@@ -2,12 +2,13 @@
 
 use core::time::Duration;
 
+use crate::crdt::Version;
 use crate::limits::VALUE_BYTES_MAX;
 use crate::message::{Forward, Forwarded, Message, Operation, Refusal};
 use crate::node::Node;
 use crate::registry::Denial;
-use crate::requests::Wait;
-use crate::{Occupant, RegisterError, Replica, Reply, UnregisterError};
+use crate::requests::{Asked, Wait};
+use crate::{Occupant, Replica};
 
 impl Node {
     pub(super) fn forward(
@@ -16,9 +17,9 @@ impl Node {
         timeout: Duration,
         to: &Replica,
         operation: Operation,
-        wait: Wait,
+        asked: Asked,
     ) {
-        self.wait(ticket, timeout, wait);
+        self.wait(ticket, timeout, Wait::Forwarded { asked });
         self.send(&to.node().clone(), Message::Forward(Forward { id: ticket, operation }));
     }
 
@@ -28,15 +29,31 @@ impl Node {
         if !self.forwards_seen.is_new(from, forward.id) {
             return;
         }
-        let result = match forward.operation {
+        let result = if self.me.is_some() {
+            self.operate(forward.operation)
+        } else {
+            Err(Refusal::NoProcess)
+        };
+        self.carry_out_effects();
+        let result = result.map(|()| self.replication.head());
+        let message = Message::Forwarded(Forwarded { id: forward.id, result });
+        self.send(&from.node().clone(), message);
+    }
+
+    /// Makes a change to our own journal for another node.
+    fn operate(&mut self, operation: Operation) -> Result<(), Refusal> {
+        let done = |is_done, refusal| if is_done { Ok(()) } else { Err(refusal) };
+        match operation {
+            Operation::Register { value: bytes, .. }
+            | Operation::Update { value: bytes, .. }
+            | Operation::JoinGroup { metadata: bytes, .. }
+                if VALUE_BYTES_MAX < bytes.len() =>
+            {
+                Err(Refusal::NoProcess)
+            }
             Operation::Register { scope, name, number, value } => {
-                let here = self.me.is_some() && value.len() <= VALUE_BYTES_MAX;
-                let result = if here {
-                    self.register_here(scope, &name, number, value)
-                } else {
-                    Err(Denial::NoProcess)
-                };
-                result.map_err(|denial| match denial {
+                let registered = self.register_here(scope, &name, number, value);
+                registered.map_err(|denial| match denial {
                     Denial::NoProcess => Refusal::NoProcess,
                     Denial::Taken(Occupant::Process(process)) => {
                         Refusal::NameTaken { node: process.replica.node().clone() }
@@ -47,47 +64,32 @@ impl Node {
                 })
             }
             Operation::Unregister { scope, name, number } => {
-                let had = self.registry.unregister(scope, &name, number);
-                if had { Ok(()) } else { Err(Refusal::NotHolder) }
+                done(self.registry.unregister(scope, &name, number), Refusal::NotHolder)
             }
-        };
-        self.carry_out_effects();
-        let result = result.map(|()| self.replication.head());
-        let message = Message::Forwarded(Forwarded { id: forward.id, result });
-        self.send(&from.node().clone(), message);
+            Operation::Update { scope, name, number, expected, value } => {
+                self.update_here((scope, name), number, &expected, value)
+            }
+            Operation::JoinGroup { scope, group, number, metadata } => {
+                let joined = self.registry.join_group((scope, group), number, metadata);
+                done(joined, Refusal::NoProcess)
+            }
+            Operation::LeaveGroup { scope, group, number } => {
+                done(self.registry.leave_group(&(scope, group), number), Refusal::NotHolder)
+            }
+        }
     }
 
     /// Takes in the answer of another node to a change that we asked for.
     pub(super) fn handle_forwarded(&mut self, from: &Replica, forwarded: Forwarded) {
         let ticket = forwarded.id;
         let Some(pending) = self.requests.request(ticket) else { return };
-        let next = match (pending.wait.clone(), forwarded.result) {
-            (Wait::ForwardedRegister { replicas, .. }, Ok(version)) => {
-                Ok(Wait::Replicated { journal: from.clone(), version, replicas })
+        let Wait::Forwarded { asked } = pending.wait.clone() else { return };
+        match forwarded.result {
+            Ok(version) => {
+                self.requests.wait_for(ticket, asked.spread(from.clone(), version));
+                self.check_journal_requests(from, Version::MAX);
             }
-            (Wait::ForwardedUnregister { .. }, Ok(version)) => {
-                Ok(Wait::Shown { journal: from.clone(), version })
-            }
-            (Wait::ForwardedRegister { process, name, .. }, Err(refusal)) => {
-                Err(Reply::Register(Err(match refusal {
-                    Refusal::NameTaken { .. } => {
-                        let holder = Occupant::Process(process);
-                        RegisterError::NameTaken { name, holder }
-                    }
-                    Refusal::NoProcess | Refusal::NotHolder => RegisterError::NoProcess { process },
-                })))
-            }
-            (Wait::ForwardedUnregister { process, name }, Err(_)) => {
-                Err(Reply::Unregister(Err(UnregisterError::NotHolder { name, process })))
-            }
-            _ => return,
-        };
-        match next {
-            Ok(wait) => {
-                self.requests.wait_for(ticket, wait);
-                self.check_journal_requests(from, u64::MAX);
-            }
-            Err(reply) => self.reply(ticket, reply),
+            Err(refusal) => self.reply(ticket, asked.refused(refusal)),
         }
     }
 }

@@ -106,6 +106,48 @@ pub enum Command {
         /// The process, which must be the holder.
         process: ProcessId,
     },
+    /// Replace the value beside a name, if it still is what the user saw.
+    Update {
+        /// The registry.
+        scope: Scope,
+        /// The name.
+        name: Name,
+        /// The process, which must be the holder.
+        process: ProcessId,
+        /// The value that the user saw.
+        expected: Blob,
+        /// The value to put in its place.
+        value: Blob,
+    },
+    /// Make a process a member of a group, or replace the metadata of one that is.
+    JoinGroup {
+        /// The set of groups.
+        scope: Scope,
+        /// The group.
+        group: Name,
+        /// The process, on any node.
+        process: ProcessId,
+        /// Bytes kept beside the membership.
+        metadata: Blob,
+    },
+    /// End the membership of a process in a group.
+    LeaveGroup {
+        /// The set of groups.
+        scope: Scope,
+        /// The group.
+        group: Name,
+        /// The process, which must be a member.
+        process: ProcessId,
+    },
+    /// Bring a message to all members of a group.
+    Publish {
+        /// The set of groups.
+        scope: Scope,
+        /// The group.
+        group: Name,
+        /// The message.
+        payload: Blob,
+    },
     /// Bring a message to a process and wait for its reply.
     Call {
         /// Whom to call.

@@ -1,12 +1,14 @@
 //! What tests and tools see of a node from outside.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crate::crdt::Journal;
+use crate::entry::{Entry, GroupEntry, Key};
 use crate::message::Seat;
 use crate::node::Node;
 use crate::{
-    ChildId, ChildView, Holder, MemberView, Name, NodeId, ProcessId, Replica, Scope, Stamp,
+    Blob, ChildId, ChildView, Holder, MemberView, Name, NodeId, ProcessId, Replica, Scope, Stamp,
 };
 
 /// How much a node has under way: the sizes of the tables that fill and empty again.
@@ -109,6 +111,24 @@ impl Node {
             Seat::Child(..) => None,
         });
         names.filter_map(|(seat, scope, name)| Some((scope, name, self.board.seen(seat)?)))
+    }
+
+    /// Iterates over the members of all groups with their metadata, as readers should see them now.
+    ///
+    /// Costs all entries in sight: for tests and tools.
+    pub fn groups(&self) -> impl Iterator<Item = ((Scope, Name, ProcessId), Blob)> {
+        let mut members = BTreeMap::new();
+        for replica in &self.visible {
+            for (key, _, value) in self.replication.entries(replica) {
+                if let Some(Key::Group(scope, group, number)) = Key::decode(key)
+                    && let Some(entry) = GroupEntry::decode(value)
+                {
+                    let process = ProcessId { replica: replica.clone(), number };
+                    members.insert((scope, group, process), entry.metadata);
+                }
+            }
+        }
+        members.into_iter()
     }
 
     /// Iterates over the children that have not ended, as readers should see them now.

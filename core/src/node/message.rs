@@ -104,6 +104,7 @@ impl Node {
             Message::Call(call) => self.handle_call(from, call),
             Message::Reply(reply) => self.messaging.handle_reply(from.node(), reply),
             Message::Cast(cast) => self.handle_cast(cast),
+            Message::Publish(publish) => self.handle_publish(publish),
             Message::Probe(probe) => self.handle_probe(from, &probe),
             Message::Condition(condition) => self.handle_condition(from, &condition),
         }

@@ -18,6 +18,7 @@ mod changes;
 mod command;
 mod effects;
 mod forward;
+mod group;
 mod input;
 mod inspect;
 mod leave;
@@ -26,6 +27,7 @@ mod output;
 mod payloads;
 mod rest;
 mod upkeep;
+mod value;
 mod views;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -37,6 +39,7 @@ use crate::board::Board;
 use crate::conflict::Conflicts;
 use crate::crdt::Budget;
 use crate::entry::{Entry, Key};
+use crate::groups::Groups;
 use crate::membership::{MemberEntry, Membership, Presence};
 use crate::message::{Envelope, Message};
 use crate::messaging::Messaging;
@@ -53,8 +56,8 @@ use crate::{Blob, Config, HybridClock, NodeId, Random, Replica, Time, hash64, wi
 pub use crate::node::input::{CallId, Command, Input, ProcessEvent, Replicas, Target};
 pub use crate::node::inspect::Tables;
 pub use crate::node::output::{
-    ChildView, Event, ExitReason, Holder, MemberStatus, MemberView, NameConflict, Output, Reply,
-    Start, StartReason, StartedChild, StopReason, ViewChange,
+    ChildView, Event, ExitReason, Holder, MemberStatus, MemberView, NameConflict, Output,
+    Published, Reply, Start, StartReason, StartedChild, StopReason, Updated, ViewChange,
 };
 
 /// Most times that timers may make each other due in one instant.
@@ -117,6 +120,7 @@ pub struct Node {
     replication: Replication,
     targets: Targets,
     board: Board,
+    groups: Groups,
     supervisor: Supervisor,
     registry: Registry,
     conflicts: Conflicts,
@@ -179,6 +183,7 @@ impl Node {
             starts: 0,
             targets: Targets::default(),
             board: Board::default(),
+            groups: Groups::default(),
             registry: Registry::default(),
             conflicts: Conflicts::default(),
             adoption: Adoption::default(),

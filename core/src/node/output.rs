@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::message::Envelope;
 use crate::node::input::CallId;
 use crate::{
-    Address, Blob, CallError, ChildId, Incarnation, LeaveError, Name, NodeId, ProcessId,
-    RegisterError, Replica, Scope, SettleError, StartChildError, TerminateError, UnregisterError,
-    Wall,
+    Address, Blob, CallError, ChildId, Incarnation, JoinGroupError, LeaveError, LeaveGroupError,
+    Name, NodeId, ProcessId, PublishError, RegisterError, Replica, Scope, SettleError,
+    StartChildError, TerminateError, UnregisterError, UpdateError, Wall,
 };
 
 /// Everything a [`Node`](crate::Node) can ask of the outside world, in the order it must be done.
@@ -163,6 +163,41 @@ pub enum Reply {
     Leave(Result<(), LeaveError>),
     /// To [`Command::Settled`](crate::Command::Settled).
     Settled(Result<(), SettleError>),
+    /// To [`Command::Update`](crate::Command::Update).
+    Update(Result<Updated, UpdateError>),
+    /// To [`Command::JoinGroup`](crate::Command::JoinGroup).
+    JoinGroup(Result<(), JoinGroupError>),
+    /// To [`Command::LeaveGroup`](crate::Command::LeaveGroup).
+    LeaveGroup(Result<(), LeaveGroupError>),
+    /// To [`Command::Publish`](crate::Command::Publish).
+    Publish(Result<Published, PublishError>),
+}
+
+/// What came of an attempt to replace a value.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum Updated {
+    /// The new value stands.
+    Done,
+    /// The value is not what the user saw, and was left as it is; try again from this one.
+    Changed {
+        /// The present value.
+        value: Blob,
+    },
+}
+
+/// How far a message to a group went from here.
+///
+/// It says where the message was *sent*: a session that breaks, a full mailbox, or a member that
+/// ended or left in the meantime may still keep it from one. Members that joined too lately to be
+/// known here get it as well, if their node has others that are.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Published {
+    /// The nodes that it was sent to, with this one if members run here.
+    pub nodes: usize,
+    /// The members on those nodes, as far as this node knows.
+    pub members: usize,
+    /// The members that it was not sent to: no session with their nodes is up.
+    pub unreachable: usize,
 }
 
 /// A child that runs.
@@ -195,6 +230,17 @@ pub enum ViewChange {
         name: Name,
         /// Who holds it.
         holder: Option<Holder>,
+    },
+    /// A process is a member of a group, with such metadata, or is none any more.
+    Group {
+        /// The set of groups.
+        scope: Scope,
+        /// The group.
+        group: Name,
+        /// The process.
+        process: ProcessId,
+        /// Bytes kept beside its membership; `None` if it is no member.
+        metadata: Option<Blob>,
     },
     /// A child is new or changed; `None` if it has ended.
     Child {

@@ -37,9 +37,14 @@ impl Node {
                 Some(Key::Ended(scope, child)) => supervisor
                     .child(&(scope, child))
                     .is_none_or(|child| child.ended_in.iter().any(is_living)),
-                Some(Key::Member | Key::Name(..) | Key::Claim(..) | Key::Absorbed(..)) | None => {
-                    true
-                }
+                Some(
+                    Key::Member
+                    | Key::Name(..)
+                    | Key::Claim(..)
+                    | Key::Absorbed(..)
+                    | Key::Group(..),
+                )
+                | None => true,
             },
             value: &|replica, key| replication.value(replica, key).cloned(),
             heads: &|| {

@@ -35,6 +35,8 @@ pub(crate) struct Instance {
     pub(crate) has_run: bool,
     /// When its present run began.
     pub(crate) since: Time,
+    /// The bytes beside its name: those of its specification, until its process changes them.
+    pub(crate) value: Blob,
 }
 
 /// What an instance does.
@@ -75,6 +77,7 @@ impl Instance {
             epoch: self.epoch,
             running: self.phase == Phase::Running,
             name: self.spec.name.clone(),
+            value: self.value.clone(),
             failure: self.failure.clone(),
         }
     }

@@ -257,6 +257,17 @@ impl Supervisor {
         self.emit_start(number);
     }
 
+    /// Replaces the bytes beside the name of the process `number`; returns whether it runs.
+    pub(crate) fn update_value(&mut self, number: u64, value: Blob) -> bool {
+        let Some(instance) = self.instances.get_mut(&number) else { return false };
+        if instance.phase != Phase::Running {
+            return false;
+        }
+        instance.value = value;
+        self.write_claim(number);
+        true
+    }
+
     /// Raises the epoch of the process `number` above every other one of its child: it took
     /// another process of the child in.
     pub(crate) fn handle_absorbed(&mut self, number: u64) {

@@ -102,6 +102,7 @@ impl Supervisor {
             failure: None,
             has_run: succession != Succession::First,
             since: around.now,
+            value: entry.spec.value.clone(),
         };
         self.instances.insert(number, instance);
         let twin = self.by_child.insert(key, number);
@@ -195,6 +196,7 @@ impl Supervisor {
         let next = around.next_number();
         instance.standing.number = next;
         instance.reason = StartReason::Restarted;
+        instance.value = instance.spec.value.clone();
         instance.epoch += 1;
         self.by_child.insert(instance.key, next);
         self.instances.insert(next, instance);

@@ -40,6 +40,7 @@ pub fn encode_frame(envelope: &Envelope) -> Vec<u8> {
         Message::Cast(body) => with(14, 0, body),
         Message::Probe(body) => with(15, 0, body),
         Message::Condition(body) => with(16, 0, body),
+        Message::Publish(body) => with(17, 0, body),
     }
 }
 
@@ -73,6 +74,7 @@ pub fn decode_frame(frame: &[u8]) -> Result<Option<Envelope>, WireError> {
         14 => body_of(body, Message::Cast),
         15 => body_of(body, Message::Probe),
         16 => body_of(body, Message::Condition),
+        17 => body_of(body, Message::Publish),
         _ if flags & SKIPPABLE != 0 => Ok(None),
         kind => Err(WireError::UnknownType { kind }),
     }

@@ -59,6 +59,7 @@ pub(crate) fn spec(called: &str) -> ChildSpec {
         restart: Restart::Permanent,
         grace: Duration::from_secs(1),
         name: Some((scope(), name(called))),
+        value: Blob::default(),
         placement_key: None,
     }
 }

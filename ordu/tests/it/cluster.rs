@@ -68,7 +68,7 @@ fn read_total(state: &[u8]) -> u64 {
 }
 
 fn describe(id: &str) -> NodeBuilder {
-    Node::builder("shop", id).kind::<Counter>()
+    Node::builder("shop", id).kind::<Counter>().registry("tools").groups("rooms")
 }
 
 async fn started(builder: NodeBuilder) -> Node {
@@ -98,7 +98,7 @@ async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
 #[tokio::test]
 async fn a_named_child_is_called_from_everywhere_and_ends_everywhere() {
     let [a, b, c] = three().await;
-    let mut names = c.registry("default").subscribe();
+    let mut names = c.registry("default").subscribe().unwrap();
     assert_eq!(names.next().await, Some(NameEvent::Snapshot { names: vec![], missed: 0 }));
 
     let spec = ChildSpec::new::<Counter>(&Some(40)).named("cart/7");

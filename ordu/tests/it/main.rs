@@ -8,6 +8,9 @@
 
 mod cluster;
 mod flight;
+mod groups;
+mod names;
 mod over;
+mod queries;
 mod start;
 mod world;

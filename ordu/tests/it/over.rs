@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use ordu::{
-    CallError, ChildId, ChildSpec, Context, Incarnation, Node, NodeId, Process, ProcessId,
-    ReadyError, RegisterError, Replica, SettleError, SpawnError, StartChildError, StartError,
-    TerminateError, UnregisterError,
+    CallError, ChildId, ChildSpec, Context, Incarnation, JoinGroupError, LeaveGroupError, Node,
+    NodeId, Process, ProcessId, PublishError, ReadyError, RegisterError, Replica, SettleError,
+    SpawnError, StartChildError, StartError, TerminateError, UnregisterError, UpdateError,
 };
 
 use crate::world::alone;
 
-struct Echo;
+pub(crate) struct Echo;
 
 impl Process for Echo {
     const KIND: &'static str = "echo";
@@ -27,7 +27,7 @@ impl Process for Echo {
     }
 }
 
-fn some_process() -> ProcessId {
+pub(crate) fn some_process() -> ProcessId {
     let replica = Replica::new(NodeId::new("b").unwrap(), Incarnation { counter: 1, nonce: 1 });
     ProcessId { replica, number: 1 }
 }
@@ -48,7 +48,7 @@ async fn a_node_that_still_waits_for_its_seeds_is_not_ready() {
 #[tokio::test(start_paused = true)]
 async fn once_a_node_is_over_nothing_hangs() {
     let node = alone().kind::<Echo>().start().await.unwrap();
-    let mut names = node.registry("default").subscribe();
+    let mut names = node.registry("default").subscribe().unwrap();
     let mut events = node.events();
     let waiting = tokio::spawn({
         let node = node.clone();
@@ -88,23 +88,13 @@ async fn all_operations_answer(node: &Node) {
     assert_eq!(node.spawn(async |_: Context| ()).await, Err(SpawnError::NotReady));
     assert_eq!(node.spawn_process::<Echo>(&()).await, Err(SpawnError::NotReady));
     assert_eq!(node.settled().await, Err(SettleError::NotReady));
-}
+    let updated = registry.update("x", some_process(), |_| "new").await;
+    assert_eq!(updated, Err(UpdateError::NotReady));
+    let freed = registry.unregister_matching(some_process(), |_, _| true).await;
+    assert_eq!(freed, Err(UnregisterError::NotReady));
 
-#[tokio::test(start_paused = true)]
-async fn a_name_that_cannot_be_one_is_held_by_nobody_and_taken_by_nobody() {
-    let node = alone().start().await.unwrap();
-    let registry = node.registry("default");
-    for name in [String::new(), "x".repeat(513)] {
-        let (bytes, max) = (name.len(), 512);
-        assert_eq!(registry.lookup(&name), None);
-        assert_eq!(registry.call::<Echo>(name.as_str(), &1).await, Err(CallError::Nobody));
-        let registered = registry.register(name.as_str(), some_process()).await;
-        assert_eq!(registered, Err(RegisterError::BadName { bytes, max }));
-        let unregistered = registry.unregister(name.as_str(), some_process()).await;
-        assert_eq!(unregistered, Err(UnregisterError::BadName { bytes, max }));
-        let spec = ChildSpec::new::<Echo>(&()).named(name);
-        let started = node.supervisor("default").start_child(spec).await.map(|_| ());
-        assert_eq!(started, Err(StartChildError::BadName { bytes, max }));
-    }
-    node.halt().await;
+    let groups = node.groups("default");
+    assert_eq!(groups.join("x", some_process()).await, Err(JoinGroupError::NotReady));
+    assert_eq!(groups.leave("x", some_process()).await, Err(LeaveGroupError::NotReady));
+    assert_eq!(groups.publish::<Echo>("x", &1).await, Err(PublishError::NotReady));
 }

@@ -20,6 +20,12 @@ async fn a_name_that_cannot_be_one_is_refused() {
             "{cluster:?}: {error:?}"
         );
     }
+    for name in ["", "a\tb", &"x".repeat(513)] {
+        for builder in [alone().registry(name), alone().groups(name)] {
+            let error = builder.start().await.unwrap_err();
+            assert!(matches!(error, StartNodeError::RegistryName { .. }), "{name:?}: {error:?}");
+        }
+    }
     let longest = "x".repeat(64);
     let error = Node::builder(longest, "a\n").start().await.unwrap_err();
     assert!(matches!(error, StartNodeError::NodeId { .. }), "{error:?}");

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use ordu_core::limits::{FRAME_BYTES_MAX, NAME_BYTES_MAX, SPEC_BYTES_MAX};
+use ordu_core::limits::{FRAME_BYTES_MAX, NAME_BYTES_MAX, SPEC_BYTES_MAX, VALUE_BYTES_MAX};
 use ordu_core::wire::{WireError, decode, encode};
 use ordu_core::{
-    Address, Blob, ChildSpec, Command, Config, IdError, Input, Name, Node, NodeId, Output,
+    Address, Blob, ChildSpec, Command, Config, Input, Name, NameError, Node, NodeId, Output,
     ProcessEvent, Reply, Restart, Scope, StartChildError, StartReason, Time, ViewChange, hash64,
 };
 
@@ -53,7 +53,13 @@ pub fn spec(bytes: &[u8], asked_of: u64) -> SpecRun {
         assert_eq!(decode(&wire).as_ref(), Ok(&spec), "what is written can be read");
     }
     if wire.len() > SPEC_BYTES_MAX {
-        Host::new().check_refused(&spec, wire.len());
+        let error = StartChildError::TooLarge { bytes: wire.len(), max: SPEC_BYTES_MAX };
+        Host::new().check_refused(&spec, error);
+        return SpecRun::TooLarge;
+    }
+    if spec.value.len() > VALUE_BYTES_MAX {
+        let (bytes, max) = (spec.value.len(), VALUE_BYTES_MAX);
+        Host::new().check_refused(&spec, StartChildError::ValueTooLarge { bytes, max });
         return SpecRun::TooLarge;
     }
     if is_asked { Host::new().check_started(&spec) } else { SpecRun::Read }
@@ -94,7 +100,8 @@ fn built(mode: u8, bytes: &mut Bytes<'_>) -> ChildSpec {
     let grace = bytes.duration(Duration::from_secs(1));
     let name = name.map(|name| (Scope::named("default"), name));
     let args = Blob::from(text(bytes));
-    let mut spec = ChildSpec { kind, args, restart, grace, name, placement_key };
+    let value = Blob::default();
+    let mut spec = ChildSpec { kind, args, restart, grace, name, value, placement_key };
     if mode >= 252 {
         let size = SPEC_BYTES_MAX - 2 + usize::from(mode - 251);
         // The length of the arguments takes one byte while there are few, and five then.
@@ -110,8 +117,8 @@ fn name_of(length: usize) -> Option<Name> {
     let name = Name::new(vec![b'n'; length]);
     match &name {
         Ok(_) => assert!((1..=NAME_BYTES_MAX).contains(&length), "{length} bytes are a name"),
-        Err(IdError::Empty { .. }) => assert_eq!(length, 0),
-        Err(IdError::TooLong { bytes, max, .. }) => {
+        Err(NameError::Empty) => assert_eq!(length, 0),
+        Err(NameError::TooLong { bytes, max }) => {
             assert_eq!((*bytes, *max), (length, NAME_BYTES_MAX));
             assert!(max < bytes, "{length} bytes are no name");
         }
@@ -160,10 +167,9 @@ impl Host {
         (self.tickets, self.feed(request))
     }
 
-    fn check_refused(&mut self, spec: &ChildSpec, bytes: usize) {
+    fn check_refused(&mut self, spec: &ChildSpec, error: StartChildError) {
         let before = self.node.state_hash();
         let (ticket, outputs) = self.ask(spec);
-        let error = StartChildError::TooLarge { bytes, max: SPEC_BYTES_MAX };
         let reply = Output::Reply { ticket, reply: Reply::Start(Err(error)) };
         assert_eq!(outputs, [reply], "it is refused, and that is all");
         assert_eq!(self.node.state_hash(), before, "a refusal changes nothing");

@@ -96,6 +96,10 @@ impl Invariant for NodesReadTheirWrites {
             | Command::Spawn
             | Command::Call { .. }
             | Command::Send { .. }
+            | Command::Update { .. }
+            | Command::JoinGroup { .. }
+            | Command::LeaveGroup { .. }
+            | Command::Publish { .. }
             | Command::Leave
             | Command::Settled => (),
         }

@@ -28,6 +28,7 @@ impl Invariant for ViewsAddUp {
             equal(host, "name", &view.names, names)?;
             let children = node.children().map(|(scope, child, view)| ((scope, child), view));
             equal(host, "child", &view.children, children)?;
+            equal(host, "membership", &view.groups, node.groups())?;
             let members = node.members().map(|(id, member)| (id.clone(), member));
             equal(host, "member", &view.members, members)?;
         }

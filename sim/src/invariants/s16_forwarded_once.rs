@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ordu_core::message::{Forward, Message, Operation};
-use ordu_core::{Holder, Input, Name, Output, Scope, ViewChange, hash64};
+use ordu_core::{Blob, Holder, Input, Name, Output, Scope, ViewChange, hash64};
 
 use crate::host::Host;
 use crate::invariants::{Finding, Invariant, Promise, Scene};
@@ -37,6 +37,29 @@ impl Asked {
             Operation::Unregister { scope: of, name: asked, number } => {
                 (of, asked) == (&scope, name) && !holder.is_some_and(|by| is_on(*number, by))
             }
+            Operation::Update { scope: of, name: asked, number, value, .. } => {
+                let shows = |by: &Holder| is_on(*number, by) && by.value == *value;
+                (of, asked) == (&scope, name) && holder.is_some_and(shows)
+            }
+            Operation::JoinGroup { .. } | Operation::LeaveGroup { .. } => false,
+        }
+    }
+}
+
+impl Asked {
+    /// Returns whether what readers see of a process of this node in a group shows that the
+    /// operation was carried out.
+    fn is_done_in(&self, scope: Scope, group: &Name, number: u64, seen: Option<&Blob>) -> bool {
+        match &self.operation {
+            Operation::JoinGroup { scope: of, group: asked, number: who, metadata } => {
+                (of, asked, who) == (&scope, group, &number) && seen == Some(metadata)
+            }
+            Operation::LeaveGroup { scope: of, group: asked, number: who } => {
+                (of, asked, who) == (&scope, group, &number) && seen.is_none()
+            }
+            Operation::Register { .. }
+            | Operation::Unregister { .. }
+            | Operation::Update { .. } => false,
         }
     }
 }
@@ -65,8 +88,18 @@ impl Invariant for ForwardedOnce {
 
     fn handle_output(&mut self, scene: &Scene<'_>, output: &Output) -> Finding {
         let Some(asked) = &self.present else { return Ok(()) };
-        let Output::View(ViewChange::Name { scope, name, holder }) = output else { return Ok(()) };
-        if !asked.is_done_by(*scope, name, holder.as_ref(), scene.host) {
+        let Output::View(change) = output else { return Ok(()) };
+        let is_done = match change {
+            ViewChange::Name { scope, name, holder } => {
+                asked.is_done_by(*scope, name, holder.as_ref(), scene.host)
+            }
+            ViewChange::Group { scope, group, process, metadata } => {
+                *process.replica.node() == scene.host.id()
+                    && asked.is_done_in(*scope, group, process.number, metadata.as_ref())
+            }
+            ViewChange::Child { .. } | ViewChange::Member { .. } => false,
+        };
+        if !is_done {
             return Ok(());
         }
         let done = self.done.entry((scene.host, scene.life)).or_default();

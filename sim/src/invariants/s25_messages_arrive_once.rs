@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ordu_core::message::Message;
+use ordu_core::message::{Message, Publish};
 use ordu_core::{Command, Input, NodeId, Output, hash64_seeded, wire};
 
 use crate::host::Host;
@@ -15,7 +15,7 @@ pub(crate) struct MessagesArriveOnce {
     /// Calls that were delivered, by a hash of who called, in which life, and the call's number.
     calls: BTreeMap<(Host, u64), BTreeSet<u64>>,
     /// How often each cast was sent, less how often it was delivered: by a hash of the node, the
-    /// process and the payload, since a cast has no number.
+    /// process or group, and the payload, since a cast has no number.
     casts: BTreeMap<u64, i64>,
     present: Option<Coming>,
 }
@@ -24,6 +24,11 @@ pub(crate) struct MessagesArriveOnce {
 enum Coming {
     Call(u64),
     Cast(u64),
+    /// To a group: whether it comes for the first time, and who was told so far.
+    Publish {
+        is_first: bool,
+        told: BTreeSet<u64>,
+    },
 }
 
 impl Coming {
@@ -53,6 +58,13 @@ impl Invariant for MessagesArriveOnce {
 
     fn handle_input(&mut self, scene: &Scene<'_>, input: &Input) -> Finding {
         self.present = Coming::of(scene, input);
+        if let Input::Message { envelope, .. } = input
+            && let Message::Publish(publish) = &envelope.message
+        {
+            let left = self.casts.entry(publish_id(&scene.host.id(), publish)).or_default();
+            *left -= 1;
+            self.present = Some(Coming::Publish { is_first: 0 <= *left, told: BTreeSet::new() });
+        }
         Ok(())
     }
 
@@ -62,10 +74,13 @@ impl Invariant for MessagesArriveOnce {
                 if let Message::Cast(cast) = &envelope.message {
                     *self.casts.entry(cast_id(to, cast.number, &cast.payload)).or_default() += 1;
                 }
+                if let Message::Publish(publish) = &envelope.message {
+                    *self.casts.entry(publish_id(to, publish)).or_default() += 1;
+                }
                 Ok(())
             }
             Output::Deliver { number, .. } => {
-                let is_first = match &self.present {
+                let is_first = match &mut self.present {
                     Some(Coming::Call(id)) => {
                         self.calls.entry((scene.host, scene.life)).or_default().insert(*id)
                     }
@@ -74,6 +89,7 @@ impl Invariant for MessagesArriveOnce {
                         *left -= 1;
                         0 <= *left
                     }
+                    Some(Coming::Publish { is_first, told }) => *is_first && told.insert(*number),
                     None => true,
                 };
                 let (host, what) = (scene.host, format_args!("a message to process {number}"));
@@ -95,4 +111,8 @@ impl Invariant for MessagesArriveOnce {
 
 fn cast_id(node: &NodeId, number: u64, payload: &[u8]) -> u64 {
     hash64_seeded(payload, hash64_seeded(node.as_str().as_bytes(), number))
+}
+
+fn publish_id(node: &NodeId, publish: &Publish) -> u64 {
+    hash64_seeded(&wire::encode(publish), hash64_seeded(node.as_str().as_bytes(), 0))
 }

@@ -371,7 +371,8 @@ impl Life {
         let node = node.unwrap_or_else(|error| panic!("{host} does not start: {error:?}"));
 
         // Nothing was awaited since the start, so nothing was missed.
-        let (mut events, mut names) = (node.events(), node.registry("default").subscribe());
+        let (mut events, mut names) =
+            (node.events(), node.registry("default").subscribe().expect("every node has it"));
         locked(nodes).insert(*host, node.clone());
         let (who, noted, heard) = (*host, log.clone(), Arc::clone(hear));
         runtime.spawn(Box::pin(async move {

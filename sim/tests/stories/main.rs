@@ -7,6 +7,7 @@ mod broken;
 mod ends;
 mod failovers;
 mod faults;
+mod groups;
 mod joins;
 mod leaves;
 mod links;
@@ -19,6 +20,7 @@ mod soaked;
 mod splits;
 mod starts;
 mod toy;
+mod values;
 
 use std::time::Duration;
 

@@ -163,6 +163,10 @@ impl Toy {
             | Command::Unregister { .. }
             | Command::Call { .. }
             | Command::Send { .. }
+            | Command::Update { .. }
+            | Command::JoinGroup { .. }
+            | Command::LeaveGroup { .. }
+            | Command::Publish { .. }
             | Command::Leave => panic!("a toy knows nothing of it"),
         }
     }

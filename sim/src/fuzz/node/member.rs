@@ -42,6 +42,10 @@ impl Request {
             }
             Reply::Call(_) => matches!(command, Command::Call { .. }),
             Reply::Send(_) => matches!(command, Command::Send { .. }),
+            Reply::Update(_) => matches!(command, Command::Update { .. }),
+            Reply::JoinGroup(_) => matches!(command, Command::JoinGroup { .. }),
+            Reply::LeaveGroup(_) => matches!(command, Command::LeaveGroup { .. }),
+            Reply::Publish(_) => matches!(command, Command::Publish { .. }),
             Reply::Leave(_) => matches!(command, Command::Leave),
             Reply::Settled(_) => matches!(command, Command::Settled),
         }
@@ -100,6 +104,10 @@ impl Member {
             | Reply::Unregister(_)
             | Reply::Call(_)
             | Reply::Send(_)
+            | Reply::Update(_)
+            | Reply::JoinGroup(_)
+            | Reply::LeaveGroup(_)
+            | Reply::Publish(_)
             | Reply::Leave(_)
             | Reply::Settled(_) => {}
         }

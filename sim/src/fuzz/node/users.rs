@@ -43,6 +43,7 @@ impl Cluster {
                     restart,
                     grace: Duration::from_secs(1),
                     name: named.then_some((scope, name)),
+                    value: Blob::default(),
                     placement_key: None,
                 };
                 Command::Start { scope, spec }
@@ -67,6 +68,19 @@ impl Cluster {
             8 => Command::Send { target: Target::Name(scope, name), payload },
             9 => Command::Settled,
             10 if bytes.byte().is_multiple_of(8) => Command::Leave,
+            11 => match (bytes.byte() % 8, known(bytes)) {
+                (0 | 1, Some(process)) => {
+                    let metadata = Blob::from([bytes.byte() % 4].as_slice());
+                    Command::JoinGroup { scope, group: name, process, metadata }
+                }
+                (2, Some(process)) => Command::LeaveGroup { scope, group: name, process },
+                (3, _) => Command::Publish { scope, group: name, payload },
+                (4, Some(process)) => {
+                    let (expected, value) = (payload, Blob::from([bytes.byte()].as_slice()));
+                    Command::Update { scope, name, process, expected, value }
+                }
+                (_, _) => Command::Spawn,
+            },
             _ => Command::Spawn,
         }
     }

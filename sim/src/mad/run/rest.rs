@@ -61,11 +61,12 @@ impl Run<'_> {
 
     async fn look(&self, host: Host) -> Seen {
         let node = self.cluster.node(host);
-        let names = match node.registry("default").subscribe().next().await {
-            Some(NameEvent::Snapshot { names, .. }) => names.into_iter().collect(),
-            // Over, or it would have begun with a snapshot; the members say so, too.
-            _ => BTreeMap::new(),
-        };
+        let names =
+            match node.registry("default").subscribe().expect("every node has it").next().await {
+                Some(NameEvent::Snapshot { names, .. }) => names.into_iter().collect(),
+                // Over, or it would have begun with a snapshot; the members say so, too.
+                _ => BTreeMap::new(),
+            };
         Seen { names, children: node.supervisor("default").children() }
     }
 
@@ -105,7 +106,7 @@ fn differing<'a>(
     ours: &'a BTreeMap<Name, Found>,
     theirs: &'a BTreeMap<Name, Found>,
 ) -> Option<(&'a Name, String)> {
-    let name = ours.keys().chain(theirs.keys()).find(|name| ours.get(name) != theirs.get(name))?;
+    let name = ours.keys().chain(theirs.keys()).find(|&name| ours.get(name) != theirs.get(name))?;
     Some((name, format!("{:?} and {:?}", ours.get(name), theirs.get(name))))
 }
 
