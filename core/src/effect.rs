@@ -37,6 +37,13 @@ pub(crate) enum Effect {
         /// The answer.
         reply: Reply,
     },
+    /// A child's process starts, and may join groups.
+    Starting {
+        /// Its number.
+        number: u64,
+        /// Its standing.
+        standing: Standing,
+    },
     /// A child's process runs, and may be given names.
     Running {
         /// Its number.

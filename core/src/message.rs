@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::crdt::{Delta, Version};
 use crate::transport::Lane;
-use crate::{Address, Blob, ChildId, Incarnation, Name, NodeId, Replica, ReplicaKey, Scope, Stamp};
-use crate::{Time, Wall};
+use crate::{
+    Address, Blob, ChildId, Incarnation, Name, NodeId, Occupant, Replica, ReplicaKey, Scope, Stamp,
+    Time, Wall,
+};
 
 /// A message and the life of the node that sent it.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -300,10 +302,10 @@ pub struct Forwarded {
 pub enum Refusal {
     /// No such process runs here.
     NoProcess,
-    /// Another process holds the name.
+    /// Somebody else has the name.
     NameTaken {
-        /// The node it runs on.
-        node: NodeId,
+        /// Who.
+        holder: Occupant,
     },
     /// The process does not hold the name, or is no member of the group.
     NotHolder,

@@ -26,6 +26,8 @@ pub(crate) struct Registry {
 struct Local {
     standing: Standing,
     is_plain: bool,
+    /// Whether it runs, rather than starts.
+    has_started: bool,
     /// Whether it was told to stop in favour of a winner.
     is_frozen: bool,
     names: BTreeSet<(Scope, Name)>,
@@ -50,13 +52,21 @@ impl Registry {
     /// Takes in a process that no supervisor looks after.
     pub(crate) fn handle_spawned(&mut self, number: u64, stamp: Stamp) {
         self.insert(number, Standing::of_plain(number, stamp), true);
+        self.handle_started(number);
+    }
+
+    /// Takes in that a child's process starts: it may join groups, and hears what is said there once
+    /// it runs.
+    pub(crate) fn handle_starting(&mut self, number: u64, standing: Standing) {
+        if !self.processes.contains_key(&number) {
+            self.insert(number, standing, false);
+        }
     }
 
     /// Takes in that a child's process runs.
     pub(crate) fn handle_running(&mut self, number: u64, standing: Standing) {
-        if !self.processes.contains_key(&number) {
-            self.insert(number, standing, false);
-        }
+        self.handle_starting(number, standing);
+        self.handle_started(number);
     }
 
     /// Takes in that a process is gone: its names are free, and it is in no group.
@@ -94,7 +104,7 @@ impl Registry {
         value: Blob,
     ) -> Result<(), Denial> {
         let local = self.processes.get_mut(&number).ok_or(Denial::NoProcess)?;
-        if local.is_frozen {
+        if local.is_frozen || !local.has_started {
             return Err(Denial::NoProcess);
         }
         if let Some(holder) = board.best(&Seat::Name(scope, name.clone())) {
@@ -140,7 +150,7 @@ impl Registry {
     }
 
     /// Makes the process `number` a member of `group`, or replaces its metadata; returns whether it
-    /// runs here.
+    /// starts or runs here.
     pub(crate) fn join_group(&mut self, group: GroupKey, number: u64, metadata: Blob) -> bool {
         let local = self.processes.get_mut(&number).filter(|local| !local.is_frozen);
         let Some(local) = local else { return false };
@@ -174,9 +184,9 @@ impl Registry {
         self.processes.get(&number).is_some_and(|local| local.is_plain)
     }
 
-    /// Returns whether the process `number` is here and was not told to stop.
+    /// Returns whether the process `number` is here, has started and was not told to stop.
     pub(crate) fn is_running(&self, number: u64) -> bool {
-        self.processes.get(&number).is_some_and(|local| !local.is_frozen)
+        self.processes.get(&number).is_some_and(|local| local.has_started && !local.is_frozen)
     }
 
     /// Iterates over the processes that no supervisor looks after.
@@ -203,9 +213,15 @@ impl Registry {
         self.effects.len()
     }
 
+    fn handle_started(&mut self, number: u64) {
+        let local = self.processes.get_mut(&number).expect("it was taken in before");
+        local.has_started = true;
+    }
+
     fn insert(&mut self, number: u64, standing: Standing, is_plain: bool) {
         let (names, groups) = (BTreeSet::new(), BTreeSet::new());
-        let local = Local { standing, is_plain, is_frozen: false, names, groups };
+        let (has_started, is_frozen) = (false, false);
+        let local = Local { standing, is_plain, has_started, is_frozen, names, groups };
         let twin = self.processes.insert(number, local);
         assert!(twin.is_none(), "no number is given twice");
     }

@@ -11,9 +11,9 @@ use crate::crdt::Version;
 use crate::message::Refusal;
 use crate::supervisor::ChildKey;
 use crate::{
-    CallError, JoinGroupError, LeaveError, LeaveGroupError, Name, Occupant, ProcessId,
-    RegisterError, Replica, Replicas, Reply, SettleError, StartChildError, TerminateError, Time,
-    UnregisterError, UpdateError, Updated,
+    CallError, JoinGroupError, LeaveError, LeaveGroupError, Name, ProcessId, RegisterError,
+    Replica, Replicas, Reply, SettleError, StartChildError, TerminateError, Time, UnregisterError,
+    UpdateError, Updated,
 };
 
 /// A request that has not been answered.
@@ -118,10 +118,7 @@ impl Asked {
     pub(crate) fn refused(self, refusal: Refusal) -> Reply {
         match self {
             Self::Register { process, name, .. } => Reply::Register(Err(match refusal {
-                Refusal::NameTaken { .. } => {
-                    let holder = Occupant::Process(process);
-                    RegisterError::NameTaken { name, holder }
-                }
+                Refusal::NameTaken { holder } => RegisterError::NameTaken { name, holder },
                 Refusal::NoProcess | Refusal::NotHolder | Refusal::Changed { .. } => {
                     RegisterError::NoProcess { process }
                 }

@@ -10,8 +10,8 @@ use ordu_core::message::{
 };
 use ordu_core::wire::{Greeting, decode, decode_frame, encode, encode_frame};
 use ordu_core::{
-    Address, Blob, ChildId, Incarnation, Name, NodeId, Replica, ReplicaKey, RequestId, Scope,
-    Stamp, Time, Wall, hash64, hash64_seeded, hash128,
+    Address, Blob, ChildId, Incarnation, Name, NodeId, Occupant, Replica, ReplicaKey, RequestId,
+    Scope, Stamp, Time, Wall, hash64, hash64_seeded, hash128,
 };
 
 fn replica() -> Replica {
@@ -106,6 +106,10 @@ fn messages() -> Vec<Message> {
         Message::Forwarded(Forwarded {
             id: 1,
             result: Err(Refusal::Changed { value: blob.clone() }),
+        }),
+        Message::Forwarded(Forwarded {
+            id: 1,
+            result: Err(Refusal::NameTaken { holder: Occupant::Child(child) }),
         }),
         Message::Publish(Publish { scope, group: name, payload: blob }),
     ]

@@ -71,6 +71,9 @@ impl Node {
                     self.reply(ticket, reply);
                 }
             }
+            Effect::Starting { number, standing } => {
+                self.registry.handle_starting(number, standing);
+            }
             Effect::Running { number, standing } => self.registry.handle_running(number, standing),
             Effect::Gone { number } => self.handle_gone(number),
             Effect::Freeze { number, conflict } => {

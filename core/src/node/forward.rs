@@ -2,13 +2,13 @@
 
 use core::time::Duration;
 
+use crate::Replica;
 use crate::crdt::Version;
 use crate::limits::VALUE_BYTES_MAX;
 use crate::message::{Forward, Forwarded, Message, Operation, Refusal};
 use crate::node::Node;
 use crate::registry::Denial;
 use crate::requests::{Asked, Wait};
-use crate::{Occupant, Replica};
 
 impl Node {
     pub(super) fn forward(
@@ -55,12 +55,7 @@ impl Node {
                 let registered = self.register_here(scope, &name, number, value);
                 registered.map_err(|denial| match denial {
                     Denial::NoProcess => Refusal::NoProcess,
-                    Denial::Taken(Occupant::Process(process)) => {
-                        Refusal::NameTaken { node: process.replica.node().clone() }
-                    }
-                    Denial::Taken(Occupant::Child(_)) => {
-                        Refusal::NameTaken { node: self.config.id.clone() }
-                    }
+                    Denial::Taken(holder) => Refusal::NameTaken { holder },
                 })
             }
             Operation::Unregister { scope, name, number } => {

@@ -115,6 +115,7 @@ impl Supervisor {
 
     pub(super) fn emit_start(&mut self, number: u64) {
         let instance = self.instances.get_mut(&number).expect("the process is on this node");
+        let standing = instance.standing;
         let start = Start {
             number,
             scope: instance.key.0,
@@ -125,6 +126,7 @@ impl Supervisor {
             state: instance.state.take(),
             timeout: self.start_timeout,
         };
+        self.effects.push_back(Effect::Starting { number, standing });
         self.effects.push_back(Effect::Emit(Output::Start(start)));
     }
 

@@ -137,10 +137,24 @@ impl Bench {
             Request::Lookup { prefix, count, rounds } => {
                 return Ok(self.look_up(&prefix, count, rounds));
             }
+            Request::Select { prefix, count, rounds } => {
+                return self.select(&prefix, count, rounds);
+            }
             Request::Memory => return Ok(Answer::Bytes(resident_bytes()?)),
             Request::Traffic => return Ok(Answer::Bytes(self.counted.bytes())),
         }
         Ok(Answer::Took { began, ended: wall_nanos() })
+    }
+
+    /// Asks for names by prefix; answers how long each name took that was found.
+    fn select(&self, prefix: &str, count: usize, rounds: usize) -> Result<Answer, Failure> {
+        let registry = self.node.registry("default");
+        let began = Instant::now();
+        let mut found = 0;
+        for number in (0..count).cycle().take(count * rounds) {
+            found += registry.select().prefix(format!("{prefix}{number}")).entries()?.len();
+        }
+        Ok(Answer::Each { nanos: began.elapsed().as_nanos() as f64 / found as f64 })
     }
 
     fn look_up(&self, prefix: &str, count: usize, rounds: usize) -> Answer {

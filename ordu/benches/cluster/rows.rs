@@ -74,6 +74,15 @@ fn one_node(tell: &mut dyn FnMut(Row)) {
         target: "≤ 1.5 × papaya (126 quiet)",
         peers: "Horde 2,400–7,800, Syn 1,300–2,500, ractor 50",
     });
+    // 10 to 99: a hundred and one names behind each.
+    let select = Request::Select { prefix: "one/".to_owned(), count: 100, rounds: 100 };
+    tell(Row {
+        work: "names by prefix, 20k names, about a hundred at once",
+        value: cluster.nodes[0].ask(&select).nanos(),
+        unit: "ns a name",
+        target: "≤ 3 × a lookup",
+        peers: "",
+    });
 
     let mut cluster = Cluster::start(1);
     let took = cluster.nodes[0].ask(&Request::Start { count: COUNT, at_once: 64 }).nanos();

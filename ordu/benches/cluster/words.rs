@@ -24,6 +24,9 @@ pub(crate) enum Request {
     AwaitName { name: String },
     /// Look the names `{prefix}{number}` up, each `rounds` times, in an order without a pattern.
     Lookup { prefix: String, count: usize, rounds: usize },
+    /// Ask for the names with the prefix `{prefix}{number}` for each number below `count`, each
+    /// `rounds` times.
+    Select { prefix: String, count: usize, rounds: usize },
     /// Start children, `at_once` of them under way at once.
     Start { count: usize, at_once: usize },
     /// Wait until so many children run, none of them on the node.

@@ -288,3 +288,57 @@ async fn a_process_without_a_supervisor_can_be_named_and_its_names_end_with_it()
         node.leave().await.unwrap();
     }
 }
+
+/// B69. What one process is given through two nodes it holds. B75. A question is answered on every
+/// member. B77. A name that is given up is gone here at once, and on the others soon.
+/// A group spans the cluster: all members see it, and all of it hears what is published.
+#[tokio::test]
+async fn names_values_and_groups_are_the_same_on_every_node() {
+    let [a, b, c] = three().await;
+    let idle = a.spawn(async |context: Context| context.stopped().await).await.unwrap();
+    for (node, name) in [(&a, "cart/1"), (&b, "cart/2"), (&c, "other")] {
+        let register = node.registry("tools").register(name, &idle).value("0");
+        register.replicated(Replicas::All).await.unwrap();
+    }
+    for node in [&a, &b, &c] {
+        let registry = node.registry("tools");
+        let carts = registry.select().prefix("cart/").names().unwrap();
+        assert_eq!(format!("{carts:?}"), r#"["cart/1", "cart/2"]"#);
+        assert_eq!(registry.names_of(&idle).len(), 3);
+
+        // Each adds to one value, from wherever it is, and reads what it wrote.
+        let add = |old: &ordu::Blob| (old.to_string().parse::<u64>().unwrap() + 1).to_string();
+        let (new, _) = registry.update("cart/1", &idle, add).await.unwrap();
+        assert_eq!(registry.lookup("cart/1").unwrap().value, new);
+    }
+    let total = || a.registry("tools").lookup("cart/1").unwrap().value.to_string();
+    until("all three", async || total() == "3").await;
+    b.registry("tools").unregister("cart/2", &idle).await.unwrap();
+    assert_eq!(b.registry("tools").lookup("cart/2"), None);
+    until("gone", async || c.registry("tools").lookup("cart/2").is_none()).await;
+
+    let spec = ChildSpec::new::<Counter>(&Some(0));
+    let mut counters = Vec::new();
+    for node in [&a, &b, &c] {
+        let counter = node.spawn_process::<Counter>(&Some(0)).await.unwrap();
+        node.groups("rooms").join("lobby", &counter).await.unwrap();
+        counters.push(counter);
+    }
+    let child = a.supervisor("default").start_child(spec).await.unwrap();
+    b.groups("rooms").join("lobby", &child).metadata("a child").await.unwrap();
+    let everywhere = async || [&a, &b, &c].iter().all(|n| n.groups("rooms").count("lobby") == 4);
+    until("four members", everywhere).await;
+    let sent = c.groups("rooms").publish::<Counter>("lobby", &Ask::Add(7)).await.unwrap();
+    assert_eq!((sent.nodes, sent.members, sent.unreachable), (3, 4, 0));
+    counters.push(child.process());
+    for counter in &counters {
+        let heard = async || c.call::<Counter>(counter, &Ask::Add(0)).await == Ok(Told::Total(7));
+        until("the news", heard).await;
+    }
+    let members = c.groups("rooms").members("lobby").unwrap();
+    let of_child = members.iter().find(|member| member.process == child.process()).unwrap();
+    assert_eq!(&*of_child.metadata, b"a child");
+    for node in [a, b, c] {
+        node.leave().await.unwrap();
+    }
+}

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::names::{idle, ready};
 use crate::over::{Echo, some_process};
+use crate::world::alone;
 
 fn member(process: &ProcessId, metadata: &str) -> GroupMember {
     GroupMember { process: process.clone(), metadata: Blob::from(metadata) }
@@ -124,4 +125,50 @@ impl ordu::Process for Text {
     }
 
     async fn handle(&mut self, _: String, _: &mut Context<Self>) {}
+}
+
+/// Joins a group while it starts, and counts what it hears there.
+struct Guest(u64);
+
+impl ordu::Process for Guest {
+    const KIND: &'static str = "guest";
+    type Args = ();
+    type Message = u64;
+    type Reply = u64;
+
+    async fn start((): (), context: &mut Context<Self>) -> Result<Self, ordu::StartError> {
+        let rooms = context.node().groups("rooms");
+        let joined = rooms.join("lobby", context.process_id()).await;
+        joined.map_err(|error| ordu::StartError::new(error.to_string()))?;
+        Ok(Self(0))
+    }
+
+    async fn handle(&mut self, more: u64, context: &mut Context<Self>) -> u64 {
+        if more == 13 {
+            context.fail("on demand");
+        }
+        self.0 += more;
+        self.0
+    }
+}
+
+/// A child that joins while it starts is a member from then on, and so is its next process.
+#[tokio::test(start_paused = true)]
+async fn a_child_joins_its_groups_whenever_it_starts() {
+    let node = alone().kind::<Guest>().groups("rooms").start().await.unwrap();
+    node.ready(Duration::from_secs(10)).await.unwrap();
+    let rooms = node.groups("rooms");
+    let guest = ordu::ChildSpec::new::<Guest>(&());
+    let guest = node.supervisor("default").start_child(guest).await.unwrap();
+    let first = guest.process();
+    assert_eq!(rooms.members("lobby"), Ok(vec![member(&first, "")]));
+    rooms.publish::<Guest>("lobby", &5).await.unwrap();
+    assert_eq!(guest.call::<Guest>(&1).await, Ok(6));
+
+    guest.send::<Guest>(&13).await.unwrap();
+    while guest.call::<Guest>(&0).await != Ok(0) || guest.process() == first {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(rooms.members("lobby"), Ok(vec![member(&guest.process(), "")]));
+    node.halt().await;
 }

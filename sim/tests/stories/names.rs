@@ -226,6 +226,21 @@ fn the_winner_is_the_same_whoever_syncs_first() {
     }
 }
 
+/// B62. Also who hears of a name too late is told who has it, and not just that somebody does.
+#[test]
+fn a_name_that_was_taken_a_moment_ago_is_refused_with_its_holder() {
+    for seed in seeds(10) {
+        let mut world = World::new(seed, 3);
+        let (first, second) = (world.spawn(N2), world.spawn(N2));
+        world.settle(SETTLE);
+        // N1 asks for the name before it can know that N2 has given it away.
+        world.request(N2, register("cart", &first, Replicas::One));
+        let ticket = world.request(N1, register("cart", &second, Replicas::One));
+        let refused = Reply::Register(Err(taken("cart", &first)));
+        assert_eq!(world.answer(ticket), refused, "seed {seed}");
+    }
+}
+
 /// B65. A child started under a held name is refused, and the answer says by whom.
 #[test]
 fn a_child_is_not_started_under_a_held_name() {
