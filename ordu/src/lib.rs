@@ -65,7 +65,8 @@
 //! One task owns the node's state machine ([`ordu_core::Node`]) and everything goes through its
 //! mailbox: what users ask for, what peers say, what processes do. Reads ([`Registry::lookup`],
 //! [`Supervisor::children`], [`Node::members`]) do not: they are of a view that the task keeps,
-//! and wait for nothing. Deadlines are kept by the state machine, so every operation ends: with
+//! and wait for nothing; only questions about many names ([`Registry::select`]) and about
+//! [`Groups`] keep the task from changing them while they look. Deadlines are kept by the state machine, so every operation ends: with
 //! its answer, with a typed error, or at its deadline.
 //!
 //! The clock, the tasks and the sessions come through [`Runtime`] and [`Transport`]; tokio and TCP

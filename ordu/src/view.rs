@@ -16,7 +16,8 @@ use crate::feed::Feed;
 use crate::group_view::GroupView;
 use crate::index::{Index, Part};
 
-/// What readers see. One writer, the driver; any number of readers, who never wait for it.
+/// What readers see. One writer, the driver; any number of readers, who never wait for it, but for
+/// questions about many names or about groups: those and the writer wait for each other.
 ///
 /// Every change is in the maps before it is in the feed, and `version` is raised in between: a
 /// reader that starts to listen, notes the version and then reads the maps misses nothing.
