@@ -284,8 +284,8 @@ pub enum UpdateError {
     UnknownRegistry(#[from] UnknownRegistry),
 }
 
-/// Why a process did not become a member of a group. Where it does not say otherwise the group is as
-/// it was.
+/// Why a process did not become a member of a group. Where it does not say otherwise the group is
+/// as it was.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum JoinGroupError {

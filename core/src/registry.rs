@@ -55,8 +55,8 @@ impl Registry {
         self.handle_started(number);
     }
 
-    /// Takes in that a child's process starts: it may join groups, and hears what is said there once
-    /// it runs.
+    /// Takes in that a child's process starts: it may join groups, and hears what is said there
+    /// once it runs.
     pub(crate) fn handle_starting(&mut self, number: u64, standing: Standing) {
         if !self.processes.contains_key(&number) {
             self.insert(number, standing, false);

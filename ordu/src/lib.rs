@@ -66,8 +66,8 @@
 //! mailbox: what users ask for, what peers say, what processes do. Reads ([`Registry::lookup`],
 //! [`Supervisor::children`], [`Node::members`]) do not: they are of a view that the task keeps,
 //! and wait for nothing; only questions about many names ([`Registry::select`]) and about
-//! [`Groups`] keep the task from changing them while they look. Deadlines are kept by the state machine, so every operation ends: with
-//! its answer, with a typed error, or at its deadline.
+//! [`Groups`] keep the task from changing them while they look. Deadlines are kept by the state
+//! machine, so every operation ends: with its answer, with a typed error, or at its deadline.
 //!
 //! The clock, the tasks and the sessions come through [`Runtime`] and [`Transport`]; tokio and TCP
 //! unless told otherwise.

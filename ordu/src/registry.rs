@@ -141,9 +141,10 @@ impl Registry {
     /// and the old one; 5 s unless told otherwise.
     ///
     /// `process` must hold the name: nobody else changes what stands beside it. No change is lost:
-    /// where two happen at once, `change` is asked again with what the other one left. At the answer
-    /// the new value shows on this node and on that of the process. A name that a child was started
-    /// with has the value of the child's specification again when the child is started again.
+    /// where two happen at once, `change` is asked again with what the other one left. At the
+    /// answer the new value shows on this node and on that of the process. A name that a child was
+    /// started with has the value of the child's specification again when the child is started
+    /// again.
     pub fn update<V: Into<Blob>>(
         &self,
         name: impl TryInto<Name, Error: Into<NameError>>,

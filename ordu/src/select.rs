@@ -59,7 +59,7 @@ impl<'a> Select<'a> {
         self
     }
 
-    /// Wants only what `wanted` answers with true for; where it is said more than once, all have to.
+    /// Wants only what `wanted` answers with true for; said more than once, all have to.
     ///
     /// It is asked once the moment has been taken down, and may take its time.
     pub fn filter(mut self, wanted: impl Fn(&Name, &Found) -> bool + Send + 'a) -> Self {
