@@ -59,8 +59,8 @@ impl Registry {
     }
 
     /// Begins a question about many names at once.
-    pub fn select(&self) -> Select<'_> {
-        Select::new(self)
+    pub fn select<'a>(&self) -> Select<'a> {
+        Select::new(self.clone())
     }
 
     /// Returns all names and who holds them, as they are at one moment; costs what
