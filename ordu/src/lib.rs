@@ -102,10 +102,10 @@ mod view;
 pub use ordu_core::flight::Payloads;
 pub use ordu_core::transport::{Address, BoxFuture, Runtime, Transport};
 pub use ordu_core::{
-    Blob, CallError, ChildId, ConfigError, Event, ExitReason, IdError, Incarnation, LeaveError,
-    MemberStatus, Name, NameConflict, NodeId, Occupant, Outcome, ProcessId, RegisterError, Replica,
-    Replicas, Restart, Scope, SettleError, StartChildError, StartReason, StopReason,
-    TerminateError, Time, UnregisterError, Wall,
+    Blob, CallError, ChildId, ConfigError, Event, ExitReason, IdError, Incarnation, LabelError,
+    Labels, LeaveError, MemberStatus, Name, NameConflict, NodeId, Occupant, Outcome, ProcessId,
+    RegisterError, Replica, Replicas, Restart, Role, Scope, SettleError, StartChildError,
+    StartReason, StopReason, TerminateError, Time, UnregisterError, Wall,
 };
 
 pub use ordu_transport_tcp::{Secret, SecretError};

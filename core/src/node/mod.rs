@@ -29,6 +29,7 @@ mod upkeep;
 mod views;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::string::String;
 
 use serde::{Deserialize, Serialize};
 
@@ -359,10 +360,17 @@ impl Node {
         self.presence = presence;
         let entry = MemberEntry {
             address: self.config.address.clone(),
-            kinds: self.config.kinds.clone(),
+            kinds: self.kinds().to_vec(),
             presence,
+            role: self.config.role,
+            labels: self.config.labels.clone(),
         };
         self.replication.put(Key::Member.encode(), entry.encode());
+    }
+
+    /// Returns the kinds of processes that this node runs as children.
+    fn kinds(&self) -> &[String] {
+        if self.config.role.runs_children() { &self.config.kinds } else { &[] }
     }
 
     fn own_value(&self, key: &Blob) -> Option<Blob> {
