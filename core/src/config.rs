@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Address, NodeId};
+use crate::{Address, Labels, NodeId, Role};
 
 /// What a [`Node`](crate::Node) is told once, at its start.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -19,6 +19,10 @@ pub struct Config {
     pub seeds: Vec<Address>,
     /// The kinds of processes that the node has code for.
     pub kinds: Vec<String>,
+    /// What the node does for its cluster; it runs children by default.
+    pub role: Role,
+    /// What its operator says of it, for all members to see.
+    pub labels: Labels,
     /// How long a member may be silent before it is taken for dead. Low finds the dead sooner and
     /// takes the slow for dead more often; 3 s by default. All other times of failure detection
     /// derive from it and from `beat_interval`.
@@ -58,6 +62,8 @@ impl Config {
             address,
             seeds: Vec::new(),
             kinds: Vec::new(),
+            role: Role::default(),
+            labels: Labels::new(),
             failure_timeout: Duration::from_secs(3),
             beat_interval: Duration::from_millis(500),
             digest_interval: Duration::from_secs(1),

@@ -38,6 +38,7 @@ mod registry;
 #[allow(unreachable_pub, reason = "an inner machine: `Node` alone drives it")]
 mod replication;
 mod requests;
+mod role;
 mod seen;
 mod settle;
 #[cfg(feature = "proptest")]
@@ -69,5 +70,6 @@ pub use crate::node::{
 };
 pub use crate::random::Random;
 pub use crate::rank::{Origin, Rank};
+pub use crate::role::{LabelError, Labels, Role};
 pub use crate::time::{Time, Wall};
 pub use crate::transport::Address;

@@ -22,6 +22,12 @@ pub const DELTA_BYTES_MAX: usize = 256 << 10;
 pub const DELTA_ENTRIES_MAX: usize = 8 << 10;
 /// Entries of one journal, tombstones included.
 pub const JOURNAL_ENTRIES_MAX: usize = 8 << 20;
+/// Labels of a member.
+pub const LABELS_MAX: usize = 32;
+/// Bytes of a label's key.
+pub const LABEL_KEY_BYTES_MAX: usize = 64;
+/// Bytes of a label's value.
+pub const LABEL_VALUE_BYTES_MAX: usize = 256;
 /// Members of a cluster.
 pub const MEMBERS_MAX: usize = 1_024;
 /// Replicas that a node remembers at once, retired ones included.

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use ordu_core::limits::CLUSTER_BYTES_MAX;
 use ordu_core::transport::{Runtime, Transport};
-use ordu_core::{Address, Config, ConfigError, IdError, Name, NameError, NodeId};
+use ordu_core::{
+    Address, Config, ConfigError, IdError, LabelError, Labels, Name, NameError, NodeId, Role,
+};
 use tokio::sync::mpsc;
 
 use crate::context::Context;
@@ -34,6 +36,8 @@ pub struct NodeBuilder {
     seeds: Vec<String>,
     kinds: Kinds,
     kind_twice: Option<String>,
+    role: Role,
+    labels: Vec<(String, String)>,
     tunings: Vec<Tuning>,
     messages_max: usize,
     registries: Declared,
@@ -58,6 +62,8 @@ impl NodeBuilder {
             seeds: Vec::new(),
             kinds: Kinds::default(),
             kind_twice: None,
+            role: Role::default(),
+            labels: Vec::new(),
             tunings: Vec::new(),
             messages_max: Self::MESSAGES_MAX,
             registries: Declared::default(),
@@ -100,6 +106,23 @@ impl NodeBuilder {
     /// [`NodeBuilder::registry`].
     pub fn groups(mut self, name: &str) -> Self {
         self.groups.declare(name);
+        self
+    }
+
+    /// Sets what the node does for its cluster; by default it is a [`Role::Worker`], which runs
+    /// children.
+    ///
+    /// The kinds of a node that runs no children may be given all the same: it says of none that
+    /// it can run it.
+    pub fn role(mut self, role: Role) -> Self {
+        self.role = role;
+        self
+    }
+
+    /// Says something of the node that all members see, such as its zone; to give a key again
+    /// changes its value. See [`Labels`] for how many there may be, and how long.
+    pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.labels.push((key.into(), value.into()));
         self
     }
 
@@ -257,12 +280,25 @@ impl NodeBuilder {
             let bad = |source| StartNodeError::Seed { seed: seed.clone(), source };
             config.seeds.push(address.map_err(bad)?);
         }
+        if self.role == Role::Client && config.seeds.is_empty() {
+            return Err(StartNodeError::NothingToJoin);
+        }
         config.kinds = self.kinds.names();
+        config.role = self.role;
+        config.labels = self.labels()?;
         for tune in std::mem::take(&mut self.tunings) {
             tune(&mut config);
         }
         config.check().map_err(|source| StartNodeError::Config { source })?;
         Ok(config)
+    }
+
+    fn labels(&mut self) -> Result<Labels, StartNodeError> {
+        let mut labels = Labels::new();
+        for (key, value) in std::mem::take(&mut self.labels) {
+            labels.insert(key, value).map_err(|source| StartNodeError::Label { source })?;
+        }
+        Ok(labels)
     }
 
     /// Returns what the node runs on.
@@ -323,6 +359,15 @@ pub enum StartNodeError {
         name: String,
         /// What is wrong with it.
         source: NameError,
+    },
+    /// A client begins no cluster of its own, and was not told where to find one; give it seeds.
+    #[error("a client without seeds has nothing to join")]
+    NothingToJoin,
+    /// A label cannot be one.
+    #[error("a label is not valid")]
+    Label {
+        /// What is wrong with it.
+        source: LabelError,
     },
     /// Two kinds of processes have one name; which of them a child is could not be told.
     #[error("two kinds of processes are called {kind:?}")]

@@ -111,10 +111,10 @@ pub use ordu_core::flight::Payloads;
 pub use ordu_core::transport::{Address, BoxFuture, Runtime, Transport};
 pub use ordu_core::{
     Blob, CallError, ChildId, ConfigError, Event, ExitReason, IdError, Incarnation, JoinGroupError,
-    LeaveError, LeaveGroupError, MemberStatus, Name, NameConflict, NameError, NodeId, Occupant,
-    Outcome, ProcessId, PublishError, Published, RegisterError, Replica, Replicas, Restart, Scope,
-    SettleError, StartChildError, StartReason, StopReason, TerminateError, Time, UnknownRegistry,
-    UnregisterError, UpdateError, Wall,
+    LabelError, Labels, LeaveError, LeaveGroupError, MemberStatus, Name, NameConflict, NameError,
+    NodeId, Occupant, Outcome, ProcessId, PublishError, Published, RegisterError, Replica,
+    Replicas, Restart, Role, Scope, SettleError, StartChildError, StartReason, StopReason,
+    TerminateError, Time, UnknownRegistry, UnregisterError, UpdateError, Wall,
 };
 
 pub use ordu_transport_tcp::{Secret, SecretError};

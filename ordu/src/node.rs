@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use ordu_core::transport::Runtime;
 use ordu_core::{
-    Address, Command, Event, ExitReason, Incarnation, LeaveError, MemberStatus, MemberView, NodeId,
-    ProcessId, Reply, SettleError, Time,
+    Address, Command, Event, ExitReason, Incarnation, Labels, LeaveError, MemberStatus, MemberView,
+    NodeId, ProcessId, Reply, Role, SettleError, Time,
 };
 use tokio::select;
 use tokio::sync::{mpsc, oneshot};
@@ -136,8 +136,8 @@ impl Node {
     /// Reads the node's own view, without waiting.
     pub fn members(&self) -> Vec<Member> {
         let member = |(node, view)| {
-            let MemberView { incarnation, address, status, kinds } = view;
-            Member { node, incarnation, address, status, kinds }
+            let MemberView { incarnation, address, status, role, kinds, labels } = view;
+            Member { node, incarnation, address, status, role, kinds, labels }
         };
         self.shared.view.members().into_iter().map(member).collect()
     }
@@ -312,8 +312,12 @@ pub struct Member {
     pub address: Option<Address>,
     /// How it is.
     pub status: MemberStatus,
-    /// The kinds of processes that it can run.
+    /// What it does for the cluster.
+    pub role: Role,
+    /// The kinds of processes that it can run; none if its role is to run none.
     pub kinds: Vec<String>,
+    /// What its operator says of it.
+    pub labels: Labels,
 }
 
 /// A leave; await it.

@@ -106,7 +106,13 @@ impl World {
         let up = self.up();
         let knows = |&host: &Host, other: &Host| {
             let member = self.members(host).get(&other.id());
-            member.is_some_and(|member| member.kinds == self.state(*other).config.kinds)
+            let config = &self.state(*other).config;
+            let kinds: &[String] = if config.role.runs_children() { &config.kinds } else { &[] };
+            member.is_some_and(|member| {
+                member.kinds == kinds
+                    && member.role == config.role
+                    && member.labels == config.labels
+            })
         };
         let know = |host: &Host| up.iter().all(|other| other == host || knows(host, other));
         rest::check_members(self, &Core::of(up.clone())) && up.iter().all(know)

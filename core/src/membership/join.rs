@@ -28,6 +28,11 @@ impl Membership {
         self.advance(now);
         let session = self.nodes.get_mut(from).and_then(|known| known.session.as_mut());
         let Some(session) = session.filter(|session| session.agreed) else { return };
+        // Of two clients that look for a cluster neither is one.
+        let has_joined = welcome.members.iter().any(|(node, _)| node == from);
+        if !self.settings.role.counts() && !has_joined {
+            return;
+        }
         session.welcomed = true;
         let joining = match &mut self.phase {
             Phase::Joining(joining) => joining,
@@ -149,24 +154,31 @@ impl Membership {
         self.send_beat();
     }
 
-    /// Returns when a joiner stops waiting.
-    pub(super) fn join_deadline(&self, joining: &Joining) -> Time {
-        let silent = joining.since + self.settings.failure_timeout;
+    /// Returns when a joiner stops waiting; a client waits until somebody welcomes it.
+    pub(super) fn join_deadline(&self, joining: &Joining) -> Option<Time> {
+        let silent = self.may_be_alone().then(|| joining.since + self.settings.failure_timeout);
         let welcomed = joining.first_welcome.map(|first| first + self.settings.beat_interval);
-        welcomed.map_or(silent, |welcomed| welcomed.min(silent))
+        silent.into_iter().chain(welcomed).min()
+    }
+
+    /// Returns whether this node may begin a cluster of its own.
+    fn may_be_alone(&self) -> bool {
+        self.settings.role.counts()
     }
 
     /// Takes a life once everything has been learned that can be.
     ///
     /// That is so when all peers have answered, or one has and a beat has passed; when every seed
-    /// refuses, or there is none; and when nobody has answered for the failure timeout.
+    /// refuses, or there is none; and when nobody has answered for the failure timeout. The last
+    /// two are not for a client.
     pub(super) fn try_to_join(&mut self) {
         let Phase::Joining(joining) = &self.phase else { return };
         let sessions = || self.nodes.values().filter_map(|known| known.session.as_ref());
         let all_answered = joining.first_welcome.is_some() && sessions().all(|s| s.welcomed);
         let refused = self.seeds.values().all(|seed| *seed == Seed::Refused);
-        let alone = refused && sessions().next().is_none();
-        if !all_answered && !alone && self.now < self.join_deadline(joining) {
+        let alone = refused && sessions().next().is_none() && self.may_be_alone();
+        let is_late = self.join_deadline(joining).is_some_and(|at| at <= self.now);
+        if !all_answered && !alone && !is_late {
             return;
         }
         let (highest, stamp_floor) = (joining.counter, joining.stamp);

@@ -178,7 +178,10 @@ impl Membership {
         let recently =
             |life: &Life| life.fell.is_some_and(|at| now.since(at) < self.settings.failure_timeout);
         let (mut members, mut silent) = (0, 0);
-        for life in self.lives.values() {
+        for (key, life) in &self.lives {
+            if !self.role_of(*key, life).counts() {
+                continue;
+            }
             match life.state {
                 State::Alive | State::Returning { .. } => members += 1,
                 State::Suspect => (members, silent) = (members + 1, silent + 1),

@@ -28,8 +28,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::crdt::Version;
 use crate::message::Message;
-use crate::{Address, Config, Event, Incarnation, NodeId, Random, Replica, ReplicaKey, Stamp};
-use crate::{Time, Wall};
+use crate::{
+    Address, Config, Event, Incarnation, Labels, NodeId, Random, Replica, ReplicaKey, Role, Stamp,
+    Time, Wall,
+};
 
 /// Everything a [`Membership`] asks of its node, in the order it must be done.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -139,6 +141,10 @@ pub(crate) struct MemberEntry {
     pub(crate) kinds: Vec<String>,
     /// Whether it stays.
     pub(crate) presence: Presence,
+    /// What it does for the cluster.
+    pub(crate) role: Role,
+    /// What its operator says of it.
+    pub(crate) labels: Labels,
 }
 
 /// Whether a member stays.
@@ -214,6 +220,7 @@ pub(crate) struct Membership {
 struct Settings {
     id: NodeId,
     address: Address,
+    role: Role,
     rule: String,
     beat_interval: Duration,
     failure_timeout: Duration,
@@ -346,6 +353,7 @@ impl Membership {
         let settings = Settings {
             id: config.id.clone(),
             address: config.address.clone(),
+            role: config.role,
             rule: rule.into(),
             beat_interval: config.beat_interval,
             failure_timeout: config.failure_timeout,
@@ -411,7 +419,9 @@ impl Membership {
     pub(crate) fn poll_timeout(&self) -> Option<Time> {
         let base = match &self.phase {
             Phase::Idle | Phase::Over => return None,
-            Phase::Joining(joining) => self.next_beat.min(self.join_deadline(joining)),
+            Phase::Joining(joining) => {
+                self.join_deadline(joining).map_or(self.next_beat, |at| at.min(self.next_beat))
+            }
             Phase::Joined => self.next_beat,
         };
         let rival = self.rival.as_ref().map_or(base, |rival| rival.until);

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::{Known, Life, Membership, Phase, Presence, State};
-use crate::{Incarnation, MemberStatus, MemberView, NodeId, Replica, ReplicaKey, Time};
+use crate::{Incarnation, MemberStatus, MemberView, NodeId, Replica, ReplicaKey, Role, Time};
 
 impl Membership {
     /// Returns the life of this node; `None` before it joined.
@@ -47,7 +47,9 @@ impl Membership {
             incarnation: life.replica.incarnation(),
             address: entry.map(|entry| entry.address.clone()),
             status,
+            role: self.role_of(key, life),
             kinds: entry.map(|entry| entry.kinds.clone()).unwrap_or_default(),
+            labels: entry.map(|entry| entry.labels.clone()).unwrap_or_default(),
         })
     }
 
@@ -61,11 +63,14 @@ impl Membership {
         self.current_key(replica).is_some_and(|key| self.lives[&key].state.is_up())
     }
 
-    /// Iterates over the members that a child may be placed on, in the order of their ids: those
-    /// that are up, have said what they can run and do not leave, and this node unless it leaves.
+    /// Iterates over the members that may take something on, in the order of their ids: those that
+    /// are up, count, have said what they can run and do not leave, and this node likewise.
     pub(crate) fn live(&self) -> impl Iterator<Item = &Replica> {
         let present = self.nodes.keys().filter_map(|node| self.present(node));
         let fit = |(key, life): &(ReplicaKey, &Life)| {
+            if !self.role_of(*key, life).counts() {
+                return false;
+            }
             if self.own == Some(*key) {
                 return self.is_joined() && !self.leaving;
             }
@@ -78,6 +83,27 @@ impl Membership {
     pub(crate) fn not_forgotten(&self) -> impl Iterator<Item = &Replica> {
         let lasts = |life: &&Life| life.state != State::Retired;
         self.lives.values().filter(lasts).map(|life| &life.replica)
+    }
+
+    /// Iterates over the lives that may still acknowledge something and count when members are
+    /// counted, this node's included. Who has not said what it does counts.
+    pub(crate) fn counting(&self) -> impl Iterator<Item = &Replica> {
+        let lasts = |(key, life): &(&ReplicaKey, &Life)| {
+            life.state != State::Retired && self.role_of(**key, life).counts()
+        };
+        self.lives.iter().filter(lasts).map(|(_, life)| &life.replica)
+    }
+
+    /// Returns whether `replica` counts when members are counted.
+    pub(crate) fn counts(&self, replica: &Replica) -> bool {
+        let key = self.current_key(replica);
+        key.is_none_or(|key| self.role_of(key, &self.lives[&key]).counts())
+    }
+
+    /// Returns what a life does for the cluster, as far as it has said so.
+    pub(super) fn role_of(&self, key: ReplicaKey, life: &Life) -> Role {
+        let said = life.entry.as_ref().map(|entry| entry.role);
+        if self.own == Some(key) { self.settings.role } else { said.unwrap_or_default() }
     }
 
     /// Returns for how long nothing was heard of `replica` at `now`, by any path; `None` if it is

@@ -114,7 +114,7 @@ impl Node {
                     let (key, entry) = (*key, entry.clone());
                     let reply = self.start_reply(key, entry.as_ref());
                     let has_spread = entry.is_some_and(|(journal, version)| {
-                        self.holders(&journal, version) >= Replicas::TWO
+                        self.is_held_by(Replicas::Two, &journal, version)
                     });
                     if reply.is_none() && has_spread {
                         self.requests.wait_for(ticket, Wait::Start { key, entry: None });
@@ -124,7 +124,7 @@ impl Node {
                 Wait::Replicated { journal, version, replicas } => {
                     // Whoever asked reads it here, wherever it was written.
                     let is_here = *version <= self.replication.closed_head(journal);
-                    let enough = self.wanted(*replicas) <= self.holders(journal, *version);
+                    let enough = self.is_held_by(*replicas, journal, *version);
                     (is_here && enough).then_some(Reply::Register(Ok(())))
                 }
                 Wait::Shown { journal, version, asked } => {
@@ -151,9 +151,10 @@ impl Node {
         }
     }
 
-    /// Returns whether no other member is up, be there a session with it or not.
+    /// Returns whether no other member that counts is up, be there a session with it or not.
     fn is_alone(&self) -> bool {
-        self.visible.iter().all(|replica| self.me.as_ref() == Some(replica))
+        let counts = |replica: &&Replica| self.membership.counts(replica);
+        self.visible.iter().filter(counts).all(|replica| self.me.as_ref() == Some(replica))
     }
 
     /// Returns the answer to a start, if it is time: its process runs, and a second live member has
@@ -175,7 +176,7 @@ impl Node {
         let process = child.process()?;
         let is_elsewhere = Some(&process.replica) != self.me.as_ref();
         let has_spread =
-            entry.is_none_or(|(journal, version)| self.holders(journal, *version) >= Replicas::TWO);
+            entry.is_none_or(|(journal, at)| self.is_held_by(Replicas::Two, journal, *at));
         let replicated = is_elsewhere || has_spread;
         let alone = self.is_alone();
         (replicated || alone).then_some(Ok(StartedChild { child: key.1, process, replicated }))
@@ -186,7 +187,7 @@ impl Node {
     fn is_over_for_good(&self, key: ChildKey, entry: Option<&(Replica, Version)>) -> bool {
         let is_idle = self.supervisor.child(&key).is_none_or(|child| !child.is_claimed());
         let has_spread =
-            entry.is_none_or(|(journal, version)| self.holders(journal, *version) >= Replicas::TWO);
+            entry.is_none_or(|(journal, at)| self.is_held_by(Replicas::Two, journal, *at));
         is_idle && (has_spread || self.is_alone())
     }
 
@@ -194,7 +195,7 @@ impl Node {
         self.carry_out_effects();
         let journal = self.me.clone().expect("only a node that has joined registers");
         let version = self.replication.head();
-        if self.wanted(replicas) <= self.holders(&journal, version) {
+        if self.is_held_by(replicas, &journal, version) {
             return self.reply(ticket, Reply::Register(Ok(())));
         }
         self.wait(ticket, timeout, Wait::Replicated { journal, version, replicas });
@@ -202,7 +203,7 @@ impl Node {
 
     /// Returns how many members must hold an entry.
     pub(super) fn wanted(&self, replicas: Replicas) -> usize {
-        let members = self.membership.not_forgotten();
+        let members = self.membership.counting();
         let members = members.filter(|member| !self.retired.contains(*member)).count();
         match replicas {
             Replicas::One => 1,
@@ -212,16 +213,27 @@ impl Node {
         }
     }
 
-    /// Returns how many members are known to hold `journal` up to `version`.
-    pub(super) fn holders(&self, journal: &Replica, version: u64) -> usize {
-        let members = self.membership.not_forgotten();
-        let holds = |member: &&Replica| {
-            let is_me = self.me.as_ref() == Some(*member);
-            let own = || version <= self.replication.closed_head(journal);
-            *member == journal
-                || is_me && own()
-                || version <= self.replication.acked(journal, member)
-        };
-        members.filter(|member| !self.retired.contains(*member)).filter(holds).count()
+    /// Returns whether as many members as `replicas` says are known to hold `journal` up to
+    /// `version`.
+    pub(super) fn is_held_by(&self, replicas: Replicas, journal: &Replica, version: u64) -> bool {
+        let holders =
+            self.membership.counting().filter(|member| self.holds(member, journal, version));
+        let holders = holders.count();
+        match replicas {
+            Replicas::One => true,
+            // Whoever wrote it has it as long as it lives, and then the other one has it.
+            Replicas::Two => {
+                Replicas::TWO <= holders + usize::from(!self.membership.counts(journal))
+            }
+            Replicas::Majority | Replicas::All => self.wanted(replicas) <= holders,
+        }
+    }
+
+    /// Returns whether `member`, which is not over, is known to hold `journal` up to `version`.
+    pub(super) fn holds(&self, member: &Replica, journal: &Replica, version: u64) -> bool {
+        let own =
+            || self.me.as_ref() == Some(member) && version <= self.replication.closed_head(journal);
+        !self.retired.contains(member)
+            && (member == journal || own() || version <= self.replication.acked(journal, member))
     }
 }

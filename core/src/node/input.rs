@@ -176,9 +176,9 @@ pub enum Replicas {
     One,
     /// This node and one more.
     Two,
-    /// More than half of all members that are not forgotten.
+    /// More than half of all members that count ([`Role`](crate::Role)) and are not forgotten.
     Majority,
-    /// All members that are not forgotten.
+    /// All members that count and are not forgotten.
     All,
 }
 

@@ -31,6 +31,7 @@ mod value;
 mod views;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::string::String;
 
 use serde::{Deserialize, Serialize};
 
@@ -364,10 +365,17 @@ impl Node {
         self.presence = presence;
         let entry = MemberEntry {
             address: self.config.address.clone(),
-            kinds: self.config.kinds.clone(),
+            kinds: self.kinds().to_vec(),
             presence,
+            role: self.config.role,
+            labels: self.config.labels.clone(),
         };
         self.replication.put(Key::Member.encode(), entry.encode());
+    }
+
+    /// Returns the kinds of processes that this node runs as children.
+    fn kinds(&self) -> &[String] {
+        if self.config.role.runs_children() { &self.config.kinds } else { &[] }
     }
 
     fn own_value(&self, key: &Blob) -> Option<Blob> {

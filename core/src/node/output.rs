@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::message::Envelope;
 use crate::node::input::CallId;
 use crate::{
-    Address, Blob, CallError, ChildId, Incarnation, JoinGroupError, LeaveError, LeaveGroupError,
-    Name, NodeId, ProcessId, PublishError, RegisterError, Replica, Scope, SettleError,
-    StartChildError, TerminateError, UnregisterError, UpdateError, Wall,
+    Address, Blob, CallError, ChildId, Incarnation, JoinGroupError, Labels, LeaveError,
+    LeaveGroupError, Name, NodeId, ProcessId, PublishError, RegisterError, Replica, Role, Scope,
+    SettleError, StartChildError, TerminateError, UnregisterError, UpdateError, Wall,
 };
 
 /// Everything a [`Node`](crate::Node) can ask of the outside world, in the order it must be done.
@@ -262,8 +262,12 @@ pub struct MemberView {
     pub address: Option<Address>,
     /// How it is.
     pub status: MemberStatus,
-    /// The kinds of processes it can run.
+    /// What it does for the cluster.
+    pub role: Role,
+    /// The kinds of processes it can run; none if its role is to run none.
     pub kinds: Vec<String>,
+    /// What its operator says of it.
+    pub labels: Labels,
 }
 
 /// How a member is, in the judgement of this node.

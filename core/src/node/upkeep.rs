@@ -6,7 +6,7 @@ use core::time::Duration;
 use crate::adoption::Journals;
 use crate::entry::{ClaimEntry, Entry, Key, NameEntry};
 use crate::node::Node;
-use crate::{Replica, Replicas, Stamp, Wall};
+use crate::{Replica, Stamp, Wall};
 
 /// How long the end of a child is kept at least: as long as a request for it may be repeated.
 const ENDED_KEPT: Duration = Duration::from_secs(10 * 60);
@@ -103,14 +103,18 @@ impl Node {
         let Some(me) = self.me.clone() else { return };
         let kept_ms = u64::try_from(ENDED_KEPT.as_millis()).unwrap_or(u64::MAX);
         let old = Wall::from_millis(self.clock.wall().as_millis().saturating_sub(kept_ms));
-        let everybody = self.wanted(Replicas::All);
         let bare = self.supervisor.ended_before(Stamp::first_of(old)).filter(|(_, child)| {
             child.claims.is_empty() && child.spec_in.is_empty() && child.ended_in.contains(&me)
         });
         let keys: Vec<_> = bare.map(|(key, _)| Key::Ended(key.0, key.1).encode()).collect();
         for key in keys {
             let version = self.replication.journal(&me).and_then(|journal| journal.version(&key));
-            if version.is_some_and(|version| everybody <= self.holders(&me, version)) {
+            let has_it = |member: &Replica, version| {
+                self.retired.contains(member) || self.holds(member, &me, version)
+            };
+            let is_everywhere =
+                |version| self.membership.not_forgotten().all(|member| has_it(member, version));
+            if version.is_some_and(is_everywhere) {
                 self.replication.delete(&key);
             }
         }

@@ -35,7 +35,7 @@ impl Node {
         for replica in self.membership.live() {
             let is_me = self.me.as_ref() == Some(replica);
             let kinds: BTreeSet<String> = if is_me {
-                self.config.kinds.iter().cloned().collect()
+                self.kinds().iter().cloned().collect()
             } else {
                 let view = self.membership.member(replica.node());
                 view.map(|view| view.kinds.into_iter().collect()).unwrap_or_default()

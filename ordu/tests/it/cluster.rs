@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ordu::{
     CallError, ChildSpec, Context, Event, ExitReason, Incoming, MemberStatus, NameEvent, Node,
-    NodeBuilder, Process, RegisterError, Replicas, Restart, StartChildError, StartError,
+    NodeBuilder, Process, RegisterError, Replicas, Restart, Role, StartChildError, StartError,
     StartReason, StopReason,
 };
 
@@ -341,4 +341,32 @@ async fn names_values_and_groups_are_the_same_on_every_node() {
     for node in [a, b, c] {
         node.leave().await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_client_calls_what_runs_elsewhere_and_all_see_who_it_is() {
+    let a = started(describe("a").label("zone", "north")).await;
+    let shell = describe("shell").role(Role::Client).label("of", "an operator");
+    let shell = started(shell.seeds([a.local_addr()])).await;
+    shell.settled().timeout(PATIENCE).await.unwrap();
+
+    let spec = ChildSpec::new::<Counter>(&Some(40)).named("cart/7");
+    let cart = shell.supervisor("default").start_child(spec).await.unwrap();
+    assert_eq!(cart.process().replica.node(), a.id());
+    assert_eq!(cart.call::<Counter>(&Ask::Add(2)).await, Ok(Told::Total(42)));
+    for node in [&a, &shell] {
+        let members = node.members();
+        let roles: Vec<Role> = members.iter().map(|member| member.role).collect();
+        assert_eq!(roles, [Role::Worker, Role::Client]);
+        assert_eq!(members[0].labels.value("zone"), Some("north"));
+        assert_eq!(members[1].labels.value("of"), Some("an operator"));
+        assert_eq!((members[0].kinds.len(), members[1].kinds.len()), (1, 0));
+    }
+
+    // It goes as it came, and the cluster is as it was.
+    shell.leave().await.unwrap();
+    assert_eq!(cart.process().replica.node(), a.id());
+    let total = a.registry("default").call::<Counter>("cart/7", &Ask::Add(0)).await;
+    assert_eq!(total, Ok(Told::Total(42)));
+    a.leave().await.unwrap();
 }

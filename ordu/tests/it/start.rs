@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use ordu::{ConfigError, Context, IdError, Node, StartNodeError};
+use ordu::{ConfigError, Context, IdError, LabelError, Node, Role, StartNodeError};
 
 use crate::world::alone;
 
@@ -56,4 +56,16 @@ async fn a_seed_must_be_an_address_and_a_kind_must_have_a_name_of_its_own() {
     let twice = alone().kind_fn("x", async |_: Context| ()).kind_fn("x", async |_: Context| ());
     let error = twice.start().await.unwrap_err();
     assert_eq!(error.to_string(), "two kinds of processes are called \"x\"");
+}
+
+#[tokio::test]
+async fn a_label_must_be_one_and_a_client_must_have_something_to_join() {
+    let error = alone().label("zone", "eu\n1").start().await.unwrap_err();
+    let StartNodeError::Label { source } = error else { panic!("{error:?}") };
+    assert_eq!(source, LabelError::ControlCharacter { key: "zone".into() });
+    let error = alone().label("", "eu").start().await.unwrap_err();
+    assert!(matches!(error, StartNodeError::Label { .. }), "{error:?}");
+
+    let error = Node::builder("shop", "a").role(Role::Client).start().await.unwrap_err();
+    assert!(matches!(error, StartNodeError::NothingToJoin), "{error:?}");
 }

@@ -14,6 +14,7 @@ mod links;
 mod machines;
 mod names;
 mod replays;
+mod roles;
 mod sabotage;
 mod simulator;
 mod soaked;

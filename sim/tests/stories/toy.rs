@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use ordu_core::message::{Beat, Cast, Envelope, Message};
 use ordu_core::{
-    Blob, ChildId, ChildView, Command, Config, Incarnation, Input, MemberStatus, MemberView,
-    NodeId, Output, ProcessEvent, ProcessId, Replica, Reply, RequestId, Scope, Stamp, Start,
-    StartReason, StartedChild, StopReason, Time, TimerKind, ViewChange, hash64_seeded, wire,
+    Blob, ChildId, ChildView, Command, Config, Incarnation, Input, Labels, MemberStatus,
+    MemberView, NodeId, Output, ProcessEvent, ProcessId, Replica, Reply, RequestId, Role, Scope,
+    Stamp, Start, StartReason, StartedChild, StopReason, Time, TimerKind, ViewChange,
+    hash64_seeded, wire,
 };
 use ordu_sim::{Host, Machine, MachineMaker};
 
@@ -113,7 +114,8 @@ impl Toy {
 
     fn show(&mut self, node: &NodeId, status: MemberStatus) {
         let (incarnation, kinds) = (self.replica.incarnation(), self.config.kinds.clone());
-        let view = MemberView { incarnation, address: None, status, kinds };
+        let (role, labels) = (Role::Worker, Labels::new());
+        let view = MemberView { incarnation, address: None, status, role, kinds, labels };
         self.outputs
             .push_back(Output::View(ViewChange::Member { node: node.clone(), view: Some(view) }));
     }

@@ -101,6 +101,8 @@ fn one_address_for_two_names_and_two_for_one_confuse_nobody() {
             address: address(3),
             kinds: Vec::new(),
             presence: crate::membership::Presence::Here,
+            role: crate::Role::Worker,
+            labels: crate::Labels::new(),
         };
         let (now, four) = (world.now, world.replica(4));
         for number in 1..=2 {

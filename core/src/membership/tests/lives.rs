@@ -7,7 +7,7 @@ use super::world::{World, address, id, ms};
 use crate::limits::REPLICAS_MAX;
 use crate::membership::{Output, Presence};
 use crate::message::{Beat, Link, Message, Pulse};
-use crate::{Incarnation, MemberStatus, Replica};
+use crate::{Incarnation, MemberStatus, Replica, Role};
 
 /// SPEC's B140.
 #[test]
@@ -189,4 +189,23 @@ fn ten_thousand_restarts_of_one_node_leave_a_bounded_memory() {
     assert!(membership.remembered().count() <= REPLICAS_MAX);
     assert_eq!(membership.current(&id(2)).unwrap().incarnation().counter, 10_001);
     assert_eq!(membership.pulses().pulses.len(), 2, "the retired have no pulse");
+}
+
+/// What others leave behind is taken on by those that count alone, and they are counted alone.
+#[test]
+fn a_client_takes_nothing_on_and_is_not_counted() {
+    for seed in 0..20 {
+        let mut world = World::settled(seed, 3);
+        world.say_as(3, Presence::Here, Role::Client);
+        world.say_as(2, Presence::Here, Role::Keeper);
+        world.run_for(ms(2_500));
+        let client = world.replica(3);
+        for number in 1..=2 {
+            assert_eq!(world.live(number), [id(1), id(2)], "n{number}, seed {seed}");
+            let of = world.of(number);
+            assert_eq!(of.not_forgotten().count(), 3, "n{number}, seed {seed}");
+            assert!(!of.counts(&client) && of.counting().all(|counted| *counted != client));
+            assert_eq!(of.member(&id(3)).map(|member| member.role), Some(Role::Client));
+        }
+    }
 }

@@ -234,13 +234,19 @@ impl World {
         machine.membership.handle_closed(now, &own, *head);
     }
 
-    /// Writes what the node says of itself.
+    /// Writes what the node says of itself, as a worker.
     pub(super) fn say(&mut self, number: usize, presence: Presence) {
+        self.say_as(number, presence, crate::Role::Worker);
+    }
+
+    /// Writes what the node says of itself.
+    pub(super) fn say_as(&mut self, number: usize, presence: Presence, role: crate::Role) {
         let now = self.now;
         let machine = self.machines.get_mut(&number).unwrap();
         let own = machine.membership.own().unwrap().clone();
         let kinds = Vec::from(["cart".into()]);
-        let entry = MemberEntry { address: address(number), kinds, presence };
+        let labels = crate::Labels::new();
+        let entry = MemberEntry { address: address(number), kinds, presence, role, labels };
         machine.entries.insert(own.clone(), entry.clone());
         machine.membership.handle_member(now, &own, entry);
         self.write(number, 1);
