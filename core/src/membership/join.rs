@@ -88,19 +88,21 @@ impl Membership {
     /// Takes in that a relay heard beat `counter` of `key` `age` ago; a rival that has beaten for a
     /// whole failure timeout since we began to watch ends us.
     ///
-    /// One beat is no proof: the last ones of a life that is over may be under way for a while, and
-    /// ages do not count the time that they themselves take to come.
+    /// One beat is no proof, however often it is told: the last ones of a life that is over may be
+    /// under way for a while, and ages do not count the time that they themselves take to come. Who
+    /// only remembers the rival has heard no beat of it, and counts none.
     pub(super) fn hear_rival(&mut self, key: ReplicaKey, counter: u64, age: Duration) {
         let (now, timeout) = (self.now, self.settings.failure_timeout);
         let Some(rival) = self.rival.as_mut().filter(|rival| rival.key == key) else { return };
-        let (first, highest) = rival.beats.unwrap_or((counter, counter));
-        let rises = rival.beats.is_none() || highest < counter;
-        if now.since(rival.since) <= age || !rises {
+        let (first, highest) = rival.beats.unwrap_or((counter, 0));
+        let watched = now.since(rival.since);
+        if watched <= age || counter <= highest {
             return;
         }
         rival.beats = Some((first, counter));
         rival.until = rival.until.max(now + timeout);
-        let lasts = timeout <= now.since(rival.since);
+        // It is the beat that has to come so late, not the news of it.
+        let lasts = timeout <= watched.saturating_sub(age);
         let beats = timeout.as_micros() / self.settings.beat_interval.as_micros();
         if lasts && beats <= u128::from(counter - first) + 1 {
             let by = rival.replica.incarnation();

@@ -148,6 +148,38 @@ fn a_higher_life_that_beats_ends_ours() {
 }
 
 #[test]
+fn a_higher_life_of_which_only_its_last_beat_is_told_is_a_memory() {
+    let mut world = World::settled(1, 3);
+    let higher = Replica::new(id(3), Incarnation { counter: 9, nonce: 1 });
+    let pulse = |counter, age_ms| {
+        let (replica, link) = (higher.key(), Link::Open);
+        let pulses = Vec::from([Pulse { replica, counter, age_ms, head: 0, link }]);
+        Message::Beat(Beat { pulses })
+    };
+    let now = world.now;
+    world.machines.get_mut(&3).unwrap().membership.handle_remembered(now, &higher, ms(0));
+    world.drain(3);
+    let life = world.of(1).incarnation();
+
+    // n1 remembers it, too, and has heard no beat of it.
+    world.run_for(ms(2_040));
+    world.replay(3, 1, life, 50, pulse(0, 2_039));
+    // Then n1 learns of the last one, from before all this but for the time that the news took.
+    world.run_for(ms(900));
+    world.replay(3, 1, life, 51, pulse(8, 2_930));
+    world.run_for(ms(100));
+    world.replay(3, 1, life, 52, pulse(9, 3_030));
+    assert!(world.of(3).is_joined(), "one beat told late is not a timeout full of them");
+
+    // Nor is the whole of its life, told late and at once.
+    world.replay(3, 1, life, 53, pulse(30, 200));
+    assert!(world.of(3).is_joined());
+    world.run_for(ms(3_500));
+    assert_eq!(world.replica(3).incarnation().counter, 10, "it is outdone in the end");
+    assert_eq!(world.count(|_, output| matches!(output, Output::Superseded { .. })), 0);
+}
+
+#[test]
 fn a_member_silent_for_long_is_forgotten_and_nobody_brings_it_back() {
     let mut world = World::settled(1, 3);
     let gone = world.replica(3);
