@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Blob, Name, Scope};
+use crate::{Blob, Name, Precedence, Scope};
 
 /// A child as data: every node that knows its kind can run it.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -22,6 +22,8 @@ pub struct ChildSpec {
     pub name: Option<(Scope, Name)>,
     /// What the ring places it by; its own id if `None`.
     pub placement_key: Option<Blob>,
+    /// What a user's conflict rule goes by, for life.
+    pub precedence: Precedence,
 }
 
 /// When a child is started again after it ended by itself.

@@ -89,6 +89,14 @@ pub enum StartChildError {
         /// How long it may be.
         max: usize,
     },
+    /// The bytes for the conflict rule are too many; nothing was started. Give a digest or a number.
+    #[error("a precedence of {bytes} bytes is over the limit of {max}")]
+    BadPrecedence {
+        /// How long it is.
+        bytes: usize,
+        /// How long it may be.
+        max: usize,
+    },
 }
 
 /// Who keeps a name from being taken.

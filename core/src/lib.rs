@@ -36,6 +36,7 @@ mod registry;
 #[allow(unreachable_pub, reason = "an inner machine: `Node` alone drives it")]
 mod replication;
 mod requests;
+mod rule;
 mod seen;
 mod settle;
 #[cfg(feature = "proptest")]
@@ -65,5 +66,6 @@ pub use crate::node::{
 };
 pub use crate::random::Random;
 pub use crate::rank::{Origin, Rank};
+pub use crate::rule::{ConflictRule, Contender, Precedence, Rule};
 pub use crate::time::{Time, Wall};
 pub use crate::transport::Address;

@@ -11,7 +11,7 @@ use crate::board::Board;
 use crate::effect::Effect;
 use crate::entry::{Entry, Key, NameEntry, Standing};
 use crate::message::Seat;
-use crate::{Blob, Name, Occupant, Scope, Stamp};
+use crate::{Blob, Name, Occupant, Precedence, Scope, Stamp};
 
 /// The processes of this node that may hold names, and the names that they hold.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -46,8 +46,8 @@ impl Registry {
     }
 
     /// Takes in a process that no supervisor looks after.
-    pub(crate) fn handle_spawned(&mut self, number: u64, stamp: Stamp) {
-        self.insert(number, Standing::of_plain(number, stamp), true);
+    pub(crate) fn handle_spawned(&mut self, number: u64, stamp: Stamp, precedence: Precedence) {
+        self.insert(number, Standing::of_plain(number, stamp, precedence), true);
     }
 
     /// Takes in that a child's process runs.
@@ -97,7 +97,7 @@ impl Registry {
         if let Some(occupant) = reserved {
             return Err(Denial::Taken(occupant));
         }
-        let entry = NameEntry { standing: local.standing, value };
+        let entry = NameEntry { standing: local.standing.clone(), value };
         let is_new = local.names.insert((scope, name.clone()));
         assert!(is_new, "a free name is not held");
         let key = Key::Name(scope, name).encode();

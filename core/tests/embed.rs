@@ -34,6 +34,7 @@ fn spec(name: Option<&str>) -> ChildSpec {
         grace: Duration::from_secs(1),
         name: name.map(|name| (Scope::named("default"), Name::new(name).unwrap())),
         placement_key: None,
+        precedence: ordu_core::Precedence::default(),
     }
 }
 

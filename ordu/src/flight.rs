@@ -323,6 +323,7 @@ mod tests {
             grace: Duration::from_secs(1),
             name: None,
             placement_key: None,
+            precedence: ordu_core::Precedence::default(),
         };
         let command = Command::Start { scope: Scope::named("default"), spec };
         Input::Request { ticket, timeout: Duration::from_secs(5), command }

@@ -102,10 +102,11 @@ mod view;
 pub use ordu_core::flight::Payloads;
 pub use ordu_core::transport::{Address, BoxFuture, Runtime, Transport};
 pub use ordu_core::{
-    Blob, CallError, ChildId, ConfigError, Event, ExitReason, IdError, Incarnation, LeaveError,
-    MemberStatus, Name, NameConflict, NodeId, Occupant, Outcome, ProcessId, RegisterError, Replica,
-    Replicas, Restart, Scope, SettleError, StartChildError, StartReason, StopReason,
-    TerminateError, Time, UnregisterError, Wall,
+    Blob, CallError, ChildId, ConfigError, ConflictRule, Contender, Event, ExitReason, IdError,
+    Incarnation, LeaveError, MemberStatus, Name, NameConflict, NodeId, Occupant, Origin, Outcome,
+    Precedence, ProcessId, Rank, RegisterError, Replica, Replicas, Restart, Rule, Scope,
+    SettleError, Stamp, StartChildError, StartReason, StopReason, TerminateError, Time,
+    UnregisterError, Wall,
 };
 
 pub use ordu_transport_tcp::{Secret, SecretError};

@@ -124,7 +124,7 @@ macro_rules! way_to_payload {
                     Self::Call { payload, .. } | Self::Send { payload, .. } => Some(payload),
                     Self::Start { .. }
                     | Self::Terminate { .. }
-                    | Self::Spawn
+                    | Self::Spawn { .. }
                     | Self::Register { .. }
                     | Self::Unregister { .. }
                     | Self::Leave

@@ -89,7 +89,8 @@ impl Supervisor {
         };
         let number = around.next_number();
         let origin = Some(Origin { stamp: entry.stamp, id: key.1 });
-        let standing = Standing { number, stamp: around.clock.stamp(), origin, lineage, moves };
+        let (stamp, precedence) = (around.clock.stamp(), entry.spec.precedence.clone());
+        let standing = Standing { number, stamp, origin, lineage, moves, precedence };
         let instance = Instance {
             key,
             spec: entry.spec.clone(),
@@ -133,7 +134,7 @@ impl Supervisor {
         instance.has_run = true;
         instance.failure = None;
         instance.since = around.now;
-        let standing = instance.standing;
+        let standing = instance.standing.clone();
         self.write_claim(number);
         self.effects.push_back(Effect::Running { number, standing });
     }

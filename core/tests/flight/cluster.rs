@@ -60,6 +60,7 @@ pub(crate) fn spec(called: &str) -> ChildSpec {
         grace: Duration::from_secs(1),
         name: Some((scope(), name(called))),
         placement_key: None,
+        precedence: ordu_core::Precedence::default(),
     }
 }
 

@@ -44,11 +44,12 @@ impl Cluster {
                     grace: Duration::from_secs(1),
                     name: named.then_some((scope, name)),
                     placement_key: None,
+                    precedence: ordu_core::Precedence::default(),
                 };
                 Command::Start { scope, spec }
             }
             3 => match self.members[index].children.as_slice() {
-                [] => Command::Spawn,
+                [] => Command::Spawn { precedence: ordu_core::Precedence::default() },
                 all => Command::Terminate { scope, child: all[bytes.below(all.len())] },
             },
             4 | 5 => match known(bytes) {
@@ -57,17 +58,17 @@ impl Cluster {
                     let replicas = all[bytes.below(4)];
                     Command::Register { scope, name, process, value: payload, replicas }
                 }
-                None => Command::Spawn,
+                None => Command::Spawn { precedence: ordu_core::Precedence::default() },
             },
             6 => match known(bytes) {
                 Some(process) => Command::Unregister { scope, name, process },
-                None => Command::Spawn,
+                None => Command::Spawn { precedence: ordu_core::Precedence::default() },
             },
             7 => Command::Call { target: Target::Name(scope, name), payload },
             8 => Command::Send { target: Target::Name(scope, name), payload },
             9 => Command::Settled,
             10 if bytes.byte().is_multiple_of(8) => Command::Leave,
-            _ => Command::Spawn,
+            _ => Command::Spawn { precedence: ordu_core::Precedence::default() },
         }
     }
 
