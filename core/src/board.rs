@@ -97,9 +97,9 @@ impl Board {
         (was != holder).then_some(Shift { holder })
     }
 
-    /// Sorts `claimants` by a rule that may run in circles: in an order that depends on who they are
-    /// alone. A sort of the library may panic then.
-    fn arrange(&self, claimants: &mut Vec<Claimant>) {
+    /// Sorts `claimants` by a rule that may run in circles, over which a sort of the library may
+    /// panic: into an order that depends on who they are alone.
+    fn arrange(&self, claimants: &mut [Claimant]) {
         if claimants.len() < 2 {
             return;
         }
@@ -113,7 +113,13 @@ impl Board {
     }
 
     /// Returns whether `winner` goes on where `loser` stops, both claimants of `seat`.
+    ///
+    /// Asks a rule of ours, rather than trust the seat's order; a user's rule may run in circles,
+    /// which that order does not.
     pub(crate) fn beats(&self, seat: &Seat, winner: &Claimant, loser: &Claimant) -> bool {
+        if self.rule.is_built_in() {
+            return self.rule.beats(&winner.rank, &loser.rank);
+        }
         let (winner, loser) = (&winner.rank.process, &loser.rank.process);
         let mut claimants = self.claimants(seat).iter().map(|claimant| &claimant.rank.process);
         winner != loser

@@ -89,7 +89,7 @@ pub enum StartChildError {
         /// How long it may be.
         max: usize,
     },
-    /// The bytes for the conflict rule are too many; nothing was started. Give a digest or a number.
+    /// The bytes for the conflict rule are too many; nothing was started. Give fewer.
     #[error("a precedence of {bytes} bytes is over the limit of {max}")]
     BadPrecedence {
         /// How long it is.

@@ -181,7 +181,7 @@ pub fn delta_equals_mutation<L: DeltaLattice>(before: &L, after: &L, delta: &L::
 ///     Ok(())
 /// });
 /// let Err(TestError::Fail(reason, _)) = heaviest else { panic!("it is not lawful") };
-/// assert!(reason.message().contains("equals"), "{reason}");
+/// assert!(reason.message().contains("in circles"), "{reason}");
 /// ```
 ///
 /// # Panics

@@ -22,9 +22,11 @@ pub struct Origin {
 ///
 /// Ordered as the default rule has it: from left to right, lower first, but for `moves`, of which
 /// the higher comes first, and without `precedence`. Other rules see origin, lineage and precedence
-/// alone, and have this order decide between equals; see [`Rule`](crate::Rule). So a planned move beats the process that it moved under every rule, while a takeover on suspicion (`lineage`) loses to
-/// the process that it took for dead. So an isolated node that took everything over wins nothing
-/// when it returns.
+/// alone, and have this order decide between equals; see [`Rule`](crate::Rule).
+///
+/// So a planned move beats the process that it moved under every rule. A takeover on suspicion
+/// (`lineage`) loses to the process that it took for dead, unless a user's rule says otherwise: an
+/// isolated node that took everything over wins nothing when it returns.
 #[derive(Clone, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
 pub struct Rank {
     /// Where the process comes from.

@@ -79,7 +79,8 @@ proptest! {
     /// Whatever a user's rule says, wrong ones included.
     #[test]
     fn within_one_origin_and_lineage_the_moved_wins(a in ranks(), moves in 1..5_u32, b in ranks()) {
-        let moved = Rank { moves: a.moves + moves, process: b.process, stamp: b.stamp, ..a.clone() };
+        let moved =
+            Rank { moves: a.moves + moves, process: b.process, stamp: b.stamp, ..a.clone() };
         for rule in rules().into_iter().chain([POLITE, CIRCLE].map(Rule::user)) {
             prop_assert!(rule.beats(&moved, &a) && !rule.beats(&a, &moved), "{rule:?}");
         }

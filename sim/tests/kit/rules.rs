@@ -141,13 +141,13 @@ fn seats_after_a_split(seed: u64, rule: Rule) -> u8 {
     let mut world = World::builder(seed, 3).conflict_rule(rule).joined();
     world.partition(&[N1, N2], &[N3]);
     let game = |seats: u8| {
-        let precedence = Precedence::new([seats].as_slice()).unwrap();
+        let precedence = Precedence::new([seats].as_slice()).expect("one byte is few");
         ChildSpec { precedence, ..named("ok", NAME) }
     };
     world.run_for(LONG);
-    let small = world.start_child(N3, game(2)).unwrap().child;
+    let small = world.start_child(N3, game(2)).expect("its side has no game").child;
     world.run_for(Duration::from_secs(1));
-    let large = world.start_child(N1, game(8)).unwrap().child;
+    let large = world.start_child(N1, game(8)).expect("its side has no game").child;
     world.run_for(Duration::from_secs(1));
 
     world.heal();
