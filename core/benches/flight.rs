@@ -142,6 +142,7 @@ impl Cluster {
                 name: Some((scope(), name(number))),
                 value: Blob::default(),
                 placement_key: None,
+                precedence: ordu_core::Precedence::default(),
             };
             self.request(number as usize % MEMBERS, Command::Start { scope: scope(), spec });
         }
@@ -157,7 +158,7 @@ impl Cluster {
             let call = Command::Call { target, payload: payload.clone() };
             self.request(number as usize % MEMBERS, call);
             if number % 20 == 0 {
-                self.request(0, Command::Spawn);
+                self.request(0, Command::Spawn { precedence: ordu_core::Precedence::default() });
                 let Some(Reply::Spawn(process)) = self.replies.pop() else {
                     panic!("it is numbered")
                 };

@@ -159,6 +159,7 @@ fn main() {
                 name: Some((scope, Name::new(format!("cart/{ticket}").as_str()).expect("short"))),
                 value: Blob::default(),
                 placement_key: None,
+                precedence: ordu_core::Precedence::default(),
             };
             cluster.inputs.push_back((id(0), request(ticket, Command::Start { scope, spec })));
             cluster.drain();
@@ -169,7 +170,10 @@ fn main() {
     assert_eq!(started.count() as u64, CHILDREN, "all children run");
 
     cluster.measure("register 100,000 names on one node", NAMES, |cluster| {
-        cluster.inputs.push_back((id(0), request(CHILDREN, Command::Spawn)));
+        cluster.inputs.push_back((
+            id(0),
+            request(CHILDREN, Command::Spawn { precedence: ordu_core::Precedence::default() }),
+        ));
         cluster.drain();
         let Some(Reply::Spawn(process)) = cluster.replies.pop() else { panic!("it is numbered") };
         let process: ProcessId = process;

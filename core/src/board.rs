@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::message::Seat;
 use crate::rank::Rank;
+use crate::rule::Rule;
 use crate::{Blob, ChildId, Holder, ProcessId, Scope};
 
 /// A process that claims a seat.
@@ -43,13 +44,24 @@ pub(crate) struct Shift {
 ///
 /// Invariant: no seat is empty, the claimants of a seat are sorted best first, and `contested` is
 /// the set of seats whose claimants cannot all stay.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Board {
+    rule: Rule,
     seats: BTreeMap<Seat, Vec<Claimant>>,
     contested: BTreeSet<Seat>,
 }
 
 impl Board {
+    /// Creates a board without anybody, whose claimants are sorted by `rule`.
+    pub(crate) fn new(rule: Rule) -> Self {
+        Self { rule, seats: BTreeMap::new(), contested: BTreeSet::new() }
+    }
+
+    /// Puts the code of its rule in its place.
+    pub(crate) fn supply_rule(&mut self, rule: &Rule) {
+        self.rule = rule.clone();
+    }
+
     /// Puts `after` on `seat` in the place of the process `before`; `None` is nobody.
     ///
     /// Returns the change that readers see, if there is one. Takes O(log s) time for s seats.
@@ -66,8 +78,12 @@ impl Board {
         }
         if let Some(claimant) = after {
             claimants.retain(|other| other.rank.process != claimant.rank.process);
-            let place = claimants.partition_point(|other| other.rank.beats(&claimant.rank));
+            let beats = |other: &Claimant| self.rule.beats(&other.rank, &claimant.rank);
+            let place = claimants.partition_point(beats);
             claimants.insert(place, claimant);
+        }
+        if !self.rule.is_built_in() {
+            self.arrange(&mut claimants);
         }
         if is_contested(seat, &claimants) {
             self.contested.insert(seat.clone());
@@ -79,6 +95,35 @@ impl Board {
         }
         let holder = self.seen(seat);
         (was != holder).then_some(Shift { holder })
+    }
+
+    /// Sorts `claimants` by a rule that may run in circles, over which a sort of the library may
+    /// panic: into an order that depends on who they are alone.
+    fn arrange(&self, claimants: &mut [Claimant]) {
+        if claimants.len() < 2 {
+            return;
+        }
+        claimants.sort_unstable_by(|a, b| a.rank.cmp(&b.rank));
+        for end in 1..claimants.len() {
+            let (before, rest) = claimants.split_at(end);
+            let is_beaten = |other: &Claimant| self.rule.beats(&rest[0].rank, &other.rank);
+            let place = before.iter().position(is_beaten).unwrap_or(end);
+            claimants[place..=end].rotate_right(1);
+        }
+    }
+
+    /// Returns whether `winner` goes on where `loser` stops, both claimants of `seat`.
+    ///
+    /// Asks a rule of ours, rather than trust the seat's order; a user's rule may run in circles,
+    /// which that order does not.
+    pub(crate) fn beats(&self, seat: &Seat, winner: &Claimant, loser: &Claimant) -> bool {
+        if self.rule.is_built_in() {
+            return self.rule.beats(&winner.rank, &loser.rank);
+        }
+        let (winner, loser) = (&winner.rank.process, &loser.rank.process);
+        let mut claimants = self.claimants(seat).iter().map(|claimant| &claimant.rank.process);
+        winner != loser
+            && claimants.find(|&other| other == winner || other == loser) == Some(winner)
     }
 
     /// Returns who claims `seat`, the best first.

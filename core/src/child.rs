@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Blob, Name, Scope};
+use crate::{Blob, Name, Precedence, Scope};
 
 /// A child as data: every node that knows its kind can run it.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -24,6 +24,8 @@ pub struct ChildSpec {
     pub value: Blob,
     /// What the ring places it by; its own id if `None`.
     pub placement_key: Option<Blob>,
+    /// What a user's conflict rule goes by, for life.
+    pub precedence: Precedence,
 }
 
 /// When a child is started again after it ended by itself.

@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Address, Labels, NodeId, Role};
+use crate::{Address, Labels, NodeId, Role, Rule};
 
 /// What a [`Node`](crate::Node) is told once, at its start.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -52,6 +52,9 @@ pub struct Config {
     pub backoff_max: Duration,
     /// How many processes may be starting at once; 1,000 by default. More wait, in order.
     pub starts_at_once: usize,
+    /// Who goes on when two processes claim one thing; the oldest by default. All nodes must go by
+    /// one rule: they refuse each other otherwise.
+    pub rule: Rule,
 }
 
 impl Config {
@@ -74,10 +77,11 @@ impl Config {
             backoff_min: Duration::from_millis(100),
             backoff_max: Duration::from_secs(30),
             starts_at_once: 1_000,
+            rule: Rule::default(),
         }
     }
 
-    /// Checks that the times fit together.
+    /// Checks that the times fit together, and that there is a rule.
     ///
     /// # Errors
     ///
@@ -104,6 +108,12 @@ impl Config {
         if is_below(self.forget_after, self.failure_timeout, 4) {
             let (forget_after, least) = (self.forget_after, self.failure_timeout.saturating_mul(4));
             return Err(ConfigError::ForgetTooSoon { forget_after, least });
+        }
+        if !self.rule.is_well_named() {
+            return Err(ConfigError::RuleName { rule: self.rule.clone() });
+        }
+        if self.rule.is_missing() {
+            return Err(ConfigError::RuleMissing { rule: self.rule.clone() });
         }
         Ok(())
     }
@@ -140,6 +150,21 @@ pub enum ConfigError {
         forget_after: Duration,
         /// The least that works.
         least: Duration,
+    },
+    /// A conflict rule is called as one of ours, or in no way at all; nodes tell rules apart by
+    /// their names.
+    #[error(
+        "a conflict rule cannot be called {rule:?}: give it a name of its own, in 1 to 64 bytes"
+    )]
+    RuleName {
+        /// The rule.
+        rule: Rule,
+    },
+    /// The conflict rule's code was left behind when this was stored; supply it.
+    #[error("the code of the conflict rule {rule:?} is missing; supply it")]
+    RuleMissing {
+        /// The rule.
+        rule: Rule,
     },
 }
 

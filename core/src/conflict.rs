@@ -189,7 +189,7 @@ impl Conflicts {
             self.notices.entry(number).or_default().insert(from.clone(), won);
             return;
         };
-        if !winner.rank.beats(&loser.rank) || !are_rivals(&won.seat, winner, loser) {
+        if !own.board.beats(&won.seat, winner, loser) || !are_rivals(&won.seat, winner, loser) {
             return;
         }
         let ends = match (&won.seat, &loser.child) {

@@ -13,7 +13,8 @@ use crate::hash::hash128;
 use crate::membership::MemberEntry;
 use crate::rank::{Origin, Rank};
 use crate::{
-    Blob, ChildId, ChildSpec, Name, Outcome, ProcessId, Replica, ReplicaKey, Scope, Stamp, wire,
+    Blob, ChildId, ChildSpec, Name, Outcome, Precedence, ProcessId, Replica, ReplicaKey, Scope,
+    Stamp, wire,
 };
 
 /// The format of the entries that we write.
@@ -163,7 +164,7 @@ pub(crate) struct ClaimEntry {
 }
 
 /// A rank without what the journal says already: its writer.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Standing {
     /// The number of the process.
     pub(crate) number: u64,
@@ -175,12 +176,14 @@ pub(crate) struct Standing {
     pub(crate) lineage: u32,
     /// How often it was moved on purpose since.
     pub(crate) moves: u32,
+    /// What a user's rule goes by.
+    pub(crate) precedence: Precedence,
 }
 
 impl Standing {
     /// Returns the standing of process `number`, which no supervisor looks after.
-    pub(crate) fn of_plain(number: u64, stamp: Stamp) -> Self {
-        Self { number, stamp, origin: None, lineage: 0, moves: 0 }
+    pub(crate) fn of_plain(number: u64, stamp: Stamp, precedence: Precedence) -> Self {
+        Self { number, stamp, origin: None, lineage: 0, moves: 0, precedence }
     }
 
     /// Returns the rank of the process on `replica` with this standing.
@@ -198,6 +201,7 @@ impl Standing {
             moves: self.moves,
             stamp: self.stamp,
             process,
+            precedence: self.precedence.clone(),
         }
     }
 }
@@ -273,6 +277,7 @@ mod tests {
             standing: Standing::of_plain(
                 70_000,
                 Stamp::first_of(Wall::from_millis(1_800_000_000_000)),
+                Precedence::default(),
             ),
             value: Blob::default(),
         };

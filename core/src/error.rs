@@ -111,6 +111,14 @@ pub enum StartChildError {
     /// This node was not told of the registry; declare it on the builder, or correct its name.
     #[error(transparent)]
     UnknownRegistry(#[from] UnknownRegistry),
+    /// The bytes for the conflict rule are too many; nothing was started. Give fewer.
+    #[error("a precedence of {bytes} bytes is over the limit of {max}")]
+    BadPrecedence {
+        /// How long it is.
+        bytes: usize,
+        /// How long it may be.
+        max: usize,
+    },
 }
 
 /// Who keeps a name from being taken.

@@ -1,14 +1,68 @@
-//! The laws of replicated states, one function each.
+//! The laws of replicated states and of conflict rules, one function each.
 //!
 //! Each panics with the sides that differ when its law is broken, so that a property test is one
-//! call. They hold for our own states, and are here for those of others.
+//! call. They hold for our own states and rules, and are here for those of others.
+//!
+//! # A lattice of one's own
+//!
+//! The greatest bid so far is a lattice; the average is none, and is caught:
+//!
+//! ```
+//! use ordu_core::laws::{self, Lattice};
+//! use proptest::prelude::*;
+//! use proptest::test_runner::{TestError, TestRunner};
+//!
+//! #[derive(Clone, Debug, Eq, PartialEq)]
+//! struct Highest(u32);
+//!
+//! impl Lattice for Highest {
+//!     fn join(&mut self, other: &Self) {
+//!         self.0 = self.0.max(other.0);
+//!     }
+//! }
+//!
+//! #[derive(Clone, Debug, Eq, PartialEq)]
+//! struct Average(u32);
+//!
+//! impl Lattice for Average {
+//!     fn join(&mut self, other: &Self) {
+//!         self.0 = (self.0 + other.0) / 2;
+//!     }
+//! }
+//!
+//! fn is_lawful<L: Lattice>(a: &L, b: &L, c: &L) {
+//!     laws::commutative(a, b);
+//!     laws::associative(a, b, c);
+//!     laws::idempotent(a);
+//!     laws::inflationary(a, b);
+//! }
+//!
+//! let bids = (0..9_u32, 0..9_u32, 0..9_u32);
+//! let highest = TestRunner::deterministic().run(&bids, |(a, b, c)| {
+//!     is_lawful(&Highest(a), &Highest(b), &Highest(c));
+//!     Ok(())
+//! });
+//! assert_eq!(highest, Ok(()));
+//!
+//! let average = TestRunner::deterministic().run(&bids, |(a, b, c)| {
+//!     is_lawful(&Average(a), &Average(b), &Average(c));
+//!     Ok(())
+//! });
+//! let Err(TestError::Fail(reason, smallest)) = average else { panic!("it is no lattice") };
+//! assert!(reason.message().contains("join does not associate"), "{reason}");
+//! assert_eq!(smallest, (0, 0, 2), "(0 ⊔ 0) ⊔ 2 is 1, and 0 ⊔ (0 ⊔ 2) is 0");
+//! ```
+//!
+//! # A conflict rule of one's own
+//!
+//! See [`lawful_rule`].
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt::Debug;
 
 use crate::crdt::{Applied, Budget, Delta, Journal, JournalCopy, Version};
-use crate::{Blob, Replica};
+use crate::{Blob, ConflictRule, Contender, Rank, Replica, Rule};
 
 /// A state that only grows: joining takes the least upper bound.
 pub trait Lattice: Clone + Debug + Eq {
@@ -67,6 +121,113 @@ pub fn delta_equals_mutation<L: DeltaLattice>(before: &L, after: &L, delta: &L::
     assert_eq!(state, *after, "the delta says something else than the mutation");
     state.join_delta(delta);
     assert_eq!(state, *after, "the delta says something else the second time");
+}
+
+/// A rule orders contenders totally, up to equals: nobody beats themselves, of two at most one goes
+/// on, and whoever goes on against one who goes on against a third does so against the third.
+///
+/// # Example
+///
+/// A rule that compares bytes is lawful; one that reads them as floating-point numbers is not, for
+/// nothing compares with what is no number:
+///
+/// ```
+/// use core::cmp::Ordering;
+/// use ordu_core::laws::lawful_rule;
+/// use ordu_core::strategies::ranks;
+/// use ordu_core::{ConflictRule, Contender};
+/// use proptest::prelude::*;
+/// use proptest::test_runner::{TestError, TestRunner};
+///
+/// struct Longest;
+///
+/// impl ConflictRule for Longest {
+///     fn name(&self) -> &str {
+///         "longest/1"
+///     }
+///
+///     fn compare(&self, a: &Contender<'_>, b: &Contender<'_>) -> Ordering {
+///         b.precedence.len().cmp(&a.precedence.len())
+///     }
+/// }
+///
+/// struct Heaviest;
+///
+/// impl ConflictRule for Heaviest {
+///     fn name(&self) -> &str {
+///         "heaviest/1"
+///     }
+///
+///     fn compare(&self, a: &Contender<'_>, b: &Contender<'_>) -> Ordering {
+///         // Two bytes and a quotient: 0 / 0 is no number.
+///         let weight = |bytes: &[u8]| {
+///             let byte = |place| f32::from(bytes.get(place).copied().unwrap_or(0));
+///             byte(0) / byte(1)
+///         };
+///         let (a, b) = (weight(a.precedence), weight(b.precedence));
+///         b.partial_cmp(&a).unwrap_or(Ordering::Equal)
+///     }
+/// }
+///
+/// let three = (ranks(), ranks(), ranks());
+/// let longest = TestRunner::deterministic().run(&three, |(a, b, c)| {
+///     lawful_rule(&Longest, [&a, &b, &c]);
+///     Ok(())
+/// });
+/// assert_eq!(longest, Ok(()));
+///
+/// let heaviest = TestRunner::deterministic().run(&three, |(a, b, c)| {
+///     lawful_rule(&Heaviest, [&a, &b, &c]);
+///     Ok(())
+/// });
+/// let Err(TestError::Fail(reason, _)) = heaviest else { panic!("it is not lawful") };
+/// assert!(reason.message().contains("in circles"), "{reason}");
+/// ```
+///
+/// # Panics
+///
+/// Panics if the rule is not lawful of these three, and says on which of them.
+pub fn lawful_rule(rule: &dyn ConflictRule, ranks: [&Rank; 3]) {
+    let all = ranks.map(Rank::contender);
+    for a in &all {
+        let own = rule.compare(a, a);
+        assert!(own.is_eq(), "a process is no equal of itself: {a:?} is {own:?}");
+        for b in &all {
+            let (forth, back) = (rule.compare(a, b), rule.compare(b, a));
+            assert_eq!(forth, back.reverse(), "not antisymmetric: {a:?} against {b:?}");
+            assert_eq!(forth, rule.compare(a, b), "asked again, it says otherwise: {a:?}, {b:?}");
+            all.iter().for_each(|c| transitive(rule, [a, b, c]));
+        }
+    }
+}
+
+fn transitive(rule: &dyn ConflictRule, [a, b, c]: [&Contender<'_>; 3]) {
+    let (ab, bc, ac) = (rule.compare(a, b), rule.compare(b, c), rule.compare(a, c));
+    if ab.is_eq() && bc.is_eq() {
+        assert!(ac.is_eq(), "equals of one are no equals: {a:?}, {b:?}, {c:?}");
+    } else if ab.is_le() && bc.is_le() {
+        assert!(ac.is_lt(), "not transitive, in circles: {a:?}, {b:?}, {c:?}");
+    }
+}
+
+/// Whoever goes on among `ranks` is the same in whatever order they come, and however often: the
+/// order of two is undone, all come twice, and from the last to the first.
+///
+/// # Panics
+///
+/// Panics if there are two winners, and says which.
+pub fn order_free(rule: &Rule, ranks: &[Rank]) {
+    let winner = |claims: &mut dyn Iterator<Item = &Rank>| {
+        claims.cloned().reduce(|best, next| if rule.beats(&next, &best) { next } else { best })
+    };
+    let first = winner(&mut ranks.iter());
+    assert_eq!(first, winner(&mut ranks.iter().rev()), "the last came first: another winner");
+    let twice = &mut ranks.iter().chain(ranks);
+    assert_eq!(first, winner(twice), "all came twice: another winner");
+    for turn in 1..ranks.len() {
+        let turned = &mut ranks[turn..].iter().chain(&ranks[..turn]);
+        assert_eq!(first, winner(turned), "{turn} came late: another winner");
+    }
 }
 
 /// A turn of a story in which a journal is written, and parts of it travel to a copy.

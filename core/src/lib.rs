@@ -39,6 +39,7 @@ mod registry;
 mod replication;
 mod requests;
 mod role;
+mod rule;
 mod seen;
 mod settle;
 #[cfg(feature = "proptest")]
@@ -71,5 +72,6 @@ pub use crate::node::{
 pub use crate::random::Random;
 pub use crate::rank::{Origin, Rank};
 pub use crate::role::{LabelError, Labels, Role};
+pub use crate::rule::{ConflictRule, Contender, Precedence, Rule};
 pub use crate::time::{Time, Wall};
 pub use crate::transport::Address;

@@ -8,6 +8,10 @@ pub const CLUSTER_BYTES_MAX: usize = 64;
 pub const NAME_BYTES_MAX: usize = 512;
 /// Bytes of a value stored beside a name.
 pub const VALUE_BYTES_MAX: usize = 64 << 10;
+/// Bytes that a process is given for a conflict rule to go by.
+pub const PRECEDENCE_BYTES_MAX: usize = 64;
+/// Bytes of the name of a conflict rule.
+pub const RULE_BYTES_MAX: usize = 64;
 /// Bytes of a child's specification, arguments included.
 pub const SPEC_BYTES_MAX: usize = 256 << 10;
 /// Bytes of a frame, header included.

@@ -4,7 +4,7 @@ use core::cmp::{Ordering, Reverse};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ChildId, ProcessId, Stamp};
+use crate::{ChildId, Contender, Precedence, ProcessId, Stamp};
 
 /// Where a process comes from: the specification of its child, or itself.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
@@ -20,10 +20,13 @@ pub struct Origin {
 /// A process wins or loses against another in all their names alike: with a rank for each name, two
 /// crossing claims would stop both. The rank never changes while the process runs.
 ///
-/// Compared from left to right, lower first, but for `moves`, of which the higher comes first: a
-/// planned move beats the process that it moved, while a takeover on suspicion (`lineage`) loses to
-/// the process that it took for dead. So an isolated node that took everything over wins nothing
-/// when it returns.
+/// Ordered as the default rule has it: from left to right, lower first, but for `moves`, of which
+/// the higher comes first, and without `precedence`. Other rules see origin, lineage and precedence
+/// alone, and have this order decide between equals; see [`Rule`](crate::Rule).
+///
+/// So a planned move beats the process that it moved under every rule. A takeover on suspicion
+/// (`lineage`) loses to the process that it took for dead, unless a user's rule says otherwise: an
+/// isolated node that took everything over wins nothing when it returns.
 #[derive(Clone, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
 pub struct Rank {
     /// Where the process comes from.
@@ -36,15 +39,15 @@ pub struct Rank {
     pub stamp: Stamp,
     /// The process itself: no two ranks are equal.
     pub process: ProcessId,
+    /// What a user's rule goes by; the default order does not.
+    pub precedence: Precedence,
 }
 
 impl Rank {
-    /// The name and version of the rule: equal on all nodes, or they refuse each other.
-    pub const RULE: &'static str = "oldest/1";
-
-    /// Returns whether a process of this rank goes on where one of `other` stops.
-    pub fn beats(&self, other: &Self) -> bool {
-        self < other
+    /// Returns what a user's rule sees of it.
+    pub fn contender(&self) -> Contender<'_> {
+        let (origin, lineage) = (self.origin, self.lineage);
+        Contender { origin, lineage, precedence: self.precedence.as_bytes() }
     }
 }
 
@@ -78,6 +81,7 @@ mod tests {
             moves,
             stamp: at(stamp),
             process: ProcessId { replica, number: 1 },
+            precedence: Precedence::default(),
         }
     }
 
@@ -93,10 +97,9 @@ mod tests {
             rank(2, 0, 9, 1, "a"),
         ];
         for (place, better) in ranks.iter().enumerate() {
-            assert!(!better.beats(better));
             for worse in &ranks[place + 1..] {
-                assert!(better.beats(worse), "{better:?} against {worse:?}");
-                assert!(!worse.beats(better), "{worse:?} against {better:?}");
+                assert!(better < worse, "{better:?} against {worse:?}");
+                assert!(worse > better, "{worse:?} against {better:?}");
             }
         }
     }
@@ -114,7 +117,7 @@ mod tests {
                 assert_eq!(a.cmp(b), b.cmp(a).reverse());
                 assert_eq!(a.cmp(b) == Ordering::Equal, a == b);
                 for c in &ranks {
-                    assert!(!(a.beats(b) && b.beats(c)) || a.beats(c), "{a:?} {b:?} {c:?}");
+                    assert!(!(a < b && b < c) || a < c, "{a:?} {b:?} {c:?}");
                 }
             }
         }

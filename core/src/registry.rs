@@ -12,7 +12,7 @@ use crate::effect::Effect;
 use crate::entry::{Entry, GroupEntry, Key, NameEntry, Standing};
 use crate::groups::GroupKey;
 use crate::message::Seat;
-use crate::{Blob, Name, Occupant, Scope, Stamp};
+use crate::{Blob, Name, Occupant, Precedence, Scope, Stamp};
 
 /// The processes of this node that may hold names, with their names and groups.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -50,8 +50,8 @@ impl Registry {
     }
 
     /// Takes in a process that no supervisor looks after.
-    pub(crate) fn handle_spawned(&mut self, number: u64, stamp: Stamp) {
-        self.insert(number, Standing::of_plain(number, stamp), true);
+    pub(crate) fn handle_spawned(&mut self, number: u64, stamp: Stamp, precedence: Precedence) {
+        self.insert(number, Standing::of_plain(number, stamp, precedence), true);
         self.handle_started(number);
     }
 
@@ -113,7 +113,7 @@ impl Registry {
         if let Some(occupant) = reserved {
             return Err(Denial::Taken(occupant));
         }
-        let entry = NameEntry { standing: local.standing, value };
+        let entry = NameEntry { standing: local.standing.clone(), value };
         let is_new = local.names.insert((scope, name.clone()));
         assert!(is_new, "a free name is not held");
         let key = Key::Name(scope, name).encode();
@@ -143,7 +143,7 @@ impl Registry {
         if !local.names.contains(&key) {
             return false;
         }
-        let entry = NameEntry { standing: local.standing, value };
+        let entry = NameEntry { standing: local.standing.clone(), value };
         let key = Key::Name(key.0, key.1).encode();
         self.effects.push_back(Effect::Put { key, value: entry.encode() });
         true

@@ -1,5 +1,5 @@
-//! Strategies for property tests over journals: few keys and few replicas, so that writes collide
-//! often.
+//! Strategies for property tests over journals, claims and conflict rules: few keys, few replicas
+//! and few ranks, so that writes collide often.
 
 use alloc::format;
 use alloc::vec::Vec;
@@ -9,7 +9,9 @@ use proptest::prelude::*;
 
 use crate::crdt::{Budget, Delta, DeltaEntry, Journal, Journals};
 use crate::laws::Turn;
-use crate::{Blob, Incarnation, NodeId, Replica};
+use crate::{
+    Blob, ChildId, Incarnation, NodeId, Origin, Precedence, ProcessId, Rank, Replica, Stamp, Wall,
+};
 
 /// Returns one of five keys.
 pub fn keys() -> impl Strategy<Value = Blob> {
@@ -24,6 +26,51 @@ pub fn values() -> impl Strategy<Value = Blob> {
 /// Returns one of six replicas: two lives of each of three nodes.
 pub fn replicas() -> impl Strategy<Value = Replica> {
     (0..3u8, 1..3u64).prop_map(|(node, counter)| replica(node, counter))
+}
+
+/// Returns bytes for a conflict rule to go by: few and small, or of all sorts.
+pub fn precedences() -> impl Strategy<Value = Precedence> {
+    let few = vec(0..3_u8, 0..3);
+    let all = vec(any::<u8>(), 0..=64);
+    let bytes = prop_oneof![3 => few, 1 => all];
+    bytes.prop_map(|bytes| Precedence::new(bytes).expect("no more than 64 bytes"))
+}
+
+/// Returns standings of processes, many of one origin, lineage or precedence.
+pub fn ranks() -> impl Strategy<Value = Rank> {
+    let stamp = || (0..3_u64).prop_map(|ms| Stamp::first_of(Wall::from_millis(ms)));
+    let origin = (stamp(), 0..2_u8)
+        .prop_map(|(stamp, id)| Origin { stamp, id: ChildId::from_bytes([id; 16]) });
+    let process =
+        (replicas(), 1..3_u64).prop_map(|(replica, number)| ProcessId { replica, number });
+    (origin, precedences(), 0..3_u32, 0..3_u32, stamp(), process).prop_map(
+        |(origin, precedence, lineage, moves, stamp, process)| Rank {
+            origin,
+            lineage,
+            moves,
+            stamp,
+            process,
+            precedence,
+        },
+    )
+}
+
+/// Returns the standings of up to eight different processes that claim one thing.
+pub fn claims() -> impl Strategy<Value = Vec<Rank>> {
+    vec(ranks(), 1..8).prop_map(|mut claims| {
+        claims.sort_by(|a, b| a.process.cmp(&b.process));
+        claims.dedup_by(|a, b| a.process == b.process);
+        claims
+    })
+}
+
+/// Returns schedules by which `claims` arrive: in any order, each once at least, some again.
+pub fn schedules(claims: Vec<Rank>) -> impl Strategy<Value = Vec<Rank>> {
+    let again = vec(any::<prop::sample::Index>(), 0..4);
+    (Just(claims), again).prop_flat_map(|(claims, again)| {
+        let repeated: Vec<Rank> = again.iter().map(|place| place.get(&claims).clone()).collect();
+        Just([claims, repeated].concat()).prop_shuffle()
+    })
 }
 
 /// Returns limits on deltas, mostly tight ones.

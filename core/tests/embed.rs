@@ -35,6 +35,7 @@ fn spec(name: Option<&str>) -> ChildSpec {
         name: name.map(|name| (Scope::named("default"), Name::new(name).unwrap())),
         value: Blob::default(),
         placement_key: None,
+        precedence: ordu_core::Precedence::default(),
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ordu_core::limits::CLUSTER_BYTES_MAX;
 use ordu_core::transport::{Runtime, Transport};
 use ordu_core::{
-    Address, Config, ConfigError, IdError, LabelError, Labels, Name, NameError, NodeId, Role,
+    Address, Config, ConfigError, IdError, LabelError, Labels, Name, NameError, NodeId, Role, Rule,
 };
 use tokio::sync::mpsc;
 
@@ -177,6 +177,43 @@ impl NodeBuilder {
     /// Sets how many processes may be starting at once; 1,000 by default.
     pub fn starts_at_once(self, starts: usize) -> Self {
         self.tuned(move |config| config.starts_at_once = starts)
+    }
+
+    /// Sets who goes on when two processes claim one thing: [`Rule::oldest`] by default,
+    /// [`Rule::newest`], or a rule of one's own. All nodes of a cluster must go by one rule: they
+    /// refuse each other otherwise, and say so in an [`Event`](crate::Event).
+    ///
+    /// # Example
+    ///
+    /// The game with the most players goes on, and of equal ones the oldest:
+    ///
+    /// ```
+    /// use std::cmp::Ordering;
+    ///
+    /// use ordu::{ConflictRule, Contender, Node};
+    ///
+    /// struct MostPlayers;
+    ///
+    /// impl ConflictRule for MostPlayers {
+    ///     fn name(&self) -> &str {
+    ///         "most-players/1"
+    ///     }
+    ///
+    ///     fn compare(&self, a: &Contender<'_>, b: &Contender<'_>) -> Ordering {
+    ///         // Seats, as the game was started with them, most significant byte first.
+    ///         b.precedence.cmp(a.precedence)
+    ///     }
+    /// }
+    ///
+    /// let node = Node::builder("games", "a").conflict_rule(MostPlayers);
+    /// # drop(node);
+    /// ```
+    ///
+    /// A game is then started with `.precedence(seats.to_be_bytes())`, see
+    /// [`ChildSpec::precedence`](crate::ChildSpec::precedence).
+    pub fn conflict_rule(self, rule: impl Into<Rule>) -> Self {
+        let rule = rule.into();
+        self.tuned(move |config| config.rule = rule)
     }
 
     /// Sets how many messages may wait for a process before more are refused; 1,024 by default.

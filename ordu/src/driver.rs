@@ -6,8 +6,8 @@ use std::time::Duration;
 use ordu_core::message::CallFailure;
 use ordu_core::transport::Runtime;
 use ordu_core::{
-    Blob, CallId, Command, Event, ExitReason, Input, Output, ProcessEvent, ProcessId, Reply, Time,
-    Wall,
+    Blob, CallId, Command, Event, ExitReason, Input, Output, Precedence, ProcessEvent, ProcessId,
+    Reply, Time, Wall,
 };
 use tokio::select;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -24,7 +24,12 @@ pub(crate) enum Mail {
     /// A user asks for something.
     Request { command: Command, deadline: Time, answer: oneshot::Sender<Reply> },
     /// A user wants a process of this node that no supervisor looks after.
-    Spawn { begin: Box<BeginOnce>, deadline: Time, answer: oneshot::Sender<ProcessId> },
+    Spawn {
+        begin: Box<BeginOnce>,
+        precedence: Precedence,
+        deadline: Time,
+        answer: oneshot::Sender<ProcessId>,
+    },
     /// Something happened to a process.
     Process { number: u64, event: ProcessEvent },
     /// A process answered a call, or could not.
@@ -188,10 +193,10 @@ impl Driver {
                 let timeout = deadline.since(self.now);
                 Input::Request { ticket: self.hands.expect_reply(answer), timeout, command }
             }
-            Mail::Spawn { begin, deadline, answer } => {
+            Mail::Spawn { begin, precedence, deadline, answer } => {
                 let timeout = deadline.since(self.now);
                 let ticket = self.hands.expect_spawn(begin, answer);
-                Input::Request { ticket, timeout, command: Command::Spawn }
+                Input::Request { ticket, timeout, command: Command::Spawn { precedence } }
             }
             Mail::Process { number, event } => {
                 self.hands.note_process(number, &event);

@@ -324,6 +324,7 @@ mod tests {
             name: None,
             value: ordu_core::Blob::default(),
             placement_key: None,
+            precedence: ordu_core::Precedence::default(),
         };
         let command = Command::Start { scope: Scope::named("default"), spec };
         Input::Request { ticket, timeout: Duration::from_secs(5), command }

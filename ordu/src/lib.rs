@@ -110,11 +110,12 @@ mod view;
 pub use ordu_core::flight::Payloads;
 pub use ordu_core::transport::{Address, BoxFuture, Runtime, Transport};
 pub use ordu_core::{
-    Blob, CallError, ChildId, ConfigError, Event, ExitReason, IdError, Incarnation, JoinGroupError,
-    LabelError, Labels, LeaveError, LeaveGroupError, MemberStatus, Name, NameConflict, NameError,
-    NodeId, Occupant, Outcome, ProcessId, PublishError, Published, RegisterError, Replica,
-    Replicas, Restart, Role, Scope, SettleError, StartChildError, StartReason, StopReason,
-    TerminateError, Time, UnknownRegistry, UnregisterError, UpdateError, Wall,
+    Blob, CallError, ChildId, ConfigError, ConflictRule, Contender, Event, ExitReason, IdError,
+    Incarnation, JoinGroupError, LabelError, Labels, LeaveError, LeaveGroupError, MemberStatus,
+    Name, NameConflict, NameError, NodeId, Occupant, Origin, Outcome, Precedence, ProcessId,
+    PublishError, Published, Rank, RegisterError, Replica, Replicas, Restart, Role, Rule, Scope,
+    SettleError, Stamp, StartChildError, StartReason, StopReason, TerminateError, Time,
+    UnknownRegistry, UnregisterError, UpdateError, Wall,
 };
 
 pub use ordu_transport_tcp::{Secret, SecretError};

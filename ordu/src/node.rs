@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use ordu_core::transport::Runtime;
 use ordu_core::{
-    Address, Command, Event, ExitReason, Incarnation, Labels, LeaveError, MemberStatus, MemberView,
-    NodeId, ProcessId, Reply, Role, SettleError, Time,
+    Address, Blob, Command, Event, ExitReason, IdError, Incarnation, Labels, LeaveError,
+    MemberStatus, MemberView, NodeId, Precedence, ProcessId, Reply, Role, SettleError, Time,
 };
 use tokio::select;
 use tokio::sync::{mpsc, oneshot};
@@ -185,12 +185,13 @@ impl Node {
     ///
     /// Panics if `args` cannot be encoded.
     pub fn spawn_process<P: Process>(&self, args: &P::Args) -> Spawn {
-        let args = ordu_core::Blob::from(ordu_core::wire::encode(args));
+        let args = Blob::from(ordu_core::wire::encode(args));
         self.spawn_boxed(Box::new(|life| Box::pin(live::<P>(life, args))))
     }
 
     fn spawn_boxed(&self, begin: Box<BeginOnce>) -> Spawn {
-        Spawn { node: self.clone(), begin, timeout: Duration::from_secs(5) }
+        let (precedence, timeout) = (Blob::default(), Duration::from_secs(5));
+        Spawn { node: self.clone(), begin, precedence, timeout }
     }
 
     /// Calls whoever is behind `to`, wherever it runs, and waits for the reply; 5 s unless told
@@ -281,12 +282,18 @@ impl Node {
         matches!(self.shared.phases.now(), Phase::Ready(_))
     }
 
-    async fn spawn_now(&self, begin: Box<BeginOnce>, timeout: Duration) -> Result<ProcessId, Over> {
+    async fn spawn_now(
+        &self,
+        begin: Box<BeginOnce>,
+        precedence: Precedence,
+        timeout: Duration,
+    ) -> Result<ProcessId, Over> {
         if !self.is_ready() {
             return Err(Over);
         }
         let (answer, answered) = oneshot::channel();
-        let spawn = Mail::Spawn { begin, deadline: self.deadline(timeout), answer };
+        let deadline = self.deadline(timeout);
+        let spawn = Mail::Spawn { begin, precedence, deadline, answer };
         self.shared.mailbox.send(spawn).await.map_err(|_| Over)?;
         answered.await.map_err(|_| Over)
     }
@@ -367,14 +374,24 @@ impl Settled {
 pub struct Spawn {
     node: Node,
     begin: Box<BeginOnce>,
+    precedence: Blob,
     timeout: Duration,
 }
 
 operation!(Spawn => Result<ProcessId, SpawnError>);
 
 impl Spawn {
+    /// Sets the bytes that the cluster's conflict rule goes by, at most 64; they are fixed for the
+    /// life of the process, and the same under all its names.
+    pub fn precedence(mut self, bytes: impl AsRef<[u8]>) -> Self {
+        self.precedence = Blob::from(bytes.as_ref());
+        self
+    }
+
     async fn run(self) -> Result<ProcessId, SpawnError> {
-        let spawned = self.node.spawn_now(self.begin, self.timeout).await;
+        let bad = |source| SpawnError::Precedence { source };
+        let precedence = Precedence::new(self.precedence).map_err(bad)?;
+        let spawned = self.node.spawn_now(self.begin, precedence, self.timeout).await;
         spawned.map_err(|Over| SpawnError::NotReady)
     }
 }
@@ -392,6 +409,12 @@ pub enum SpawnError {
     /// This node has not joined yet, or is over; wait until it is ready.
     #[error("the node is not ready: it is joining or over")]
     NotReady,
+    /// Its precedence is too long; give 64 bytes at most.
+    #[error("the precedence is not valid")]
+    Precedence {
+        /// What is wrong with it.
+        source: IdError,
+    },
 }
 
 /// Why a node is not ready.

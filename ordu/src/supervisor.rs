@@ -3,10 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
+use ordu_core::limits::PRECEDENCE_BYTES_MAX;
 use ordu_core::wire::encode;
 use ordu_core::{
-    Blob, ChildId, Command, Name, NameError, ProcessId, Reply, Restart, Scope, StartChildError,
-    StartedChild, TerminateError,
+    Blob, ChildId, Command, Name, NameError, Precedence, ProcessId, Reply, Restart, Scope,
+    StartChildError, StartedChild, TerminateError,
 };
 use serde::Serialize;
 
@@ -89,6 +90,8 @@ pub struct ChildSpec {
     spec: ordu_core::ChildSpec,
     /// The registry and the name as they were given; looked at when the child is started.
     name: Option<(String, Result<Name, NameError>)>,
+    /// As it was given, as well.
+    precedence: Blob,
 }
 
 impl ChildSpec {
@@ -116,8 +119,9 @@ impl ChildSpec {
             name: None,
             value: Blob::default(),
             placement_key: None,
+            precedence: Precedence::default(),
         };
-        Self { spec, name: None }
+        Self { spec, name: None, precedence: Blob::default() }
     }
 
     /// Names the child in the registry `default`, for its whole life.
@@ -154,6 +158,14 @@ impl ChildSpec {
         self
     }
 
+    /// Sets the bytes that the cluster's conflict rule goes by, at most 64; they are fixed for the
+    /// child's life. The rules of Ordu's own do not look at them, see
+    /// [`NodeBuilder::conflict_rule`](crate::NodeBuilder::conflict_rule).
+    pub fn precedence(mut self, bytes: impl AsRef<[u8]>) -> Self {
+        self.precedence = Blob::from(bytes.as_ref());
+        self
+    }
+
     /// Sets what the child is placed by: children with one key run on one node.
     pub fn placement_key(mut self, key: impl Into<Blob>) -> Self {
         self.spec.placement_key = Some(key.into());
@@ -174,10 +186,13 @@ operation!(StartChild => Result<Child, StartChildError>);
 
 impl StartChild {
     async fn run(self) -> Result<Child, StartChildError> {
-        let Self { supervisor, spec: ChildSpec { mut spec, name }, timeout } = self;
+        let Self { supervisor, spec: ChildSpec { mut spec, name, precedence }, timeout } = self;
         if let Some((registry, name)) = name {
             spec.name = Some((supervisor.node.registries().scope(&registry)?, name?));
         }
+        let (bytes, max) = (precedence.len(), PRECEDENCE_BYTES_MAX);
+        spec.precedence = Precedence::new(precedence)
+            .map_err(|_| StartChildError::BadPrecedence { bytes, max })?;
         let command = Command::Start { scope: supervisor.scope, spec };
         let started = match supervisor.node.ask(command, timeout).await {
             Ok(Reply::Start(started)) => started?,

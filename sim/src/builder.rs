@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use ordu_core::{Config, Random, Time};
+use ordu_core::{Config, Random, Rule, Time};
 
 use crate::behaviour::{Behaviour, common};
 use crate::clock::Clock;
@@ -40,6 +40,7 @@ pub struct WorldBuilder {
     models: BTreeMap<String, Make>,
     lacking: BTreeSet<(Host, String)>,
     gains_ppm: BTreeMap<Host, i32>,
+    rule: Rule,
     configure: Configure,
     maker: MachineMaker,
 }
@@ -55,6 +56,7 @@ impl WorldBuilder {
             models: BTreeMap::new(),
             lacking: BTreeSet::new(),
             gains_ppm: BTreeMap::new(),
+            rule: Rule::default(),
             configure: Box::new(|_, _| {}),
             maker: nodes(),
         }
@@ -101,6 +103,13 @@ impl WorldBuilder {
     #[must_use]
     pub fn clock_gain_ppm(mut self, host: Host, gain_ppm: i32) -> Self {
         self.gains_ppm.insert(host, gain_ppm);
+        self
+    }
+
+    /// Sets who goes on when two processes claim one thing; the oldest by default.
+    #[must_use]
+    pub fn conflict_rule(mut self, rule: impl Into<Rule>) -> Self {
+        self.rule = rule.into();
         self
     }
 
@@ -172,6 +181,7 @@ impl WorldBuilder {
             all.iter().filter(|&&seed| seed != host).map(|seed| seed.address()).collect();
         let known = |kind: &&String| !self.lacking.contains(&(host, (*kind).clone()));
         config.kinds = self.behaviours.keys().filter(known).cloned().collect();
+        config.rule = self.rule.clone();
         (self.configure)(host, &mut config);
         config.check().expect("the configuration makes sense");
 

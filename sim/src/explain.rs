@@ -138,7 +138,7 @@ impl Teller {
                     Command::Register { name, .. }
                     | Command::Unregister { name, .. }
                     | Command::Update { name, .. } => self.is_name(name),
-                    Command::Spawn
+                    Command::Spawn { .. }
                     | Command::Call { .. }
                     | Command::Send { .. }
                     | Command::JoinGroup { .. }

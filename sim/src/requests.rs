@@ -81,7 +81,7 @@ impl Requests {
         let matches = match (&open.command, &reply) {
             (Command::Start { .. }, Reply::Start(_))
             | (Command::Terminate { .. }, Reply::Terminate(_))
-            | (Command::Spawn, Reply::Spawn(_))
+            | (Command::Spawn { .. }, Reply::Spawn(_))
             | (Command::Register { .. }, Reply::Register(_))
             | (Command::Unregister { .. }, Reply::Unregister(_))
             | (Command::Call { .. }, Reply::Call(_))
@@ -205,7 +205,11 @@ impl World {
 
     /// Runs a process without a supervisor on `host`: a counter.
     pub fn spawn(&mut self, host: Host) -> ProcessId {
-        let Reply::Spawn(process) = self.ask(host, Command::Spawn) else { self.out_of_kind() };
+        let Reply::Spawn(process) =
+            self.ask(host, Command::Spawn { precedence: ordu_core::Precedence::default() })
+        else {
+            self.out_of_kind()
+        };
         process
     }
 
@@ -382,6 +386,7 @@ pub fn spec(kind: &str) -> ChildSpec {
         name: None,
         value: Blob::default(),
         placement_key: None,
+        precedence: ordu_core::Precedence::default(),
     }
 }
 

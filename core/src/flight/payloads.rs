@@ -127,7 +127,7 @@ macro_rules! way_to_payload {
                     | Self::Publish { payload, .. } => Some(payload),
                     Self::Start { .. }
                     | Self::Terminate { .. }
-                    | Self::Spawn
+                    | Self::Spawn { .. }
                     | Self::Register { .. }
                     | Self::Unregister { .. }
                     | Self::Update { .. }

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::flight::dump::{Dump, Reason, Start};
 use crate::wire::decode_first;
-use crate::{ConfigError, Input, Node, Output, Time, hash64_seeded, wire};
+use crate::{ConfigError, Input, Node, Output, Rule, Time, hash64_seeded, wire};
 
 /// One input of a replay, and what came of it.
 #[derive(Debug)]
@@ -35,6 +35,25 @@ pub struct Replayed {
 }
 
 impl Dump {
+    /// Puts the code of the node's conflict rule in its place: a dump holds its name alone.
+    ///
+    /// # Errors
+    ///
+    /// Refuses a rule of another name, and one without code.
+    pub fn supply_rule(&mut self, rule: Rule) -> Result<(), ReplayError> {
+        if rule != self.config.rule {
+            return Err(ReplayError::OtherRule {
+                expected: self.config.rule.clone(),
+                actual: rule,
+            });
+        }
+        if rule.is_missing() {
+            return Err(ReplayError::RuleMissing { rule });
+        }
+        self.config.rule = rule;
+        Ok(())
+    }
+
     /// Lives the inputs again, and checks that they lead to the same state.
     ///
     /// # Errors
@@ -87,17 +106,24 @@ impl Dump {
 
     /// Returns the node that the inputs are fed to.
     fn first_node(&self) -> Result<Node, ReplayError> {
+        if self.config.rule.is_missing() {
+            return Err(ReplayError::RuleMissing { rule: self.config.rule.clone() });
+        }
         let node = match &self.start {
             Start::Birth => {
                 self.config.check().map_err(|source| ReplayError::Config { source })?;
                 Node::new(self.config.clone(), self.seed, self.born)
             }
             Start::State(state) => {
-                let (node, used) =
+                let (mut node, used) =
                     decode_first::<Node>(state).map_err(|_| ReplayError::MalformedState)?;
                 if used != state.len() {
                     return Err(ReplayError::MalformedState);
                 }
+                if *node.rule() != self.config.rule {
+                    return Err(ReplayError::MalformedState);
+                }
+                node.supply_rule(&self.config.rule);
                 node
             }
         };
@@ -126,6 +152,20 @@ pub enum ReplayError {
     Config {
         /// What is wrong with it.
         source: ConfigError,
+    },
+    /// The node went by a user's conflict rule, whose code a dump does not hold; supply it.
+    #[error("the node went by the conflict rule {rule:?}; supply it before the replay")]
+    RuleMissing {
+        /// The rule.
+        rule: Rule,
+    },
+    /// The rule that was supplied is not the one that the node went by.
+    #[error("the node went by the conflict rule {expected:?}, not by {actual:?}")]
+    OtherRule {
+        /// The node's.
+        expected: Rule,
+        /// What was supplied.
+        actual: Rule,
     },
     /// The state is none of a node's; another build may have written it.
     #[error("the state in the dump is none of a node's")]

@@ -173,7 +173,7 @@ impl Node {
             };
             return Some(Err(error));
         }
-        let process = child.process()?;
+        let process = child.process(&self.config.rule)?;
         let is_elsewhere = Some(&process.replica) != self.me.as_ref();
         let has_spread =
             entry.is_none_or(|(journal, at)| self.is_held_by(Replicas::Two, journal, *at));

@@ -42,7 +42,7 @@ impl Node {
 
     /// Checks that the board is what the visible journals say.
     fn audit_board(&self) -> Result<(), String> {
-        let mut board = Board::default();
+        let mut board = Board::new(self.config.rule.clone());
         for replica in &self.visible {
             for (key, _, value) in self.replication.entries(replica) {
                 for (seat, claimant) in claims(replica, key, value) {
@@ -219,7 +219,11 @@ mod tests {
                 if let Output::Reply { reply, .. } = output { Some(reply) } else { None }
             })
         };
-        let Some(Reply::Spawn(process)) = ask(1, Command::Spawn) else { panic!("it runs") };
+        let Some(Reply::Spawn(process)) =
+            ask(1, Command::Spawn { precedence: crate::Precedence::default() })
+        else {
+            panic!("it runs")
+        };
         let (scope, name) = (Scope::named("default"), Name::new("cart").unwrap());
         let (value, replicas) = (Blob::default(), crate::Replicas::One);
         let command = Command::Register { scope, name, process, value, replicas };
@@ -285,6 +289,7 @@ mod tests {
             name: None,
             value: Blob::default(),
             placement_key: None,
+            precedence: crate::Precedence::default(),
         };
         let entry = crate::entry::SpecEntry { stamp: node.clock.stamp(), spec };
         node.with_supervisor(|supervisor, around| {

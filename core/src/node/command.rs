@@ -24,10 +24,10 @@ impl Node {
         match command {
             Command::Start { scope, spec } => self.start(ticket, timeout, scope, spec),
             Command::Terminate { scope, child } => self.terminate(ticket, timeout, (scope, child)),
-            Command::Spawn => {
+            Command::Spawn { precedence } => {
                 self.numbers += 1;
                 let stamp = self.clock.stamp();
-                self.registry.handle_spawned(self.numbers, stamp);
+                self.registry.handle_spawned(self.numbers, stamp, precedence);
                 let process = self.own_process(self.numbers);
                 self.reply(ticket, Reply::Spawn(process));
             }
@@ -99,11 +99,11 @@ impl Node {
             }
             Command::Call { .. } if !has_joined => Some(Reply::Call(Err(CallError::NotReady))),
             Command::Send { .. } if !has_joined => Some(Reply::Send(Err(CallError::NotReady))),
-            Command::Spawn if !has_joined => Some(Reply::Call(Err(CallError::NotReady))),
+            Command::Spawn { .. } if !has_joined => Some(Reply::Call(Err(CallError::NotReady))),
             Command::Settled if !has_joined => Some(Reply::Settled(Err(SettleError::NotReady))),
             Command::Start { .. }
             | Command::Terminate { .. }
-            | Command::Spawn
+            | Command::Spawn { .. }
             | Command::Register { .. }
             | Command::Unregister { .. }
             | Command::Update { .. }
@@ -273,7 +273,7 @@ impl Node {
             }
             Target::Child(scope, child) => {
                 let child = self.supervisor.child(&(*scope, *child));
-                child.and_then(|child| child.process())
+                child.and_then(|child| child.process(&self.config.rule))
             }
         };
         let process = process.ok_or(CallError::Nobody)?;

@@ -6,7 +6,7 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::message::{CallFailure, Envelope};
-use crate::{Address, Blob, ChildId, ChildSpec, Name, NodeId, ProcessId, Scope, Wall};
+use crate::{Address, Blob, ChildId, ChildSpec, Name, NodeId, Precedence, ProcessId, Scope, Wall};
 
 /// Everything the outside world can do to a [`Node`](crate::Node).
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -83,7 +83,10 @@ pub enum Command {
         child: ChildId,
     },
     /// Number a process of this node that no supervisor looks after.
-    Spawn,
+    Spawn {
+        /// What a user's conflict rule goes by, for life.
+        precedence: Precedence,
+    },
     /// Give a process a name.
     Register {
         /// The registry.

@@ -44,10 +44,10 @@ use crate::groups::Groups;
 use crate::membership::{MemberEntry, Membership, Presence};
 use crate::message::{Envelope, Message};
 use crate::messaging::Messaging;
-use crate::rank::Rank;
 use crate::registry::Registry;
 use crate::replication::{Replication, Settings};
 use crate::requests::Requests;
+use crate::rule::Rule;
 use crate::seen::Seen;
 use crate::settle::Settling;
 use crate::supervisor::{Around, Supervisor};
@@ -161,7 +161,7 @@ impl Node {
         }
         let mut random = Random::new(seed);
         let mut fork = || Random::new(random.draw());
-        let mut membership = Membership::new(&config, Rank::RULE, fork(), now);
+        let mut membership = Membership::new(&config, config.rule.name(), fork(), now);
         membership.start(now);
         let next_upkeep = now + config.beat_interval;
         let settings = Settings {
@@ -177,13 +177,13 @@ impl Node {
             replication,
             supervisor,
             random,
+            board: Board::new(config.rule.clone()),
             config,
             now,
             me: None,
             numbers: 0,
             starts: 0,
             targets: Targets::default(),
-            board: Board::default(),
             groups: Groups::default(),
             registry: Registry::default(),
             conflicts: Conflicts::default(),
@@ -203,6 +203,24 @@ impl Node {
             outputs: VecDeque::new(),
             replies: VecDeque::new(),
         }
+    }
+
+    /// Returns the conflict rule that it goes by.
+    pub fn rule(&self) -> &Rule {
+        &self.config.rule
+    }
+
+    /// Puts the code of its rule in its place, which was left behind when the node was stored.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `rule` is another one, or its code is missing, too.
+    pub fn supply_rule(&mut self, rule: &Rule) {
+        let own = &self.config.rule;
+        assert!(rule == own && !rule.is_missing(), "the rule is {own:?}, not {rule:?}");
+        self.config.rule = rule.clone();
+        self.board.supply_rule(rule);
+        self.supervisor.supply_rule(rule);
     }
 
     /// Takes one input in, at `now`. Never fails, never blocks.

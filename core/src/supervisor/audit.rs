@@ -17,7 +17,7 @@ impl Supervisor {
     /// Iterates over the children that have not ended, as readers see them.
     pub(crate) fn views(&self) -> impl Iterator<Item = (Scope, ChildId, ChildView)> {
         self.children.iter().filter_map(|(key, child)| {
-            let view = child.view(child.standing()?)?;
+            let view = child.view(child.standing(self.children.rule())?)?;
             Some((key.0, key.1, view))
         })
     }

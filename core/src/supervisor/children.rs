@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::entry::{ClaimEntry, EndedEntry, SpecEntry};
 use crate::rank::Rank;
+use crate::rule::Rule;
 use crate::{Blob, ChildId, ChildView, Name, ProcessId, Replica, Scope, Stamp};
 
 /// A child of a supervisor.
@@ -123,18 +124,18 @@ impl Child {
     }
 
     /// Returns the process that runs it, if one does and it has not ended.
-    pub(crate) fn process(&self) -> Option<ProcessId> {
-        self.standing().flatten()
+    pub(crate) fn process(&self, rule: &Rule) -> Option<ProcessId> {
+        self.standing(rule).flatten()
     }
 
     /// Returns the process that runs it, if one does; `None` before its specification and after its
     /// end.
-    pub(crate) fn standing(&self) -> Option<Option<ProcessId>> {
+    pub(crate) fn standing(&self, rule: &Rule) -> Option<Option<ProcessId>> {
         if self.spec.is_none() || self.end.is_some() {
             return None;
         }
         let running = self.claims.iter().filter(|claim| claim.visible && claim.entry.running);
-        Some(running.map(Claim::rank).min().map(|rank| rank.process))
+        Some(running.map(Claim::rank).min_by(|a, b| rule.compare(a, b)).map(|rank| rank.process))
     }
 
     /// Returns what readers are told of a child that `process` runs.
@@ -156,6 +157,7 @@ impl Child {
 /// holds the children that have an end, by its stamp.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Children {
+    rule: Rule,
     table: BTreeMap<ChildKey, Child>,
     unclaimed: BTreeSet<ChildKey>,
     reserved: BTreeMap<(Scope, Name), BTreeSet<ChildKey>>,
@@ -163,6 +165,21 @@ pub(crate) struct Children {
 }
 
 impl Children {
+    /// Creates a table without children, whose processes are ranked by `rule`.
+    pub(crate) fn new(rule: Rule) -> Self {
+        Self { rule, ..Self::default() }
+    }
+
+    /// Returns the rule that processes are ranked by.
+    pub(crate) fn rule(&self) -> &Rule {
+        &self.rule
+    }
+
+    /// Puts the code of its rule in its place.
+    pub(crate) fn supply_rule(&mut self, rule: &Rule) {
+        self.rule = rule.clone();
+    }
+
     /// Returns what is known of `key`.
     pub(crate) fn child(&self, key: &ChildKey) -> Option<&Child> {
         self.table.get(key)
@@ -181,7 +198,7 @@ impl Children {
     pub(crate) fn audit(&self) -> Result<(), &'static str> {
         let mut again = Self::default();
         for (&key, child) in &self.table {
-            if child.shown != child.standing() {
+            if child.shown != child.standing(&self.rule) {
                 return Err("a child is not shown as it is");
             }
             again.change(key, |known| *known = child.clone());

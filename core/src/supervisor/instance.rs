@@ -73,7 +73,7 @@ impl Instance {
     /// Returns the claim that stands for it.
     pub(crate) fn claim(&self) -> ClaimEntry {
         ClaimEntry {
-            standing: self.standing,
+            standing: self.standing.clone(),
             epoch: self.epoch,
             running: self.phase == Phase::Running,
             name: self.spec.name.clone(),

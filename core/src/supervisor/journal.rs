@@ -123,7 +123,7 @@ impl Supervisor {
     /// Does what the present knowledge of `key` asks for, and tells readers what changed.
     fn reconcile(&mut self, around: &mut Around<'_>, key: ChildKey) {
         let Some(child) = self.children.child(&key) else { return };
-        let standing = child.standing();
+        let standing = child.standing(self.children.rule());
         let has_ended = child.end.is_some();
         let is_specified_here = child.spec_in.contains(around.me);
 

@@ -27,6 +27,7 @@ use crate::board::{Board, Claimant};
 use crate::effect::Effect;
 use crate::entry::{EndedEntry, Entry, Key};
 use crate::message::Seat;
+use crate::rule::Rule;
 use crate::targets::Targets;
 use crate::{
     Blob, ChildId, Config, HybridClock, Name, NameConflict, Outcome, Output, Random, Replica,
@@ -99,7 +100,7 @@ impl Supervisor {
             starts_at_once: config.starts_at_once,
             patience: config.failure_timeout,
             random,
-            children: Children::default(),
+            children: Children::new(config.rule.clone()),
             due: BTreeSet::new(),
             instances: BTreeMap::new(),
             by_child: BTreeMap::new(),
@@ -111,6 +112,11 @@ impl Supervisor {
             is_leaving: false,
             effects: VecDeque::new(),
         }
+    }
+
+    /// Puts the code of its rule in its place.
+    pub(crate) fn supply_rule(&mut self, rule: &Rule) {
+        self.children.supply_rule(rule);
     }
 
     /// Returns the next effect, in order.

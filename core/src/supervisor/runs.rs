@@ -89,7 +89,8 @@ impl Supervisor {
         };
         let number = around.next_number();
         let origin = Some(Origin { stamp: entry.stamp, id: key.1 });
-        let standing = Standing { number, stamp: around.clock.stamp(), origin, lineage, moves };
+        let (stamp, precedence) = (around.clock.stamp(), entry.spec.precedence.clone());
+        let standing = Standing { number, stamp, origin, lineage, moves, precedence };
         let instance = Instance {
             key,
             spec: entry.spec.clone(),
@@ -115,7 +116,7 @@ impl Supervisor {
 
     pub(super) fn emit_start(&mut self, number: u64) {
         let instance = self.instances.get_mut(&number).expect("the process is on this node");
-        let standing = instance.standing;
+        let standing = instance.standing.clone();
         let start = Start {
             number,
             scope: instance.key.0,
@@ -136,7 +137,7 @@ impl Supervisor {
         instance.has_run = true;
         instance.failure = None;
         instance.since = around.now;
-        let standing = instance.standing;
+        let standing = instance.standing.clone();
         self.write_claim(number);
         self.effects.push_back(Effect::Running { number, standing });
     }

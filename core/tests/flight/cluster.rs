@@ -61,6 +61,7 @@ pub(crate) fn spec(called: &str) -> ChildSpec {
         name: Some((scope(), name(called))),
         value: Blob::default(),
         placement_key: None,
+        precedence: ordu_core::Precedence::default(),
     }
 }
 

@@ -43,6 +43,7 @@ pub fn config(bytes: &[u8], lived_of: u64) -> ConfigRun {
             ConfigError::Zero { what } => what,
             ConfigError::FailureTimeoutTooShort { .. } => "failure_timeout",
             ConfigError::ForgetTooSoon { .. } => "forget_after",
+            ConfigError::RuleName { .. } | ConfigError::RuleMissing { .. } => "rule",
             error => panic!("no test knows of {error:?}"),
         };
         assert!(error.to_string().contains(setting), "{error} does not name {setting}");

@@ -6,7 +6,8 @@ use ordu_core::limits::{FRAME_BYTES_MAX, NAME_BYTES_MAX, SPEC_BYTES_MAX, VALUE_B
 use ordu_core::wire::{WireError, decode, encode};
 use ordu_core::{
     Address, Blob, ChildSpec, Command, Config, Input, Name, NameError, Node, NodeId, Output,
-    ProcessEvent, Reply, Restart, Scope, StartChildError, StartReason, Time, ViewChange, hash64,
+    Precedence, ProcessEvent, Reply, Restart, Scope, StartChildError, StartReason, Time,
+    ViewChange, hash64,
 };
 
 use crate::fuzz::bytes::Bytes;
@@ -101,7 +102,8 @@ fn built(mode: u8, bytes: &mut Bytes<'_>) -> ChildSpec {
     let name = name.map(|name| (Scope::named("default"), name));
     let args = Blob::from(text(bytes));
     let value = Blob::default();
-    let mut spec = ChildSpec { kind, args, restart, grace, name, value, placement_key };
+    let precedence = Precedence::default();
+    let mut spec = ChildSpec { kind, args, restart, grace, name, value, placement_key, precedence };
     if mode >= 252 {
         let size = SPEC_BYTES_MAX - 2 + usize::from(mode - 251);
         // The length of the arguments takes one byte while there are few, and five then.

@@ -93,7 +93,7 @@ impl Invariant for NodesReadTheirWrites {
                 self.starts.insert(request, *scope);
             }
             Command::Terminate { .. }
-            | Command::Spawn
+            | Command::Spawn { .. }
             | Command::Call { .. }
             | Command::Send { .. }
             | Command::Update { .. }

@@ -72,8 +72,9 @@
 //! its arguments elsewhere: "nothing is lost" can be expected through splits and freezes, not
 //! through deaths and leaves.
 //!
-//! Which of two processes wins a conflict, Ordu decides, and users cannot change that yet. What
-//! becomes of what the loser knew is [`Model::absorb`](crate::Model::absorb), a user's own rule.
+//! Which of two processes wins a conflict, the cluster's rule decides: the oldest, unless
+//! [`Simulation::conflict_rule`] says otherwise. What becomes of what the loser knew is
+//! [`Model::absorb`](crate::Model::absorb), a user's own rule, too.
 
 mod counterexample;
 mod expectation;

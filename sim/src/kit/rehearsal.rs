@@ -96,7 +96,8 @@ fn start_children(simulation: &Simulation, plan: &Plan, run: &mut Run<'_>) {
         let host = 1 + random.below(u64::from(plan.setup.hosts));
         let host = Host::new(u16::try_from(host).expect("it is one of them"));
         let args = Blob::from(&child.args[..]);
-        let spec = ChildSpec { args, ..named(&child.kind, &child.name) };
+        let precedence = child.precedence.clone();
+        let spec = ChildSpec { args, precedence, ..named(&child.kind, &child.name) };
         let ticket = run.world.request(host, Command::Start { scope: scope(), spec });
         let Reply::Start(Ok(_)) = run.world.answer(ticket) else {
             let reply = run.world.reply(ticket);

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use ordu_core::Random;
 use ordu_core::wire::{decode, encode};
+use ordu_core::{Precedence, Random, Rule};
 
 use crate::behaviour::Behaviour;
 use crate::builder::WorldBuilder;
@@ -55,6 +55,7 @@ pub(super) struct Child {
     pub(super) name: String,
     pub(super) kind: String,
     pub(super) args: Vec<u8>,
+    pub(super) precedence: Precedence,
 }
 
 /// Someone who calls a name now and then, from any machine.
@@ -132,11 +133,22 @@ impl Simulation {
 
     /// Starts an `M` with the name `name` before anything goes wrong; it is a permanent child.
     #[must_use]
-    pub fn child<M: Model>(mut self, name: &str, args: &M::Args) -> Self {
+    pub fn child<M: Model>(self, name: &str, args: &M::Args) -> Self {
+        self.child_with_precedence::<M>(name, args, Precedence::default())
+    }
+
+    /// Starts an `M` as [`Simulation::child`] does, with bytes for the conflict rule to go by.
+    #[must_use]
+    pub fn child_with_precedence<M: Model>(
+        mut self,
+        name: &str,
+        args: &M::Args,
+        precedence: Precedence,
+    ) -> Self {
         // In front of what `kind` says of it.
         self.furnish.insert(0, Box::new(WorldBuilder::model::<M>));
         let (kind, args) = (M::KIND.to_owned(), encode(args));
-        self.children.push(Child { name: name.to_owned(), kind, args });
+        self.children.push(Child { name: name.to_owned(), kind, args, precedence });
         self
     }
 
@@ -181,6 +193,15 @@ impl Simulation {
     #[must_use]
     pub fn at(mut self, after: Duration, fault: Fault) -> Self {
         self.story.push((after, fault));
+        self
+    }
+
+    /// Sets who goes on when two processes claim one thing: a user's own rule, or one of Ordu's;
+    /// the oldest by default.
+    #[must_use]
+    pub fn conflict_rule(mut self, rule: impl Into<Rule>) -> Self {
+        let rule = rule.into();
+        self.furnish.push(Box::new(move |builder| builder.conflict_rule(rule.clone())));
         self
     }
 

@@ -92,7 +92,9 @@ impl Run<'_> {
         if !self.world.members(host).contains_key(&host.id()) {
             return;
         }
-        let ticket = self.world.request(host, Command::Spawn);
+        let ticket = self
+            .world
+            .request(host, Command::Spawn { precedence: ordu_core::Precedence::default() });
         if let Some(Reply::Spawn(id)) = self.world.reply(ticket) {
             self.processes.insert(process, id.clone());
         }

@@ -6,3 +6,4 @@ mod carts;
 mod expectations;
 mod limiter;
 mod models;
+mod rules;

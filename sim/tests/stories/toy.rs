@@ -123,7 +123,7 @@ impl Toy {
     fn request(&mut self, ticket: u64, command: Command) {
         match command {
             Command::Settled => self.reply(ticket, Reply::Settled(Ok(()))),
-            Command::Spawn => {
+            Command::Spawn { .. } => {
                 self.last_number += 1;
                 let process = self.process(self.last_number);
                 self.reply(ticket, Reply::Spawn(process));

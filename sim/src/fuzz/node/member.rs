@@ -33,12 +33,12 @@ impl Request {
         match reply {
             Reply::Start(_) => matches!(command, Command::Start { .. }),
             Reply::Terminate(_) => matches!(command, Command::Terminate { .. }),
-            Reply::Spawn(_) => matches!(command, Command::Spawn),
+            Reply::Spawn(_) => matches!(command, Command::Spawn { .. }),
             Reply::Register(_) => matches!(command, Command::Register { .. }),
             Reply::Unregister(_) => matches!(command, Command::Unregister { .. }),
             // A node that has no place yet has no number to give, and says so by this error.
             Reply::Call(Err(CallError::NotReady)) => {
-                matches!(command, Command::Call { .. } | Command::Spawn)
+                matches!(command, Command::Call { .. } | Command::Spawn { .. })
             }
             Reply::Call(_) => matches!(command, Command::Call { .. }),
             Reply::Send(_) => matches!(command, Command::Send { .. }),

@@ -45,11 +45,12 @@ impl Cluster {
                     name: named.then_some((scope, name)),
                     value: Blob::default(),
                     placement_key: None,
+                    precedence: ordu_core::Precedence::default(),
                 };
                 Command::Start { scope, spec }
             }
             3 => match self.members[index].children.as_slice() {
-                [] => Command::Spawn,
+                [] => Command::Spawn { precedence: ordu_core::Precedence::default() },
                 all => Command::Terminate { scope, child: all[bytes.below(all.len())] },
             },
             4 | 5 => match known(bytes) {
@@ -58,11 +59,11 @@ impl Cluster {
                     let replicas = all[bytes.below(4)];
                     Command::Register { scope, name, process, value: payload, replicas }
                 }
-                None => Command::Spawn,
+                None => Command::Spawn { precedence: ordu_core::Precedence::default() },
             },
             6 => match known(bytes) {
                 Some(process) => Command::Unregister { scope, name, process },
-                None => Command::Spawn,
+                None => Command::Spawn { precedence: ordu_core::Precedence::default() },
             },
             7 => Command::Call { target: Target::Name(scope, name), payload },
             8 => Command::Send { target: Target::Name(scope, name), payload },
@@ -79,9 +80,9 @@ impl Cluster {
                     let (expected, value) = (payload, Blob::from([bytes.byte()].as_slice()));
                     Command::Update { scope, name, process, expected, value }
                 }
-                (_, _) => Command::Spawn,
+                (_, _) => Command::Spawn { precedence: ordu_core::Precedence::default() },
             },
-            _ => Command::Spawn,
+            _ => Command::Spawn { precedence: ordu_core::Precedence::default() },
         }
     }
 

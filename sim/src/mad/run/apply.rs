@@ -52,11 +52,15 @@ impl Run<'_> {
             Ask::Spawn { process } => {
                 let spawn = node.spawn_process::<Counter>(&0).timeout(PATIENCE);
                 let (ledger, number) = (self.ledger.clone(), *process);
-                self.request(host, Command::Spawn, async move {
-                    let id = spawn.await.ok()?;
-                    ledger.pages().processes.insert(number, id.clone());
-                    Some(Reply::Spawn(id))
-                });
+                self.request(
+                    host,
+                    Command::Spawn { precedence: ordu_core::Precedence::default() },
+                    async move {
+                        let id = spawn.await.ok()?;
+                        ledger.pages().processes.insert(number, id.clone());
+                        Some(Reply::Spawn(id))
+                    },
+                );
             }
             Ask::Register { name: text, holder, replicas } => {
                 let Some(process) = self.holder(node, *holder) else { return };
