@@ -3,7 +3,9 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use ordu::{ChildSpec, Context, MemberStatus, Node, NodeBuilder, Process, Secret, StartError};
+use ordu::{
+    ChildSpec, Context, MemberStatus, Node, NodeBuilder, Process, Rule, Secret, StartError,
+};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
@@ -61,6 +63,13 @@ async fn whoever_has_another_secret_stays_outside() {
     let friend = describe("shop", "b", secret(1)).seeds([member.local_addr()]);
     let friend = friend.start().await.unwrap();
     friend.ready(PATIENCE).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_goes_by_another_conflict_rule_stays_outside() {
+    let member = first_node().await;
+    let newest = describe("shop", "b", secret(1)).conflict_rule(Rule::newest());
+    is_kept_out(&member, newest).await;
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use ordu_core::flight::{Dump, Reason, Recorder, Settings};
 use ordu_core::message::Message;
 use ordu_core::{
     Address, Blob, ChildSpec, Command, Config, Input, Name, Node, NodeId, Output, ProcessEvent,
-    Replicas, Reply, Restart, Scope, Target, Time, Wall,
+    Replicas, Reply, Restart, Rule, Scope, Target, Time, Wall,
 };
 
 const DELAY: Duration = Duration::from_millis(1);
@@ -67,11 +67,12 @@ pub(crate) fn spec(called: &str) -> ChildSpec {
 
 impl Cluster {
     /// Returns three nodes that have joined.
-    fn new(settings: Settings) -> Self {
+    fn new(rule: &Rule, settings: Settings) -> Self {
         let mut members = BTreeMap::new();
         for (seed, name) in ["a", "b", LONER].iter().enumerate() {
             let mut config = Config::new(id(name), Address::new(*name).unwrap());
             config.kinds = vec!["cart".into()];
+            config.rule = rule.clone();
             config.seeds = [Address::new("a").unwrap()].into();
             let recorder = Recorder::new(config.clone(), seed as u64, Time::ZERO, settings);
             let node = Node::new(config, seed as u64, Time::ZERO);
@@ -97,7 +98,12 @@ impl Cluster {
 
     /// Returns three nodes after a story with children, calls, names, a split and its end.
     pub(crate) fn after_a_story(settings: Settings) -> Self {
-        let mut cluster = Self::new(settings);
+        Self::after_a_story_by(&Rule::oldest(), settings)
+    }
+
+    /// As [`after_a_story`](Self::after_a_story), with conflicts decided by `rule`.
+    pub(crate) fn after_a_story_by(rule: &Rule, settings: Settings) -> Self {
+        let mut cluster = Self::new(rule, settings);
         for number in 0..10 {
             let called = format!("cart/{number}");
             let start = Command::Start { scope: scope(), spec: spec(&called) };

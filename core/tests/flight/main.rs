@@ -4,6 +4,7 @@
 
 mod cluster;
 
+use std::cmp::Ordering;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -12,8 +13,8 @@ use ordu_core::flight::{
     DecodeDumpError, Dump, DumpError, Payloads, Reason, Recorder, ReplayError, Settings,
 };
 use ordu_core::{
-    Address, ChildSpec, Command, Config, Input, Name, Node, Output, Random, Scope, Target, Time,
-    hash64, wire,
+    Address, ChildSpec, Command, Config, ConflictRule, Contender, Input, Name, Node, Output,
+    Random, Rule, Scope, Target, Time, hash64, wire,
 };
 
 /// A ring that a whole story fits into.
@@ -23,6 +24,19 @@ const WIDE: usize = 32 << 20;
 const NARROW: usize = 96 << 10;
 
 const NODES: [&str; 3] = ["a", "b", "c"];
+
+/// A rule that leaves everything to the default order.
+struct Named(&'static str);
+
+impl ConflictRule for Named {
+    fn name(&self) -> &str {
+        self.0
+    }
+
+    fn compare(&self, _: &Contender<'_>, _: &Contender<'_>) -> Ordering {
+        Ordering::Equal
+    }
+}
 
 fn settings(bytes_max: usize, payloads: Payloads) -> Settings {
     Settings { bytes_max, payloads }
@@ -53,6 +67,27 @@ fn a_dump_is_replayed_to_the_state_that_the_node_had() {
                 assert_eq!(first.inputs, dump.len(), "{place}");
             }
         }
+    }
+}
+
+/// A dump holds the name of a user's rule and not its code.
+#[test]
+fn a_dump_is_replayed_by_the_very_rule_that_its_node_had() {
+    let user = || Rule::user(Named("ours/1"));
+    let cluster = Cluster::after_a_story_by(&user(), settings(NARROW, Payloads::Hashed));
+    for node in NODES {
+        let taken = cluster.dump(node);
+        let mut dump = Dump::decode(&taken.encode()).unwrap();
+        let refusal = dump.replay().unwrap_err();
+        assert!(matches!(&refusal, ReplayError::RuleMissing { rule } if *rule == user()));
+        for other in [Rule::oldest(), Rule::user(Named("ours/2"))] {
+            let refusal = dump.supply_rule(other).unwrap_err();
+            assert!(matches!(refusal, ReplayError::OtherRule { .. }), "{refusal}");
+        }
+        assert!(dump.replay().is_err(), "a refusal supplies nothing");
+
+        dump.supply_rule(user()).unwrap();
+        assert_eq!(Some(dump.replay().unwrap().state_hash), taken.state_hash(), "{node}");
     }
 }
 

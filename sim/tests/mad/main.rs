@@ -9,5 +9,6 @@ mod counter;
 mod items;
 mod plans;
 mod replays;
+mod rules;
 mod runtime;
 mod sessions;
