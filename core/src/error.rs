@@ -6,7 +6,8 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ChildId, Name, NameError, NodeId, Outcome, ProcessId};
+use crate::crdt::Version;
+use crate::{ChildId, Name, NameError, NodeId, Outcome, ProcessId, Replica};
 
 /// Why text is no id or address.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -466,6 +467,25 @@ pub enum LeaveError {
         /// How many children had not been handed over.
         remaining: usize,
     },
+}
+
+/// Why a node has not seen what a token speaks of. Nothing is changed by waiting for it.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum CatchUpError {
+    /// The deadline passed, and this was still missing; ask again, or another node.
+    #[error("journal {journal} is here up to {here}, and {demanded} is demanded")]
+    TimedOut {
+        /// A journal that is behind.
+        journal: Replica,
+        /// How far it is here.
+        here: Version,
+        /// How far it has to be.
+        demanded: Version,
+    },
+    /// This node has not joined yet, or is over; wait until it is ready, or ask another.
+    #[error("the node is not ready: it is joining or over")]
+    NotReady,
 }
 
 /// Why a cluster was not found at rest.

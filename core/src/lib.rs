@@ -47,6 +47,7 @@ pub mod strategies;
 mod supervisor;
 mod targets;
 mod time;
+mod token;
 pub mod transport;
 pub mod wire;
 
@@ -55,9 +56,9 @@ pub use crate::child::{ChildSpec, Outcome, Restart};
 pub use crate::clock::{HybridClock, Stamp};
 pub use crate::config::{Config, ConfigError};
 pub use crate::error::{
-    CallError, IdError, JoinGroupError, LeaveError, LeaveGroupError, Occupant, PublishError,
-    RegisterError, SettleError, StartChildError, TerminateError, UnknownRegistry, UnregisterError,
-    UpdateError,
+    CallError, CatchUpError, IdError, JoinGroupError, LeaveError, LeaveGroupError, Occupant,
+    PublishError, RegisterError, SettleError, StartChildError, TerminateError, UnknownRegistry,
+    UnregisterError, UpdateError,
 };
 pub use crate::hash::{hash64, hash64_seeded, hash128};
 pub use crate::id::{
@@ -74,4 +75,5 @@ pub use crate::rank::{Origin, Rank};
 pub use crate::role::{LabelError, Labels, Role};
 pub use crate::rule::{ConflictRule, Contender, Precedence, Rule};
 pub use crate::time::{Time, Wall};
+pub use crate::token::CausalToken;
 pub use crate::transport::Address;

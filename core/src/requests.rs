@@ -11,9 +11,9 @@ use crate::crdt::Version;
 use crate::message::Refusal;
 use crate::supervisor::ChildKey;
 use crate::{
-    CallError, JoinGroupError, LeaveError, LeaveGroupError, Name, ProcessId, RegisterError,
-    Replica, Replicas, Reply, SettleError, StartChildError, TerminateError, Time, UnregisterError,
-    UpdateError, Updated,
+    CallError, CatchUpError, CausalToken, JoinGroupError, LeaveError, LeaveGroupError, Name,
+    ProcessId, RegisterError, Replica, Replicas, Reply, SettleError, StartChildError,
+    TerminateError, Time, UnregisterError, UpdateError, Updated,
 };
 
 /// A request that has not been answered.
@@ -68,6 +68,13 @@ pub(crate) enum Wait {
         /// The change.
         asked: Asked,
     },
+    /// This node to have seen what a token speaks of.
+    CatchUp {
+        /// All that it speaks of.
+        token: CausalToken,
+        /// What is missing: a journal, and a version there.
+        behind: (Replica, Version),
+    },
     /// A reply of a process.
     Call,
     /// This node to have left.
@@ -104,9 +111,9 @@ impl Asked {
     }
 
     /// Returns the answer once the change shows here.
-    pub(crate) fn done(&self) -> Reply {
+    pub(crate) fn done(&self, token: CausalToken) -> Reply {
         match self {
-            Self::Register { .. } => Reply::Register(Ok(())),
+            Self::Register { .. } => Reply::Register(Ok(token)),
             Self::Unregister { .. } => Reply::Unregister(Ok(())),
             Self::Update { .. } => Reply::Update(Ok(Updated::Done)),
             Self::JoinGroup { .. } => Reply::JoinGroup(Ok(())),
@@ -170,6 +177,7 @@ impl Wait {
             Self::Replicated { .. }
             | Self::Forwarded { .. }
             | Self::Shown { .. }
+            | Self::CatchUp { .. }
             | Self::Call
             | Self::Leave
             | Self::Settled => None,
@@ -185,6 +193,7 @@ impl Wait {
             Self::Replicated { journal, version, .. } | Self::Shown { journal, version, .. } => {
                 Some((journal, *version))
             }
+            Self::CatchUp { behind: (journal, version), .. } => Some((journal, *version)),
             Self::Forwarded { .. } | Self::Call | Self::Leave | Self::Settled => None,
         }
     }
@@ -200,6 +209,7 @@ impl Wait {
             }
             Self::Replicated { replicas, .. } => register_timed_out(*replicas),
             Self::Forwarded { asked } | Self::Shown { asked, .. } => asked.timed_out(),
+            Self::CatchUp { .. } => Reply::CatchUp(Err(CatchUpError::NotReady)),
             Self::Call => Reply::Call(Err(CallError::TimedOut { timeout })),
             Self::Leave => Reply::Leave(Err(LeaveError::TimedOut { remaining: 0 })),
             Self::Settled => {

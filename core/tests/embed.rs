@@ -191,7 +191,7 @@ fn a_child_started_anywhere_is_called_by_name_from_everywhere() {
             value: Blob::default(),
             replicas: Replicas::All,
         };
-        assert_eq!(cluster.request("b", register), Reply::Register(Ok(())));
+        assert!(matches!(cluster.request("b", register), Reply::Register(Ok(_))));
         let terminate = Command::Terminate { scope, child: child.child };
         assert_eq!(cluster.request("c", terminate), Reply::Terminate(Ok(())));
         cluster.run_for(DELAY * 5);

@@ -76,6 +76,7 @@
 
 mod builder;
 mod call;
+mod catch_up;
 mod context;
 mod declared;
 mod driver;
@@ -110,18 +111,19 @@ mod view;
 pub use ordu_core::flight::Payloads;
 pub use ordu_core::transport::{Address, BoxFuture, Runtime, Transport};
 pub use ordu_core::{
-    Blob, CallError, ChildId, ConfigError, ConflictRule, Contender, Event, ExitReason, IdError,
-    Incarnation, JoinGroupError, LabelError, Labels, LeaveError, LeaveGroupError, MemberStatus,
-    Name, NameConflict, NameError, NodeId, Occupant, Origin, Outcome, Precedence, ProcessId,
-    PublishError, Published, Rank, RegisterError, Replica, Replicas, Restart, Role, Rule, Scope,
-    SettleError, Stamp, StartChildError, StartReason, StopReason, TerminateError, Time,
-    UnknownRegistry, UnregisterError, UpdateError, Wall,
+    Blob, CallError, CatchUpError, CausalToken, ChildId, ConfigError, ConflictRule, Contender,
+    Event, ExitReason, IdError, Incarnation, JoinGroupError, LabelError, Labels, LeaveError,
+    LeaveGroupError, MemberStatus, Name, NameConflict, NameError, NodeId, Occupant, Origin,
+    Outcome, Precedence, ProcessId, PublishError, Published, Rank, RegisterError, Replica,
+    Replicas, Restart, Role, Rule, Scope, SettleError, Stamp, StartChildError, StartReason,
+    StopReason, TerminateError, Time, UnknownRegistry, UnregisterError, UpdateError, Wall,
 };
 
 pub use ordu_transport_tcp::{Secret, SecretError};
 
 pub use crate::builder::{NodeBuilder, StartNodeError};
 pub use crate::call::{Call, Cast};
+pub use crate::catch_up::CatchUp;
 pub use crate::context::{Clock, Context, Incoming, Letter, WrongType};
 pub use crate::events::{Events, Missed};
 pub use crate::flight::{DumpFlightError, FlightRecorder};

@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use ordu_core::transport::Runtime;
 use ordu_core::{
-    Address, Blob, Command, Event, ExitReason, IdError, Incarnation, Labels, LeaveError,
-    MemberStatus, MemberView, NodeId, Precedence, ProcessId, Reply, Role, SettleError, Time,
+    Address, Blob, CausalToken, Command, Event, ExitReason, IdError, Incarnation, Labels,
+    LeaveError, MemberStatus, MemberView, NodeId, Precedence, ProcessId, Reply, Role, SettleError,
+    Time,
 };
 use tokio::select;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::builder::NodeBuilder;
 use crate::call::{Call, Cast};
+use crate::catch_up::CatchUp;
 use crate::context::Context;
 use crate::declared::Declared;
 use crate::driver::Mail;
@@ -130,6 +132,15 @@ impl Node {
     /// told otherwise.
     pub fn settled(&self) -> Settled {
         Settled { node: self.clone(), timeout: Duration::from_secs(30) }
+    }
+
+    /// Waits until this node has seen what `token` speaks of, so that its reads show it, or what
+    /// has become of it since; 5 s unless told otherwise.
+    ///
+    /// Tokens come from [`Register`](crate::Register) and [`Child::token`](crate::Child::token),
+    /// and can be sent to wherever they are demanded.
+    pub fn caught_up(&self, token: &CausalToken) -> CatchUp {
+        CatchUp::new(self.clone(), token.clone())
     }
 
     /// Returns all members that this node knows and how they are, in the order of their names.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ordu_core::{
-    Blob, Command, Name, NameError, ProcessId, RegisterError, Replicas, Reply, Scope,
+    Blob, CausalToken, Command, Name, NameError, ProcessId, RegisterError, Replicas, Reply, Scope,
     UnknownRegistry, UnregisterError,
 };
 
@@ -198,7 +198,7 @@ impl Registry {
     }
 }
 
-/// A registration; await it.
+/// A registration; await it for what to demand of another node that is to see the name.
 #[derive(Debug)]
 #[must_use = "nothing happens before it is awaited"]
 pub struct Register {
@@ -210,7 +210,7 @@ pub struct Register {
     timeout: Duration,
 }
 
-operation!(Register => Result<(), RegisterError>);
+operation!(Register => Result<CausalToken, RegisterError>);
 
 impl Register {
     /// Stores `value` beside the name.
@@ -225,7 +225,7 @@ impl Register {
         self
     }
 
-    async fn run(self) -> Result<(), RegisterError> {
+    async fn run(self) -> Result<CausalToken, RegisterError> {
         let (scope, name) = (self.registry.scope()?, self.name?);
         let Self { registry: Registry { node, .. }, value, replicas, timeout, .. } = self;
         let process = self.process.process(&node)?.ok_or(RegisterError::Nobody)?;

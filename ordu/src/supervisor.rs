@@ -6,8 +6,8 @@ use std::time::Duration;
 use ordu_core::limits::PRECEDENCE_BYTES_MAX;
 use ordu_core::wire::encode;
 use ordu_core::{
-    Blob, ChildId, Command, Name, NameError, Precedence, ProcessId, Reply, Restart, Scope,
-    StartChildError, StartedChild, TerminateError,
+    Blob, CausalToken, ChildId, Command, Name, NameError, Precedence, ProcessId, Reply, Restart,
+    Scope, StartChildError, StartedChild, TerminateError,
 };
 use serde::Serialize;
 
@@ -49,7 +49,13 @@ impl Supervisor {
     /// Returns a handle of `child`, if this node knows it and has seen it run.
     pub fn child(&self, child: ChildId) -> Option<Child> {
         let process = self.node.view().child(self.scope, child)?.last?;
-        Some(Child { supervisor: self.clone(), id: child, process, replicated: None })
+        Some(Child {
+            supervisor: self.clone(),
+            id: child,
+            process,
+            replicated: None,
+            token: CausalToken::default(),
+        })
     }
 
     /// Returns all children, in the order of their ids. Takes time for the children of all
@@ -199,8 +205,8 @@ impl StartChild {
             Ok(other) => unreachable!("a start is answered as such, not with {other:?}"),
             Err(Over) => return Err(StartChildError::NotReady),
         };
-        let StartedChild { child: id, process, replicated } = started;
-        Ok(Child { supervisor, id, process, replicated: Some(replicated) })
+        let StartedChild { child: id, process, replicated, token } = started;
+        Ok(Child { supervisor, id, process, replicated: Some(replicated), token })
     }
 }
 
@@ -235,6 +241,7 @@ pub struct Child {
     id: ChildId,
     process: ProcessId,
     replicated: Option<bool>,
+    token: CausalToken,
 }
 
 impl Child {
@@ -254,6 +261,12 @@ impl Child {
     /// start the child.
     pub fn was_replicated(&self) -> Option<bool> {
         self.replicated
+    }
+
+    /// Returns what to demand of another node ([`Node::caught_up`](crate::Node::caught_up)) that is
+    /// to see the child, and that it runs. Demands nothing if this handle did not start the child.
+    pub fn token(&self) -> &CausalToken {
+        &self.token
     }
 
     /// Calls whichever process runs the child; 5 s unless told otherwise.

@@ -91,6 +91,7 @@ impl Requests {
             | (Command::LeaveGroup { .. }, Reply::LeaveGroup(_))
             | (Command::Publish { .. }, Reply::Publish(_))
             | (Command::Leave, Reply::Leave(_))
+            | (Command::CatchUp { .. }, Reply::CatchUp(_))
             | (Command::Settled, Reply::Settled(_)) => true,
             (_, _) => false,
         };
@@ -235,7 +236,7 @@ impl World {
         let Reply::Register(result) = self.ask(host, register(text, process, replicas)) else {
             self.out_of_kind()
         };
-        result
+        result.map(drop)
     }
 
     /// Takes the name `text` from `process` through `host`, and returns the answer.

@@ -4,12 +4,13 @@ use alloc::string::String;
 use core::time::Duration;
 
 use crate::crdt::Version;
+use crate::entry::Key;
 use crate::node::Node;
 use crate::requests::{Pending, Wait};
 use crate::supervisor::ChildKey;
 use crate::{
-    ExitReason, LeaveError, Outcome, Output, RegisterError, Replica, Replicas, Reply, SettleError,
-    StartChildError, StartedChild,
+    CatchUpError, CausalToken, ExitReason, LeaveError, Outcome, Output, RegisterError, Replica,
+    Replicas, Reply, SettleError, StartChildError, StartedChild,
 };
 
 impl Node {
@@ -34,6 +35,11 @@ impl Node {
             Wait::Replicated { replicas, .. } => {
                 let wanted = self.wanted(*replicas);
                 Reply::Register(Err(RegisterError::TimedOut { wanted: wanted as u32 }))
+            }
+            Wait::CatchUp { behind: (journal, demanded), .. } => {
+                let (journal, demanded) = (journal.clone(), *demanded);
+                let here = self.replication.closed_head(&journal);
+                Reply::CatchUp(Err(CatchUpError::TimedOut { journal, here, demanded }))
             }
             Wait::Leave => {
                 let remaining = self.supervisor.instance_count();
@@ -71,6 +77,7 @@ impl Node {
                 Wait::Replicated { .. }
                 | Wait::Forwarded { .. }
                 | Wait::Shown { .. }
+                | Wait::CatchUp { .. }
                 | Wait::Call
                 | Wait::Leave
                 | Wait::Settled => None,
@@ -93,6 +100,7 @@ impl Node {
             | Wait::Replicated { .. }
             | Wait::Forwarded { .. }
             | Wait::Shown { .. }
+            | Wait::CatchUp { .. }
             | Wait::Call
             | Wait::Leave
             | Wait::Settled => false,
@@ -125,11 +133,22 @@ impl Node {
                     // Whoever asked reads it here, wherever it was written.
                     let is_here = *version <= self.replication.closed_head(journal);
                     let enough = self.is_held_by(*replicas, journal, *version);
-                    (is_here && enough).then_some(Reply::Register(Ok(())))
+                    (is_here && enough)
+                        .then(|| Reply::Register(Ok(CausalToken::of(journal.clone(), *version))))
                 }
                 Wait::Shown { journal, version, asked } => {
                     let is_shown = *version <= self.replication.closed_head(journal);
-                    is_shown.then(|| asked.done())
+                    is_shown.then(|| asked.done(CausalToken::of(journal.clone(), *version)))
+                }
+                Wait::CatchUp { token, .. } => {
+                    let token = token.clone();
+                    match self.unseen(&token) {
+                        Some(behind) => {
+                            self.requests.wait_for(ticket, Wait::CatchUp { token, behind });
+                            None
+                        }
+                        None => Some(Reply::CatchUp(Ok(()))),
+                    }
                 }
                 Wait::Terminate { key, entry } => {
                     let is_over = self.is_over_for_good(*key, entry.as_ref());
@@ -179,7 +198,10 @@ impl Node {
             entry.is_none_or(|(journal, at)| self.is_held_by(Replicas::Two, journal, *at));
         let replicated = is_elsewhere || has_spread;
         let alone = self.is_alone();
-        (replicated || alone).then_some(Ok(StartedChild { child: key.1, process, replicated }))
+        (replicated || alone).then(|| {
+            let token = self.token_of(key, &process.replica);
+            Ok(StartedChild { child: key.1, process, replicated, token })
+        })
     }
 
     /// Returns whether nobody is seen to run `key` any more, and a second live member has its end,
@@ -191,12 +213,47 @@ impl Node {
         is_idle && (has_spread || self.is_alone())
     }
 
+    /// Returns what whoever has seen it knows of `key`: what it is, and that it runs on `runner`.
+    fn token_of(&self, key: ChildKey, runner: &Replica) -> CausalToken {
+        let mut token = CausalToken::default();
+        let (spec, claim) = (Key::Spec(key.0, key.1), Key::Claim(key.0, key.1));
+        let places = [(self.me.as_ref(), spec), (Some(runner), claim)];
+        for (journal, key) in places.into_iter().filter_map(|(of, key)| Some((of?, key.encode()))) {
+            let version = self.replication.journal(journal).and_then(|held| held.version(&key));
+            if let Some(version) = version {
+                token.join(&CausalToken::of(journal.clone(), version));
+            }
+        }
+        token
+    }
+
+    /// Answers `ticket` once this node has seen what `token` speaks of.
+    pub(super) fn catch_up(&mut self, ticket: u64, timeout: Duration, token: CausalToken) {
+        match self.unseen(&token) {
+            Some(behind) => self.wait(ticket, timeout, Wait::CatchUp { token, behind }),
+            None => self.reply(ticket, Reply::CatchUp(Ok(()))),
+        }
+    }
+
+    /// Returns something that `token` speaks of and that is not here. What is over for good has
+    /// been seen: nothing of it will ever show.
+    fn unseen(&self, token: &CausalToken) -> Option<(Replica, Version)> {
+        let is_seen = |journal: &Replica, version| {
+            version <= self.replication.closed_head(journal)
+                || self.retired.contains(journal)
+                || self.replication.is_forgotten(journal)
+        };
+        let mut unseen = token.iter().filter(|&(journal, version)| !is_seen(journal, version));
+        unseen.next().map(|(journal, version)| (journal.clone(), version))
+    }
+
     pub(super) fn await_replicas(&mut self, ticket: u64, timeout: Duration, replicas: Replicas) {
         self.carry_out_effects();
         let journal = self.me.clone().expect("only a node that has joined registers");
         let version = self.replication.head();
         if self.is_held_by(replicas, &journal, version) {
-            return self.reply(ticket, Reply::Register(Ok(())));
+            let token = CausalToken::of(journal, version);
+            return self.reply(ticket, Reply::Register(Ok(token)));
         }
         self.wait(ticket, timeout, Wait::Replicated { journal, version, replicas });
     }

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::board::Claimant;
-use crate::crdt::Change;
+use crate::crdt::{Change, Version};
 use crate::entry::{
     AbsorbedEntry, ClaimEntry, EndedEntry, Entry, GroupEntry, Key, NameEntry, SpecEntry,
 };
@@ -159,6 +159,7 @@ impl Node {
             }
         }
         self.adoption.handle_gone(self.now, replica, true, estate.into_iter());
+        self.check_journal_requests(replica, Version::MAX);
     }
 
     pub(super) fn entries_of(&self, replica: &Replica) -> Vec<(Blob, Blob)> {

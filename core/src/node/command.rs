@@ -11,9 +11,10 @@ use crate::registry::Denial;
 use crate::requests::{Asked, Wait};
 use crate::supervisor::ChildKey;
 use crate::{
-    Blob, CallError, ChildId, ChildSpec, Command, JoinGroupError, LeaveGroupError, Name, Occupant,
-    Outcome, ProcessId, PublishError, RegisterError, Replicas, Reply, RequestId, Scope,
-    SettleError, StartChildError, Target, TerminateError, UnregisterError, UpdateError, wire,
+    Blob, CallError, CatchUpError, ChildId, ChildSpec, Command, JoinGroupError, LeaveGroupError,
+    Name, Occupant, Outcome, ProcessId, PublishError, RegisterError, Replicas, Reply, RequestId,
+    Scope, SettleError, StartChildError, Target, TerminateError, UnregisterError, UpdateError,
+    wire,
 };
 
 impl Node {
@@ -58,6 +59,7 @@ impl Node {
                 });
                 self.reply(ticket, Reply::Send(result));
             }
+            Command::CatchUp { token } => self.catch_up(ticket, timeout, token),
             Command::Leave => self.leave(ticket, timeout),
             Command::Settled => {
                 self.wait(ticket, timeout, Wait::Settled);
@@ -100,6 +102,9 @@ impl Node {
             Command::Call { .. } if !has_joined => Some(Reply::Call(Err(CallError::NotReady))),
             Command::Send { .. } if !has_joined => Some(Reply::Send(Err(CallError::NotReady))),
             Command::Spawn { .. } if !has_joined => Some(Reply::Call(Err(CallError::NotReady))),
+            Command::CatchUp { .. } if !has_joined => {
+                Some(Reply::CatchUp(Err(CatchUpError::NotReady)))
+            }
             Command::Settled if !has_joined => Some(Reply::Settled(Err(SettleError::NotReady))),
             Command::Start { .. }
             | Command::Terminate { .. }
@@ -112,6 +117,7 @@ impl Node {
             | Command::Publish { .. }
             | Command::Call { .. }
             | Command::Send { .. }
+            | Command::CatchUp { .. }
             | Command::Leave
             | Command::Settled => None,
         }

@@ -6,7 +6,10 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::message::{CallFailure, Envelope};
-use crate::{Address, Blob, ChildId, ChildSpec, Name, NodeId, Precedence, ProcessId, Scope, Wall};
+use crate::{
+    Address, Blob, CausalToken, ChildId, ChildSpec, Name, NodeId, Precedence, ProcessId, Scope,
+    Wall,
+};
 
 /// Everything the outside world can do to a [`Node`](crate::Node).
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -164,6 +167,11 @@ pub enum Command {
         target: Target,
         /// The message.
         payload: Blob,
+    },
+    /// Wait until this node has seen what a token speaks of.
+    CatchUp {
+        /// The token.
+        token: CausalToken,
     },
     /// Hand all children over and leave the cluster for good.
     Leave,

@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::message::Envelope;
 use crate::node::input::CallId;
 use crate::{
-    Address, Blob, CallError, ChildId, Incarnation, JoinGroupError, Labels, LeaveError,
-    LeaveGroupError, Name, NodeId, ProcessId, PublishError, RegisterError, Replica, Role, Scope,
-    SettleError, StartChildError, TerminateError, UnregisterError, UpdateError, Wall,
+    Address, Blob, CallError, CatchUpError, CausalToken, ChildId, Incarnation, JoinGroupError,
+    Labels, LeaveError, LeaveGroupError, Name, NodeId, ProcessId, PublishError, RegisterError,
+    Replica, Role, Scope, SettleError, StartChildError, TerminateError, UnregisterError,
+    UpdateError, Wall,
 };
 
 /// Everything a [`Node`](crate::Node) can ask of the outside world, in the order it must be done.
@@ -152,13 +153,15 @@ pub enum Reply {
     /// To [`Command::Spawn`](crate::Command::Spawn).
     Spawn(ProcessId),
     /// To [`Command::Register`](crate::Command::Register).
-    Register(Result<(), RegisterError>),
+    Register(Result<CausalToken, RegisterError>),
     /// To [`Command::Unregister`](crate::Command::Unregister).
     Unregister(Result<(), UnregisterError>),
     /// To [`Command::Call`](crate::Command::Call).
     Call(Result<Blob, CallError>),
     /// To [`Command::Send`](crate::Command::Send).
     Send(Result<(), CallError>),
+    /// To [`Command::CatchUp`](crate::Command::CatchUp).
+    CatchUp(Result<(), CatchUpError>),
     /// To [`Command::Leave`](crate::Command::Leave).
     Leave(Result<(), LeaveError>),
     /// To [`Command::Settled`](crate::Command::Settled).
@@ -210,6 +213,8 @@ pub struct StartedChild {
     /// Whether a second live member held the child's specification at the answer; if not, the
     /// death of this node alone can lose it.
     pub replicated: bool,
+    /// Demands of another node that it has seen the child, and that it runs.
+    pub token: CausalToken,
 }
 
 /// A change of what readers see.

@@ -6,7 +6,7 @@ use crate::limits::VALUE_BYTES_MAX;
 use crate::message::{Operation, Refusal, Seat};
 use crate::node::Node;
 use crate::requests::Asked;
-use crate::{Blob, Name, ProcessId, Reply, Scope, UpdateError};
+use crate::{Blob, Name, ProcessId, Reply, Scope, UpdateError, Updated};
 
 impl Node {
     pub(super) fn update(
@@ -37,7 +37,7 @@ impl Node {
         }
         let asked = Asked::Update { process, name: name.clone() };
         let reply = match self.update_here((scope, name), number, &expected, value) {
-            Ok(()) => asked.done(),
+            Ok(()) => Reply::Update(Ok(Updated::Done)),
             Err(refusal) => asked.refused(refusal),
         };
         self.carry_out_effects();

@@ -328,6 +328,11 @@ impl Replication {
         self.forgotten.insert(replica.key());
     }
 
+    /// Returns whether the copy of `replica`'s journal was dropped for good.
+    pub fn is_forgotten(&self, replica: &Replica) -> bool {
+        self.forgotten.contains(replica.key())
+    }
+
     /// Returns the head of our own journal.
     pub fn head(&self) -> Version {
         self.own.head()

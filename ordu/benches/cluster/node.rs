@@ -102,7 +102,7 @@ impl Bench {
                 each(count, at_once, move |number| {
                     let name = format!("{prefix}{number}");
                     let register = node.registry("default").register(name, holder.clone());
-                    async move { Ok(register.timeout(PATIENCE).await?) }
+                    async move { Ok(register.timeout(PATIENCE).await.map(drop)?) }
                 })
                 .await?;
             }

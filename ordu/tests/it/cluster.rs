@@ -289,6 +289,29 @@ async fn a_process_without_a_supervisor_can_be_named_and_its_names_end_with_it()
     }
 }
 
+/// B127. Whoever brings the token of a write to another node reads it there.
+#[tokio::test]
+async fn what_was_written_here_is_read_there_by_its_token() {
+    let [a, b, c] = three().await;
+    let spec = ChildSpec::new::<Counter>(&Some(0)).named("cart/1");
+    let cart = a.supervisor("default").start_child(spec).await.unwrap();
+    for number in 0..20 {
+        let name = format!("alias/{number}");
+        let mut token = a.registry("default").register(&*name, &cart).await.unwrap();
+        token.join(cart.token());
+        for node in [&b, &c] {
+            node.caught_up(&token).timeout(PATIENCE).await.unwrap();
+            for name in [&*name, "cart/1"] {
+                let found = node.registry("default").lookup(name).unwrap();
+                assert_eq!(found.process, cart.process());
+            }
+        }
+    }
+    for node in [a, b, c] {
+        node.leave().await.unwrap();
+    }
+}
+
 /// B69. What one process is given through two nodes it holds. B75. A question is answered on every
 /// member. B77. A name that is given up is gone here at once, and on the others soon.
 /// A group spans the cluster: all members see it, and all of it hears what is published.

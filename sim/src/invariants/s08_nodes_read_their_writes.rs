@@ -101,6 +101,7 @@ impl Invariant for NodesReadTheirWrites {
             | Command::LeaveGroup { .. }
             | Command::Publish { .. }
             | Command::Leave
+            | Command::CatchUp { .. }
             | Command::Settled => (),
         }
         Ok(())
@@ -117,7 +118,7 @@ impl Invariant for NodesReadTheirWrites {
                 self.lose(|asked| is_on(host, *number, &asked.process));
                 Ok(())
             }
-            Output::Reply { ticket, reply: Reply::Register(Ok(())) } => {
+            Output::Reply { ticket, reply: Reply::Register(Ok(_)) } => {
                 self.check_name(scene, *ticket)
             }
             Output::Reply { ticket, reply: Reply::Start(Ok(started)) } => {

@@ -37,7 +37,7 @@ impl Oracle {
         (processes, up): (&Processes, &[Host]),
     ) {
         self.children.handle_answer(host, answered);
-        if let (Command::Register { scope, name, process, .. }, Reply::Register(Ok(()))) =
+        if let (Command::Register { scope, name, process, .. }, Reply::Register(Ok(_))) =
             (&answered.command, &answered.reply)
         {
             self.names.handle_answer(now, answered, processes.goes_on(process));

@@ -68,7 +68,7 @@ impl Names {
 
     /// Takes in the answer to a request, and which processes run.
     pub(crate) fn handle_answer(&mut self, now: Time, answered: &Answered, runs: bool) {
-        let (Command::Register { scope, name, process, .. }, Reply::Register(Ok(()))) =
+        let (Command::Register { scope, name, process, .. }, Reply::Register(Ok(_))) =
             (&answered.command, &answered.reply)
         else {
             return;
@@ -189,7 +189,8 @@ mod tests {
     fn given() -> Names {
         let mut names = Names::default();
         let command = register("cart", &process(), Replicas::One);
-        let answered = Answered { command, reply: Reply::Register(Ok(())) };
+        let answered =
+            Answered { command, reply: Reply::Register(Ok(ordu_core::CausalToken::default())) };
         names.handle_answer(Time::from_millis(1), &answered, true);
         names
     }

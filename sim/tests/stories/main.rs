@@ -20,6 +20,7 @@ mod simulator;
 mod soaked;
 mod splits;
 mod starts;
+mod tokens;
 mod toy;
 mod values;
 

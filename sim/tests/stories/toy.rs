@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use ordu_core::message::{Beat, Cast, Envelope, Message};
 use ordu_core::{
-    Blob, ChildId, ChildView, Command, Config, Incarnation, Input, Labels, MemberStatus,
-    MemberView, NodeId, Output, ProcessEvent, ProcessId, Replica, Reply, RequestId, Role, Scope,
-    Stamp, Start, StartReason, StartedChild, StopReason, Time, TimerKind, ViewChange,
+    Blob, CausalToken, ChildId, ChildView, Command, Config, Incarnation, Input, Labels,
+    MemberStatus, MemberView, NodeId, Output, ProcessEvent, ProcessId, Replica, Reply, RequestId,
+    Role, Scope, Stamp, Start, StartReason, StartedChild, StopReason, Time, TimerKind, ViewChange,
     hash64_seeded, wire,
 };
 use ordu_sim::{Host, Machine, MachineMaker};
@@ -122,6 +122,7 @@ impl Toy {
 
     fn request(&mut self, ticket: u64, command: Command) {
         match command {
+            Command::CatchUp { .. } => self.reply(ticket, Reply::CatchUp(Ok(()))),
             Command::Settled => self.reply(ticket, Reply::Settled(Ok(()))),
             Command::Spawn { .. } => {
                 self.last_number += 1;
@@ -187,7 +188,8 @@ impl Toy {
                     view: Some(view),
                 }));
             }
-            let started = StartedChild { child, process, replicated: true };
+            let token = CausalToken::default();
+            let started = StartedChild { child, process, replicated: true, token };
             self.reply(ticket, Reply::Start(Ok(started)));
             if self.fault == Fault::Forgets {
                 let (reason, grace) = (StopReason::NodeDown, Duration::ZERO);

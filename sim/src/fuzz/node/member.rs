@@ -46,6 +46,7 @@ impl Request {
             Reply::JoinGroup(_) => matches!(command, Command::JoinGroup { .. }),
             Reply::LeaveGroup(_) => matches!(command, Command::LeaveGroup { .. }),
             Reply::Publish(_) => matches!(command, Command::Publish { .. }),
+            Reply::CatchUp(_) => matches!(command, Command::CatchUp { .. }),
             Reply::Leave(_) => matches!(command, Command::Leave),
             Reply::Settled(_) => matches!(command, Command::Settled),
         }
@@ -108,6 +109,7 @@ impl Member {
             | Reply::JoinGroup(_)
             | Reply::LeaveGroup(_)
             | Reply::Publish(_)
+            | Reply::CatchUp(_)
             | Reply::Leave(_)
             | Reply::Settled(_) => {}
         }

@@ -108,6 +108,7 @@ impl Run<'_> {
                 child: child.id(),
                 process: child.process(),
                 replicated: child.was_replicated().expect("the handle started it"),
+                token: child.token().clone(),
             });
             if let Ok(started) = &started {
                 ledger.pages().children.insert(number, started.child);
