@@ -57,6 +57,11 @@ impl Board {
         Self { rule, seats: BTreeMap::new(), contested: BTreeSet::new() }
     }
 
+    /// Returns the rule that claimants are sorted by.
+    pub(crate) fn rule(&self) -> &Rule {
+        &self.rule
+    }
+
     /// Puts the code of its rule in its place.
     pub(crate) fn supply_rule(&mut self, rule: &Rule) {
         self.rule = rule.clone();

@@ -22,7 +22,7 @@ use crate::effect::Effect;
 use crate::entry::{AbsorbedEntry, Entry, Key};
 use crate::message::{Message, Seat, Won, Yield};
 use crate::supervisor::ChildKey;
-use crate::{Blob, Event, NameConflict, Outcome, Output, ProcessId, Replica, ReplicaKey};
+use crate::{Blob, Conflict, Event, NameConflict, Outcome, Output, ProcessId, Replica, ReplicaKey};
 
 /// The conflicts that processes of this node are part of.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -199,7 +199,8 @@ impl Conflicts {
             }),
             (Seat::Child(..), _) | (Seat::Name(..), None) => None,
         };
-        let (winner, loser) = (winner.rank.process.clone(), loser.rank.process.clone());
+        let event = Event::Conflict(conflict_on(own.board, &won.seat, winner, loser));
+        let winner = winner.rank.process.clone();
         self.notices.remove(&won.loser);
         self.rounds += 1;
         let conflict = match &won.seat {
@@ -212,17 +213,10 @@ impl Conflicts {
         };
         let round = self.rounds;
         self.by_seat.insert((won.seat.clone(), won.loser));
-        let yielding = Yielding {
-            seat: won.seat,
-            winner: winner.clone(),
-            ends,
-            round,
-            state: None,
-            is_void: false,
-        };
+        let yielding =
+            Yielding { seat: won.seat, winner, ends, round, state: None, is_void: false };
         self.yields.insert(won.loser, yielding);
         self.effects.push_back(Effect::Freeze { number: won.loser, conflict });
-        let event = Event::Conflict { winner, loser };
         self.effects.push_back(Effect::Emit(Output::Event(event)));
     }
 
@@ -248,9 +242,9 @@ impl Conflicts {
             && own.is_unbeaten(number);
         let winner = ProcessId { replica: own.me.clone(), number };
         let (Some(claim), true) = (own.board.claim(&offer.seat, &loser), is_fit) else { return };
-        if own.board.claim(&offer.seat, &winner).is_none() {
-            return;
-        }
+        let Some(winner) = own.board.claim(&offer.seat, &winner) else { return };
+        let event = Event::Conflict(conflict_on(own.board, &offer.seat, winner, claim));
+        self.effects.push_back(Effect::Emit(Output::Event(event)));
         let claim_key = match (&claim.child, &offer.seat) {
             (Some((scope, child)), _) | (None, Seat::Child(scope, child)) => {
                 Key::Claim(*scope, *child)
@@ -372,4 +366,14 @@ impl Conflicts {
             self.effects.push_back(Effect::Resume { number, state });
         }
     }
+}
+
+/// Returns how it is told that `winner` goes on and `loser` stops.
+fn conflict_on(board: &Board, seat: &Seat, winner: &Claimant, loser: &Claimant) -> Conflict {
+    let (scope, name, child) = match seat {
+        Seat::Name(scope, name) => (*scope, Some(name.clone()), None),
+        Seat::Child(scope, child) => (*scope, None, Some(*child)),
+    };
+    let (winner, loser) = (winner.rank.clone(), loser.rank.clone());
+    Conflict { scope, name, child, rule: board.rule().name().into(), winner, loser }
 }

@@ -66,9 +66,9 @@ pub use crate::id::{
 };
 pub use crate::name::{Name, NameError};
 pub use crate::node::{
-    CallId, ChildView, Command, Event, ExitReason, Holder, Input, MemberStatus, MemberView,
-    NameConflict, Node, Output, ProcessEvent, Published, Replicas, Reply, Start, StartReason,
-    StartedChild, StopReason, Tables, Target, TimerKind, Updated, ViewChange,
+    CallId, ChildView, Command, Conflict, Event, ExitReason, Holder, Input, MemberStatus,
+    MemberView, NameConflict, Node, Output, ProcessEvent, Published, Replicas, Reply, Start,
+    StartReason, StartedChild, StopReason, Tables, Target, TimerKind, Updated, ViewChange,
 };
 pub use crate::random::Random;
 pub use crate::rank::{Origin, Rank};

@@ -12,6 +12,7 @@ use ordu_core::{
 };
 use tokio::sync::mpsc;
 
+use crate::conflicts::ConflictJournal;
 use crate::context::Context;
 use crate::declared::Declared;
 use crate::driver::Driver;
@@ -279,6 +280,7 @@ impl NodeBuilder {
             mailbox: mailbox.clone(),
             view: View::new(view_seed),
             events: Feed::new(),
+            conflicts: ConflictJournal::default(),
             phases,
             messages_max: self.messages_max,
             registries: self.registries,

@@ -159,7 +159,7 @@ impl Driver {
     fn carry_out(&mut self) {
         let mut is_conflict = false;
         while let Some(output) = self.machine.poll_output() {
-            is_conflict |= matches!(output, Output::Event(Event::Conflict { .. }));
+            is_conflict |= matches!(output, Output::Event(Event::Conflict(_)));
             self.hands.carry_out(self.now, output);
         }
         if let Some(flight) = self.flight.as_mut().filter(|_| is_conflict) {

@@ -240,6 +240,9 @@ impl Hands {
         if let Event::Joined { replica } = &event {
             self.replica = Some(replica.clone());
         }
+        if let Event::Conflict(conflict) = &event {
+            self.node.conflict_journal().add(conflict);
+        }
         self.node.events_feed().send(|| event);
     }
 

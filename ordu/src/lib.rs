@@ -77,6 +77,7 @@
 mod builder;
 mod call;
 mod catch_up;
+mod conflicts;
 mod context;
 mod declared;
 mod driver;
@@ -111,10 +112,10 @@ mod view;
 pub use ordu_core::flight::Payloads;
 pub use ordu_core::transport::{Address, BoxFuture, Runtime, Transport};
 pub use ordu_core::{
-    Blob, CallError, CatchUpError, CausalToken, ChildId, ConfigError, ConflictRule, Contender,
-    Event, ExitReason, IdError, Incarnation, JoinGroupError, LabelError, Labels, LeaveError,
-    LeaveGroupError, MemberStatus, Name, NameConflict, NameError, NodeId, Occupant, Origin,
-    Outcome, Precedence, ProcessId, PublishError, Published, Rank, RegisterError, Replica,
+    Blob, CallError, CatchUpError, CausalToken, ChildId, ConfigError, Conflict, ConflictRule,
+    Contender, Event, ExitReason, IdError, Incarnation, JoinGroupError, LabelError, Labels,
+    LeaveError, LeaveGroupError, MemberStatus, Name, NameConflict, NameError, NodeId, Occupant,
+    Origin, Outcome, Precedence, ProcessId, PublishError, Published, Rank, RegisterError, Replica,
     Replicas, Restart, Role, Rule, Scope, SettleError, Stamp, StartChildError, StartReason,
     StopReason, TerminateError, Time, UnknownRegistry, UnregisterError, UpdateError, Wall,
 };

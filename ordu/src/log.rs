@@ -1,6 +1,6 @@
 //! What a node tells the log.
 
-use ordu_core::Event;
+use ordu_core::{Conflict, Event};
 
 /// Writes `event` to the log.
 pub(crate) fn event(event: &Event) {
@@ -16,8 +16,9 @@ pub(crate) fn event(event: &Event) {
         Event::MemberRetired { replica } => {
             tracing::info!(%replica, "a life of a member is over for good");
         }
-        Event::Conflict { winner, loser } => {
-            tracing::warn!(%winner, %loser, "two processes claim one thing");
+        Event::Conflict(Conflict { name, child, rule, winner, loser, .. }) => {
+            let (winner, loser) = (&winner.process, &loser.process);
+            tracing::warn!(%winner, %loser, ?name, ?child, rule, "two processes claim one thing");
         }
         Event::Merged { winner, loser } => {
             tracing::info!(%winner, loser, "a process handed its state to the winner");

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ordu_core::transport::Runtime;
 use ordu_core::{
-    Address, Blob, CausalToken, Command, Event, ExitReason, IdError, Incarnation, Labels,
+    Address, Blob, CausalToken, Command, Conflict, Event, ExitReason, IdError, Incarnation, Labels,
     LeaveError, MemberStatus, MemberView, NodeId, Precedence, ProcessId, Reply, Role, SettleError,
     Time,
 };
@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::builder::NodeBuilder;
 use crate::call::{Call, Cast};
 use crate::catch_up::CatchUp;
+use crate::conflicts::ConflictJournal;
 use crate::context::Context;
 use crate::declared::Declared;
 use crate::driver::Mail;
@@ -52,6 +53,7 @@ pub(crate) struct Shared {
     pub(crate) mailbox: mpsc::Sender<Mail>,
     pub(crate) view: View,
     pub(crate) events: Feed<Event>,
+    pub(crate) conflicts: ConflictJournal,
     pub(crate) phases: Arc<Phases>,
     pub(crate) messages_max: usize,
     pub(crate) registries: Declared,
@@ -242,6 +244,12 @@ impl Node {
         Events::new(self.shared.events.listen())
     }
 
+    /// Returns the last conflicts that processes of this node won or lost, the oldest first: what
+    /// was claimed, both ranks with their stamps, and the rule that decided. 256 are kept.
+    pub fn conflicts(&self) -> Vec<Conflict> {
+        self.conflict_journal().all()
+    }
+
     pub(crate) fn from_shared(shared: Shared) -> Self {
         Self { shared: Arc::new(shared) }
     }
@@ -264,6 +272,10 @@ impl Node {
 
     pub(crate) fn declared_groups(&self) -> &Declared {
         &self.shared.groups
+    }
+
+    pub(crate) fn conflict_journal(&self) -> &ConflictJournal {
+        &self.shared.conflicts
     }
 
     pub(crate) fn events_feed(&self) -> &Feed<Event> {

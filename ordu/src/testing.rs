@@ -11,6 +11,7 @@ use ordu_core::{Blob, NodeId, Time, Wall};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::conflicts::ConflictJournal;
 use crate::declared::Declared;
 use crate::driver::Mail;
 use crate::feed::Feed;
@@ -147,6 +148,7 @@ pub(crate) fn undriven(messages_max: usize) -> Undriven {
         mailbox,
         view: View::new(1),
         events: Feed::new(),
+        conflicts: ConflictJournal::default(),
         phases,
         messages_max,
         registries: declared(&["shop", "bank"]),

@@ -235,7 +235,7 @@ impl Teller {
                 | Event::MemberUp { .. }
                 | Event::MemberRetired { .. }
                 | Event::Joined { .. }
-                | Event::Conflict { .. }
+                | Event::Conflict(_)
                 | Event::Refused { .. }),
             ) => Some(format!("says {event:?}")),
             Output::Reply { ticket, reply: Reply::Start(Ok(started)) }

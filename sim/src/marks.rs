@@ -222,8 +222,9 @@ fn of_conflicts(world: &World) -> BTreeSet<Mark> {
     }
     let near = |at: Time, of: Time| of.saturating_sub(CLOSE) <= at && at <= of + CLOSE;
     for (at, _, event) in world.events() {
-        let Event::Conflict { winner, loser } = event else { continue };
-        let hosts = [winner, loser].map(|process| Host::of(process.replica.node()));
+        let Event::Conflict(conflict) = event else { continue };
+        let hosts =
+            [&conflict.winner, &conflict.loser].map(|rank| Host::of(rank.process.replica.node()));
         let died = |(host, death): &(Host, Time)| hosts.contains(&Some(*host)) && near(*death, *at);
         if world.deaths.iter().any(died) {
             reached.insert(Mark::ConflictAndDeath);
@@ -261,7 +262,7 @@ fn of_members(world: &World) -> BTreeSet<Mark> {
             }
             Event::MemberRetired { .. } => drop(reached.insert(Mark::Retired)),
             Event::Joined { .. } => drop(downs.remove(observer)),
-            Event::Conflict { .. }
+            Event::Conflict(_)
             | Event::Merged { .. }
             | Event::ChildFailed { .. }
             | Event::ClockRefused { .. }

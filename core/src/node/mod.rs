@@ -57,7 +57,7 @@ use crate::{Blob, Config, HybridClock, NodeId, Random, Replica, Time, hash64, wi
 pub use crate::node::input::{CallId, Command, Input, ProcessEvent, Replicas, Target};
 pub use crate::node::inspect::Tables;
 pub use crate::node::output::{
-    ChildView, Event, ExitReason, Holder, MemberStatus, MemberView, NameConflict, Output,
+    ChildView, Conflict, Event, ExitReason, Holder, MemberStatus, MemberView, NameConflict, Output,
     Published, Reply, Start, StartReason, StartedChild, StopReason, Updated, ViewChange,
 };
 

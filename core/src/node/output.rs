@@ -10,9 +10,9 @@ use crate::message::Envelope;
 use crate::node::input::CallId;
 use crate::{
     Address, Blob, CallError, CatchUpError, CausalToken, ChildId, Incarnation, JoinGroupError,
-    Labels, LeaveError, LeaveGroupError, Name, NodeId, ProcessId, PublishError, RegisterError,
-    Replica, Role, Scope, SettleError, StartChildError, TerminateError, UnregisterError,
-    UpdateError, Wall,
+    Labels, LeaveError, LeaveGroupError, Name, NodeId, ProcessId, PublishError, Rank,
+    RegisterError, Replica, Role, Scope, SettleError, StartChildError, TerminateError,
+    UnregisterError, UpdateError, Wall,
 };
 
 /// Everything a [`Node`](crate::Node) can ask of the outside world, in the order it must be done.
@@ -311,6 +311,23 @@ pub struct ChildView {
     pub process: Option<ProcessId>,
 }
 
+/// How a conflict was decided, with what it was decided by.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Conflict {
+    /// The registry, or the supervisor where both run one child.
+    pub scope: Scope,
+    /// The name, unless both run one child.
+    pub name: Option<Name>,
+    /// The child that both run, unless it is about a name.
+    pub child: Option<ChildId>,
+    /// The name and version of the rule.
+    pub rule: String,
+    /// The process that goes on, with all that the rule goes by.
+    pub winner: Rank,
+    /// The process that stops.
+    pub loser: Rank,
+}
+
 /// Something a log or a test wants to know.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -342,13 +359,9 @@ pub enum Event {
         /// The life that is over.
         replica: Replica,
     },
-    /// Two processes claim one thing, and the one on this node wins or loses.
-    Conflict {
-        /// The process that goes on.
-        winner: ProcessId,
-        /// The process that stops.
-        loser: ProcessId,
-    },
+    /// Two processes claim one thing. The loser's node says so when it begins to yield, and the
+    /// winner's when it took the loser in.
+    Conflict(Conflict),
     /// A process of this node handed its state over and is gone.
     Merged {
         /// The process that went on.

@@ -54,7 +54,7 @@ fn is_of_interest(what: &What) -> bool {
             }
             Output::Event(event) => matches!(
                 event,
-                Event::MemberDown { .. } | Event::Conflict { .. } | Event::Merged { .. }
+                Event::MemberDown { .. } | Event::Conflict(_) | Event::Merged { .. }
             ),
             Output::Send { .. }
             | Output::Dial { .. }

@@ -72,6 +72,21 @@ async fn the_highest_keeps_all_its_names(log: Log, medium: Medium) {
         }
         assert_eq!(registry.names_of(&first), [], "{host}");
     }
+    // Both of them can tell why, by what, and in which registry.
+    for host in [N1, N3] {
+        let told = cluster.node(host).conflicts();
+        let [conflict] = &told[..] else { panic!("{host} was part of one: {told:?}") };
+        let (winner, loser) = (&conflict.winner, &conflict.loser);
+        assert_eq!((&winner.process, &loser.process), (&highest, &first), "{host}");
+        assert!(loser.origin.stamp < winner.origin.stamp, "{host}: by age the other one had won");
+        assert_eq!(
+            (winner.precedence.as_bytes(), loser.precedence.as_bytes()),
+            (&b"2"[..], &b"1"[..])
+        );
+        assert_eq!((conflict.rule.as_str(), conflict.child), ("highest/1", None), "{host}");
+        assert!(conflict.name.is_some(), "{host}");
+    }
+    assert_eq!(cluster.node(N2).conflicts(), [], "it took no part");
 }
 
 /// The third node goes by another rule than the others, and they by the same.
