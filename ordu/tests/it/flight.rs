@@ -83,9 +83,9 @@ async fn a_dump_on_demand_is_replayed_to_the_state_of_the_node() {
     fs::remove_dir_all(&directory).unwrap();
 }
 
-/// Where one of two loses there is a file that says how it came to that.
+/// Where one wins or loses there is a file that says how it came to that.
 #[tokio::test]
-async fn a_conflict_leaves_a_dump_on_its_own() {
+async fn a_conflict_leaves_a_dump_with_both_sides() {
     let directory = directory("conflict");
     let (hub, [a, b]) = two(&directory, Payloads::Kept).await;
     hub.cut(a.id(), b.id());
@@ -96,23 +96,27 @@ async fn a_conflict_leaves_a_dump_on_its_own() {
     assert_eq!(dumps_in(&directory).len(), 0, "nobody has met anybody yet");
     hub.heal();
     let deadline = tokio::time::Instant::now() + PATIENCE;
-    while dumps_in(&directory).is_empty() {
-        assert!(tokio::time::Instant::now() < deadline, "no dump was written");
+    while dumps_in(&directory).len() < 2 {
+        assert!(tokio::time::Instant::now() < deadline, "a dump is missing");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     b.settled().timeout(PATIENCE).await.unwrap();
 
-    let dumps = dumps_in(&directory);
-    let [(path, dump)] = dumps.as_slice() else { panic!("one conflict, one dump: {dumps:?}") };
-    assert_eq!(dump.reason(), Reason::Conflict);
-    assert!(path.to_str().unwrap().ends_with(".000001.conflict.flight"), "{}", path.display());
-    let mut conflicts = 0;
-    let replayed = dump.replay_with(|step| {
-        let outputs = step.outputs.iter();
-        conflicts += outputs.filter(|output| format!("{output:?}").contains("Conflict")).count();
-    });
-    assert_eq!(Some(replayed.unwrap().state_hash), dump.state_hash());
-    assert!(conflicts > 0, "the conflict is in it");
+    let mut dumps = dumps_in(&directory);
+    dumps.sort_by(|(one, _), (other, _)| one.cmp(other));
+    assert_eq!(dumps.len(), 2, "one conflict, one dump on each side: {dumps:?}");
+    for ((path, dump), node) in dumps.iter().zip(["a", "b"]) {
+        assert_eq!(dump.reason(), Reason::Conflict);
+        let name = path.file_name().unwrap().to_str().unwrap();
+        assert_eq!(name, format!("{node}.000001.conflict.flight"));
+        let mut conflicts = 0;
+        let replayed = dump.replay_with(|step| {
+            let outputs = step.outputs.iter();
+            conflicts += outputs.filter(|o| format!("{o:?}").contains("Conflict")).count();
+        });
+        assert_eq!(Some(replayed.unwrap().state_hash), dump.state_hash());
+        assert!(conflicts > 0, "the conflict is in it");
+    }
 
     for node in [a, b] {
         node.halt().await;
