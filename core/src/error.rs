@@ -461,11 +461,18 @@ pub enum CallError {
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum LeaveError {
-    /// The deadline passed. The node is over all the same; what it still ran starts elsewhere.
-    #[error("{remaining} children had not stopped in time; the node is over, they start elsewhere")]
+    /// The deadline passed. The node is over all the same; what it still ran starts elsewhere, once
+    /// those who have not heard that it left take it for dead.
+    #[error(
+        "{remaining} children had not stopped in time, nor had [{}] heard of all; the node is over, \
+         and what it ran starts elsewhere",
+        unaware.iter().map(NodeId::as_str).collect::<Vec<_>>().join(", ")
+    )]
     TimedOut {
         /// How many children had not been handed over.
         remaining: usize,
+        /// The members that had not said that they know all it wrote.
+        unaware: Vec<NodeId>,
     },
 }
 

@@ -211,7 +211,10 @@ impl Wait {
             Self::Forwarded { asked } | Self::Shown { asked, .. } => asked.timed_out(),
             Self::CatchUp { .. } => Reply::CatchUp(Err(CatchUpError::NotReady)),
             Self::Call => Reply::Call(Err(CallError::TimedOut { timeout })),
-            Self::Leave => Reply::Leave(Err(LeaveError::TimedOut { remaining: 0 })),
+            Self::Leave => {
+                let (remaining, unaware) = (0, Vec::new());
+                Reply::Leave(Err(LeaveError::TimedOut { remaining, unaware }))
+            }
             Self::Settled => {
                 let reason = alloc::string::String::from("nobody has answered yet");
                 Reply::Settled(Err(SettleError::TimedOut { reason }))

@@ -43,7 +43,8 @@ impl Node {
             }
             Wait::Leave => {
                 let remaining = self.supervisor.instance_count();
-                Reply::Leave(Err(LeaveError::TimedOut { remaining }))
+                let unaware = self.unaware().map(|other| other.node().clone()).collect();
+                Reply::Leave(Err(LeaveError::TimedOut { remaining, unaware }))
             }
             Wait::Start { .. }
             | Wait::Terminate { .. }

@@ -2,10 +2,11 @@
 
 use core::time::Duration;
 
+use crate::entry::Key;
 use crate::membership::Presence;
 use crate::node::Node;
 use crate::requests::Wait;
-use crate::{ExitReason, Output, Reply};
+use crate::{ExitReason, Output, Replica, Reply};
 
 impl Node {
     pub(super) fn leave(&mut self, ticket: u64, timeout: Duration) {
@@ -26,16 +27,19 @@ impl Node {
         if self.presence == Presence::Leaving && self.supervisor.instance_count() == 0 {
             self.write_member(Presence::Left);
         }
-        if self.presence == Presence::Left {
-            let me = self.me.clone().expect("only a node that has joined leaves");
-            let head = self.replication.head();
-            let mut others = self.listeners();
-            let is_known = others.all(|other| head <= self.replication.acked(&me, other));
-            drop(others);
-            if is_known {
-                self.exit(ExitReason::Left);
-            }
+        if self.presence == Presence::Left && self.unaware().next().is_none() {
+            self.exit(ExitReason::Left);
         }
+    }
+
+    /// Iterates over the others with a session that have not said that they know how we are.
+    ///
+    /// Whoever knows that we left takes in nothing that we write later, and says so of nothing.
+    pub(super) fn unaware(&self) -> impl Iterator<Item = &Replica> {
+        let me = self.me.as_ref().expect("only a node that has joined has others to leave");
+        let said = self.replication.journal(me).and_then(|own| own.version(&Key::Member.encode()));
+        let said = said.expect("a node that has joined has said how it is");
+        self.listeners().filter(move |other| self.replication.acked(me, other) < said)
     }
 
     /// Answers everybody, and ends.

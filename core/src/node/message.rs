@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::membership::Verdict;
-use crate::message::{Call, Cast, Condition, Digest, DigestRow, Envelope, Message, Probe};
+use crate::message::{Ack, Call, Cast, Condition, Digest, DigestRow, Envelope, Message, Probe};
 use crate::node::Node;
 use crate::{Event, NodeId, Output, Replica};
 
@@ -33,18 +33,27 @@ impl Node {
                 self.replication.handle_peer(self.now, from.node(), &from);
                 self.handle_message(&from, message);
             }
-            (Verdict::Stale, Message::Beat(_)) => self.tell_outlived(&from),
+            (Verdict::Stale, Message::Beat(_)) => {
+                self.tell_outlived(&Replica::new(from, incarnation));
+            }
             (Verdict::Stale, Message::Digest(digest)) => self.learn_outlived(&digest),
             // Nothing else that it says can be believed, yet or any more.
             (Verdict::Unchecked | Verdict::Stale | Verdict::Stranger, _) => (),
         }
     }
 
-    /// Tells `node`, whose life we take for over, which life of it we know instead.
+    /// Tells `life`, which we take for over, which life of its node we know instead.
     ///
-    /// One that began where nobody knew of any before it takes a life above that.
-    fn tell_outlived(&mut self, node: &NodeId) {
+    /// One that began where nobody knew of any before it takes a life above that. One that left,
+    /// and has a new session with us since, waits for nothing but to know that we have heard it.
+    fn tell_outlived(&mut self, life: &Replica) {
+        let node = life.node();
         let Some(highest) = self.membership.highest(node) else { return };
+        if highest == *life {
+            let heads = Vec::from([(life.key(), self.replication.closed_head(life))]);
+            self.send(node, Message::Ack(Ack { heads }));
+            return;
+        }
         let silence = self.membership.silence(&highest, self.now);
         let silence = silence.unwrap_or(self.config.forget_after);
         let row = DigestRow {

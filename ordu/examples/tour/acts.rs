@@ -169,7 +169,7 @@ async fn leave(cluster: &mut Cluster) -> Result<Course, Failure> {
     let began = Instant::now();
     let leaver = cluster.take(LEAVER);
     let gone = async {
-        leaver.ask(Request::Leave { within_ms: millis(PATIENCE) }).await?;
+        leaver.ask(Request::Leave { within_ms: millis(PATIENCE / 2) }).await?;
         Ok::<_, Failure>(leaver.ended().await?)
     };
     let noticed = async {

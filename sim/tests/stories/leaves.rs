@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use ordu_sim::{N1, World, seeds};
+use ordu_core::{Command, Reply};
+use ordu_sim::{N1, N2, N3, Network, World, name, scope, seeds};
 
 use crate::{SETTLE, start_children};
 
@@ -31,6 +32,48 @@ fn the_children_of_a_node_that_leaves_run_elsewhere_within_a_second() {
             );
             assert_eq!(runs.iter().filter(|run| run.ended.is_none()).count(), 1, "seed {seed}");
         }
+        world.settle(SETTLE);
+    }
+}
+
+/// What a node writes once it has said that it left is nobody's business any more, and nobody says
+/// that he has it: the leave does not wait for that.
+#[test]
+fn a_node_that_writes_on_after_its_last_word_has_left_all_the_same() {
+    for seed in seeds(20) {
+        let mut world = World::new(seed, 3);
+        let process = world.spawn(N1);
+        assert_eq!(world.register(N1, "late", &process), Ok(()));
+        world.settle(SETTLE);
+
+        let left = world.now();
+        let leave = world.request(N1, Command::Leave);
+        world.run_for(Duration::from_micros(50 * (seed % 20)));
+        let unregister = Command::Unregister { scope: scope(), name: name("late"), process };
+        let unregister = world.request(N1, unregister);
+        assert_eq!(world.answer(unregister), Reply::Unregister(Ok(())));
+        assert_eq!(world.answer(leave), Reply::Leave(Ok(())), "seed {seed}");
+        assert!(world.now().since(left) < Duration::from_secs(1), "seed {seed}");
+    }
+}
+
+/// Whoever knows that a node left says so, be it in a later session than the one it heard it in.
+#[test]
+fn a_leave_outlasts_a_session_that_breaks_in_its_middle() {
+    let far = Network { delay: Duration::from_secs(1), ..Network::lan() };
+    for seed in seeds(40) {
+        let mut world = World::new(seed, 3);
+        world.set_link(N1, N3, &far);
+        world.settle(SETTLE);
+
+        // While it waits for what is far to answer, what is near has heard it, and cannot say so.
+        let left = world.now();
+        let leave = world.request(N1, Command::Leave);
+        world.run_for(Duration::from_micros(50 * (seed % 40)));
+        world.break_session(N1, N2);
+        assert_eq!(world.answer(leave), Reply::Leave(Ok(())), "seed {seed}");
+        let took = world.now().since(left);
+        assert!((2_000..5_000).contains(&took.as_millis()), "{took:?}; seed {seed}");
         world.settle(SETTLE);
     }
 }
