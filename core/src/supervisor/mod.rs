@@ -288,18 +288,26 @@ impl Supervisor {
     /// To be called only when nothing is left to be taken in: in the middle of a delta a child may
     /// be seen without the claim that follows.
     pub(crate) fn place(&mut self, around: &mut Around<'_>) {
+        // The board does not show yet what is claimed here.
+        let mut taken = BTreeSet::new();
         while self.may_place(around.targets)
             && let Some(key) = self.due.pop_first()
         {
             let beaten = self.beaten.remove(&key);
             let is_free = !self.by_child.contains_key(&key) && !self.fading.contains_key(&key);
             if self.children.unclaimed().contains(&key) && is_free {
-                self.place_child(around, key, beaten);
+                self.place_child(around, key, beaten, &mut taken);
             }
         }
     }
 
-    fn place_child(&mut self, around: &mut Around<'_>, key: ChildKey, beaten: Option<Time>) {
+    fn place_child(
+        &mut self,
+        around: &mut Around<'_>,
+        key: ChildKey,
+        beaten: Option<Time>,
+        taken: &mut BTreeSet<(Scope, Name)>,
+    ) {
         let child = self.children.child(&key).expect("unclaimed children are known");
         let spec = &child.spec.as_ref().expect("unclaimed children have a specification").spec;
         let owner = around.targets.owner(&child.placement_key(key.1), &spec.kind);
@@ -318,7 +326,7 @@ impl Supervisor {
         let was_beaten = beaten.is_some();
         let name = spec.name.as_ref();
         let Some(outcome) = beaten_before_it_starts(around.board, key, name, was_beaten) else {
-            return self.claim_if_free(around, key, succession);
+            return self.claim_if_free(around, key, succession, taken);
         };
         if !child.claims.is_empty() {
             // Its own process may live behind a split, and be the better one: they will meet.
@@ -333,12 +341,20 @@ impl Supervisor {
         }
     }
 
-    /// Claims `key` for this node, unless a process that does not run yet has its name.
-    fn claim_if_free(&mut self, around: &mut Around<'_>, key: ChildKey, succession: Succession) {
+    /// Claims `key` for this node, unless a process that does not run yet has its name, or is given
+    /// it now; then it is looked at again once it shows that the name is `taken`.
+    fn claim_if_free(
+        &mut self,
+        around: &mut Around<'_>,
+        key: ChildKey,
+        succession: Succession,
+        taken: &mut BTreeSet<(Scope, Name)>,
+    ) {
         let child = self.children.child(&key).expect("unclaimed children are known");
         let spec = &child.spec.as_ref().expect("unclaimed children have a specification").spec;
         if let Some((scope, name)) = &spec.name
-            && around.board.best(&Seat::Name(*scope, name.clone())).is_some()
+            && (around.board.best(&Seat::Name(*scope, name.clone())).is_some()
+                || !taken.insert((*scope, name.clone())))
         {
             return;
         }
