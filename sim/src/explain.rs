@@ -235,9 +235,15 @@ impl Teller {
                 | Event::MemberUp { .. }
                 | Event::MemberRetired { .. }
                 | Event::Joined { .. }
-                | Event::Conflict(_)
                 | Event::Refused { .. }),
             ) => Some(format!("says {event:?}")),
+            Output::Event(Event::Conflict(conflict))
+                if conflict.name.as_ref().is_some_and(|name| self.is_name(name))
+                    || conflict.child.is_some_and(|child| self.is_child(child)) =>
+            {
+                let (winner, loser) = (&conflict.winner.process, &conflict.loser.process);
+                Some(format!("says that {winner} goes on, and {loser} stops"))
+            }
             Output::Reply { ticket, reply: Reply::Start(Ok(started)) }
                 if self.is_child(started.child) =>
             {

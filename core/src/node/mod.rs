@@ -142,6 +142,8 @@ pub struct Node {
     shown_members: BTreeMap<NodeId, MemberView>,
     presence: Presence,
     /// When to do next what is done once a beat.
+    /// When somebody was last known to hold a journal that we do not.
+    unshared_until: Time,
     next_upkeep: Time,
     is_over: bool,
     outputs: VecDeque<Output>,
@@ -198,6 +200,7 @@ impl Node {
             members_changed: false,
             shown_members: BTreeMap::new(),
             presence: Presence::Here,
+            unshared_until: now,
             next_upkeep,
             is_over: false,
             outputs: VecDeque::new(),

@@ -6,7 +6,7 @@ use core::time::Duration;
 use crate::adoption::Journals;
 use crate::entry::{ClaimEntry, Entry, Key, NameEntry};
 use crate::node::Node;
-use crate::{Replica, Stamp, Wall};
+use crate::{Replica, Stamp, Time, Wall};
 
 /// How long the end of a child is kept at least: as long as a request for it may be repeated.
 const ENDED_KEPT: Duration = Duration::from_secs(10 * 60);
@@ -98,9 +98,36 @@ impl Node {
         self.collect_endings();
     }
 
+    /// Returns whether nobody holds a journal that we do not: what no journal here mentions, none
+    /// mentions.
+    ///
+    /// Who named no such journal may just be fetching it from somebody who dropped it since: all
+    /// are heard once more after that.
+    fn is_all_shared(&mut self) -> bool {
+        let me = self.me.as_ref();
+        let others = self
+            .membership
+            .not_forgotten()
+            .filter(|&member| me != Some(member) && !self.retired.contains(member));
+        let heard: Option<Vec<Time>> =
+            others.map(|member| self.replication.holds_no_other(member)).collect();
+        let Some(heard) = heard else {
+            self.unshared_until = self.now;
+            return false;
+        };
+        let since = self.unshared_until + self.config.failure_timeout;
+        heard.into_iter().all(|at| since < at)
+    }
+
     /// Deletes our ends of children that nothing mentions any more and that are old enough.
+    ///
+    /// A journal that was dropped here may be held elsewhere still, with the specification of a
+    /// child that ended: the end must last as long.
     fn collect_endings(&mut self) {
         let Some(me) = self.me.clone() else { return };
+        if !self.is_all_shared() {
+            return;
+        }
         let kept_ms = u64::try_from(ENDED_KEPT.as_millis()).unwrap_or(u64::MAX);
         let old = Wall::from_millis(self.clock.wall().as_millis().saturating_sub(kept_ms));
         let bare = self.supervisor.ended_before(Stamp::first_of(old)).filter(|(_, child)| {

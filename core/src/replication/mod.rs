@@ -148,6 +148,8 @@ pub struct Replication {
     peers: BTreeMap<NodeId, Peer>,
     /// Who holds how much: by holder, then by journal.
     acks: BTreeMap<Replica, BTreeMap<Replica, Version>>,
+    /// Whose journals the last digest of each replica named.
+    named: BTreeMap<Replica, Named>,
     members: BTreeSet<Replica>,
     forgotten: Forgotten,
     /// Whether some peer may have room for what it was not sent of our journal.
@@ -181,6 +183,13 @@ struct Asked {
     at: Time,
 }
 
+/// The journals that a digest named.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Named {
+    at: Time,
+    journals: BTreeSet<ReplicaKey>,
+}
+
 /// A peer that a session is up with.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Peer {
@@ -205,6 +214,7 @@ impl Replication {
             keys: BTreeMap::new(),
             peers: BTreeMap::new(),
             acks: BTreeMap::new(),
+            named: BTreeMap::new(),
             members: BTreeSet::new(),
             forgotten: Forgotten::default(),
             unsent: false,
@@ -243,6 +253,7 @@ impl Replication {
         held.copy.join(&mem::take(&mut self.own));
         self.held.insert(before.clone(), held);
         self.acks.remove(&before);
+        self.named.remove(&before);
         for peer in self.peers.values_mut() {
             peer.streams.remove(&before);
         }
@@ -297,6 +308,7 @@ impl Replication {
         let Some(held) = self.held.remove(replica) else { return };
         self.keys.remove(&replica.key());
         self.acks.remove(replica);
+        self.named.remove(replica);
         for held_by in self.acks.values_mut() {
             held_by.remove(replica);
         }
@@ -325,6 +337,7 @@ impl Replication {
         assert!(self.me.as_ref() != Some(replica), "nobody forgets themselves");
         self.remove(replica);
         self.acks.remove(replica);
+        self.named.remove(replica);
         self.forgotten.insert(replica.key());
     }
 
@@ -377,6 +390,12 @@ impl Replication {
             return self.closed_head(journal);
         }
         self.acks.get(by).and_then(|heads| heads.get(journal)).copied().unwrap_or(0)
+    }
+
+    /// Returns when `replica` last sent a digest, if that named no journal that is not held here.
+    pub fn holds_no_other(&self, replica: &Replica) -> Option<Time> {
+        let Named { at, journals } = self.named.get(replica)?;
+        journals.iter().all(|key| self.keys.contains_key(key)).then_some(*at)
     }
 
     /// Returns the replica that `key` is short for, if it is known.

@@ -1,5 +1,6 @@
 //! What comes in: sessions, and the words of peers.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -7,8 +8,8 @@ use crate::crdt::{Applied, Change, Delta, Version};
 use crate::limits::REPLICAS_MAX;
 use crate::message::{Ack, Digest, DigestRow, Message, Need};
 use crate::replication::send::Stream;
-use crate::replication::{Asked, Held, Output, Peer, Refusal, Replication};
-use crate::{NodeId, Replica, Time};
+use crate::replication::{Asked, Held, Named, Output, Peer, Refusal, Replication};
+use crate::{NodeId, Replica, ReplicaKey, Time};
 
 /// How long a request may go unanswered before it is made again, and how long a copy is left to
 /// whoever just moved it.
@@ -85,6 +86,12 @@ impl Replication {
         }
         if digest.answer {
             self.send_digest(&peer, false);
+        }
+        let journals: BTreeSet<ReplicaKey> =
+            digest.rows.iter().map(|row| row.replica.key()).collect();
+        // Who has its own journal in no row says something of one life, and not what it holds.
+        if journals.contains(&from.key()) {
+            self.named.insert(from.clone(), Named { at: now, journals });
         }
         // The latest life of a node comes first, so that those before it are known to be over.
         for row in digest.rows.iter().rev() {
