@@ -18,8 +18,8 @@ pub(super) const PROMISE: Promise = promise(
 
 /// Checks it, by heads and fingerprints.
 ///
-/// Who runs children that do not stay up writes on and on. Behind a link that comes and goes, copies
-/// are always a little behind that; they must be equal once those children were told to end.
+/// Who runs children that do not stay up writes on and on. Behind a link that comes and goes,
+/// copies are always a little behind that; they must be equal once those children were told to end.
 pub(super) fn check(world: &World, core: &Core) -> Finding {
     let mut owned: BTreeMap<&Replica, (Host, u64, u64)> = BTreeMap::new();
     let in_core = || world.nodes().filter(|(host, _, _)| core.hosts.contains(host));
