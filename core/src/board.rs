@@ -38,6 +38,17 @@ impl Claimant {
 pub(crate) struct Shift {
     /// Who is seen there now.
     pub(crate) holder: Option<Holder>,
+    /// How the process is that was seen there before, if that was another.
+    pub(crate) loser: Option<Loser>,
+}
+
+/// How a process is that is seen on a seat no more.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Loser {
+    /// It runs and claims the seat still, behind a better one.
+    Claims,
+    /// It does not run, or does not claim the seat any more.
+    IsGone,
 }
 
 /// All seats with somebody on them.
@@ -99,7 +110,14 @@ impl Board {
             self.seats.insert(seat.clone(), claimants);
         }
         let holder = self.seen(seat);
-        (was != holder).then_some(Shift { holder })
+        let is_other = |was: &Holder| holder.as_ref().is_none_or(|now| now.process != was.process);
+        let claims = |was: &Holder| {
+            let is_it = |claimant: &Claimant| claimant.rank.process == was.process;
+            self.claimants(seat).iter().any(|claimant| claimant.running && is_it(claimant))
+        };
+        let loser = was.as_ref().filter(|was| is_other(was));
+        let loser = loser.map(|was| if claims(was) { Loser::Claims } else { Loser::IsGone });
+        (was != holder).then_some(Shift { holder, loser })
     }
 
     /// Sorts `claimants` by a rule that may run in circles, over which a sort of the library may

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::board::{Board, Claimant, are_rivals};
 use crate::effect::Effect;
-use crate::entry::{AbsorbedEntry, Entry, Key};
+use crate::entry::{AbsorbedEntry, Entry, Key, Reason};
 use crate::message::{Message, Seat, Won, Yield};
 use crate::supervisor::ChildKey;
 use crate::{Blob, Conflict, Event, NameConflict, Outcome, Output, ProcessId, Replica, ReplicaKey};
@@ -293,7 +293,7 @@ impl Conflicts {
             let stays = claims(replica, number, &intake.claim);
             if !stays {
                 let key = Key::Absorbed(replica, number).encode();
-                effects.push_back(Effect::Delete { key });
+                effects.push_back(Effect::Delete { key, reason: Reason::Ended });
             }
             stays
         });

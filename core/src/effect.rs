@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::entry::Standing;
+use crate::entry::{Reason, Standing};
 use crate::message::Message;
 use crate::{Blob, NodeId, Outcome, Output, Replica, Reply};
 
@@ -20,6 +20,8 @@ pub(crate) enum Effect {
     Delete {
         /// Its encoded key.
         key: Blob,
+        /// Why.
+        reason: Reason,
     },
     /// Say something to a peer.
     Send {

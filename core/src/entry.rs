@@ -13,8 +13,8 @@ use crate::hash::hash128;
 use crate::membership::MemberEntry;
 use crate::rank::{Origin, Rank};
 use crate::{
-    Blob, ChildId, ChildSpec, Name, Outcome, Precedence, ProcessId, Replica, ReplicaKey, Scope,
-    Stamp, wire,
+    Blob, ChildId, ChildSpec, Loss, Name, Outcome, Precedence, ProcessId, Replica, ReplicaKey,
+    Scope, Stamp, wire,
 };
 
 /// The format of the entries that we write.
@@ -238,6 +238,45 @@ pub(crate) struct AbsorbedEntry {
 pub(crate) struct GroupEntry {
     /// Bytes that the process keeps beside its membership.
     pub(crate) metadata: Blob,
+}
+
+/// Why a node deleted an entry of its own: a byte beside the tombstone.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Reason {
+    /// What it was about is over.
+    Ended,
+    /// Somebody asked for it.
+    Unregistered,
+    /// The process that it was about gave way to a winner.
+    Beaten,
+}
+
+impl Reason {
+    pub(crate) const fn byte(self) -> u8 {
+        match self {
+            Self::Ended => 0,
+            Self::Unregistered => 1,
+            Self::Beaten => 2,
+        }
+    }
+
+    /// Returns the reason that `byte` stands for; what is not known here says no more than an end.
+    pub(crate) const fn of(byte: u8) -> Self {
+        match byte {
+            1 => Self::Unregistered,
+            2 => Self::Beaten,
+            _ => Self::Ended,
+        }
+    }
+
+    /// Returns how the process lost its name, of which this was the entry.
+    pub(crate) const fn loss(self) -> Loss {
+        match self {
+            Self::Ended => Loss::Ended,
+            Self::Unregistered => Loss::Unregistered,
+            Self::Beaten => Loss::Conflict,
+        }
+    }
 }
 
 impl Entry for MemberEntry {}

@@ -311,7 +311,7 @@ impl Follower {
         let share = |share: u8| u64::from(share) * self.owner.head() / 255;
         match turn {
             Turn::Put(key, value) => drop(self.owner.put(key.clone(), value.clone())),
-            Turn::Delete(key) => drop(self.owner.delete(key)),
+            Turn::Delete(key) => drop(self.owner.delete(key, key[key.len() - 1])),
             Turn::Collect(up_to) => self.owner.collect_tombstones(share(*up_to)),
             Turn::Send(from, budget) => self.send(share(*from), *budget),
             Turn::Answer(budget) => self.send(self.copy.need(self.owner.floor()), *budget),

@@ -66,7 +66,7 @@ pub use crate::id::{
 };
 pub use crate::name::{Name, NameError};
 pub use crate::node::{
-    CallId, ChildView, Command, Conflict, Event, ExitReason, Holder, Input, MemberStatus,
+    CallId, ChildView, Command, Conflict, Event, ExitReason, Holder, Input, Loss, MemberStatus,
     MemberView, NameConflict, Node, Output, ProcessEvent, Published, Replicas, Reply, Start,
     StartReason, StartedChild, StopReason, Tables, Target, TimerKind, Updated, ViewChange,
 };

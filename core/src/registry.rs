@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::board::Board;
 use crate::effect::Effect;
-use crate::entry::{Entry, GroupEntry, Key, NameEntry, Standing};
+use crate::entry::{Entry, GroupEntry, Key, NameEntry, Reason, Standing};
 use crate::groups::GroupKey;
 use crate::message::Seat;
 use crate::{Blob, Name, Occupant, Precedence, Scope, Stamp};
@@ -72,12 +72,14 @@ impl Registry {
     /// Takes in that a process is gone: its names are free, and it is in no group.
     pub(crate) fn handle_gone(&mut self, number: u64) {
         let Some(local) = self.processes.remove(&number) else { return };
+        let reason = if local.is_frozen { Reason::Beaten } else { Reason::Ended };
         for (scope, name) in local.names {
-            self.effects.push_back(Effect::Delete { key: Key::Name(scope, name).encode() });
+            let key = Key::Name(scope, name).encode();
+            self.effects.push_back(Effect::Delete { key, reason });
         }
         for (scope, group) in local.groups {
             let key = Key::Group(scope, group, number).encode();
-            self.effects.push_back(Effect::Delete { key });
+            self.effects.push_back(Effect::Delete { key, reason });
         }
     }
 
@@ -126,7 +128,8 @@ impl Registry {
         let Some(local) = self.processes.get_mut(&number) else { return false };
         let had = local.names.remove(&(scope, name.clone()));
         if had {
-            self.effects.push_back(Effect::Delete { key: Key::Name(scope, name.clone()).encode() });
+            let (key, reason) = (Key::Name(scope, name.clone()).encode(), Reason::Unregistered);
+            self.effects.push_back(Effect::Delete { key, reason });
         }
         had
     }
@@ -166,7 +169,7 @@ impl Registry {
         let was_member = local.groups.remove(group);
         if was_member {
             let key = Key::Group(group.0, group.1.clone(), number).encode();
-            self.effects.push_back(Effect::Delete { key });
+            self.effects.push_back(Effect::Delete { key, reason: Reason::Unregistered });
         }
         was_member
     }

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::crdt::{Budget, Delta, DeltaEntry, Journal, Journals};
+use crate::crdt::{Budget, Delta, DeltaEntry, Journal, Journals, Written};
 use crate::laws::Turn;
 use crate::{
     Blob, ChildId, Incarnation, NodeId, Origin, Precedence, ProcessId, Rank, Replica, Stamp, Wall,
@@ -146,8 +146,10 @@ pub fn states() -> impl Strategy<Value = [Journals; 3]> {
 pub fn wild_deltas() -> impl Strategy<Value = Delta> {
     let number = || prop_oneof![4 => 0..20u64, 1 => Just(u64::MAX), 1 => any::<u64>()];
     let step = prop_oneof![8 => 1..4u64, 1 => Just(0), 1 => Just(u64::MAX)];
-    let entry = (step, keys(), proptest::option::of(values()));
-    let entry = entry.prop_map(|(step, key, value)| DeltaEntry { step, key, value });
+    let deleted = any::<u8>().prop_map(Written::Deleted);
+    let written = prop_oneof![3 => values().prop_map(Written::Value), 1 => deleted];
+    let entry = (step, keys(), written);
+    let entry = entry.prop_map(|(step, key, written)| DeltaEntry { step, key, written });
     (replicas(), [number(), number(), number(), number()], number(), vec(entry, 0..8)).prop_map(
         |(replica, [from, to, until, floor], silence_ms, entries)| Delta {
             replica,
@@ -171,7 +173,7 @@ fn write(mut journal: Journal, writes: &[Turn]) -> Journal {
     for turn in writes {
         match turn {
             Turn::Put(key, value) => drop(journal.put(key.clone(), value.clone())),
-            Turn::Delete(key) => drop(journal.delete(key)),
+            Turn::Delete(key) => drop(journal.delete(key, key[key.len() - 1])),
             Turn::Collect(share) => {
                 journal.collect_tombstones(u64::from(*share) * journal.head() / 255);
             }

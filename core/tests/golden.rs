@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use ordu_core::crdt::{Delta, DeltaEntry};
+use ordu_core::crdt::{Delta, DeltaEntry, Written};
 use ordu_core::message::{
     Ack, Beat, Call, CallFailure, CallReply, Cast, Condition, Digest, DigestRow, Envelope, Forward,
     Forwarded, Hello, Link, Message, Need, Operation, Probe, Publish, Pulse, Refusal, Seat,
@@ -28,8 +28,8 @@ fn messages() -> Vec<Message> {
     let wall = Wall::from_millis(1_000);
     let rule = "oldest/1".into();
     let row = DigestRow { replica: replica(), head: 9, fingerprint: 8, floor: 3, silence_ms: 4 };
-    let entry = DeltaEntry { step: 1, key: Blob::from("k"), value: Some(blob.clone()) };
-    let gone = DeltaEntry { step: 2, key: Blob::from("l"), value: None };
+    let entry = DeltaEntry { step: 1, key: Blob::from("k"), written: Written::Value(blob.clone()) };
+    let gone = DeltaEntry { step: 2, key: Blob::from("l"), written: Written::Deleted(1) };
     let pulse = Pulse { replica: key, counter: 1, age_ms: 2, head: 3, link: Link::Refused };
     vec![
         Message::Hello(Hello { sent: time, wall, rule, echo: Some(time) }),

@@ -47,7 +47,7 @@ proptest! {
         let mut written = journal.clone();
         match value {
             Some(value) => drop(written.put(key, value)),
-            None => drop(written.delete(&key)),
+            None => drop(written.delete(&key, 7)),
         }
         let mut after = before.clone();
         after.insert(&replica, &written);
@@ -106,7 +106,7 @@ proptest! {
                     prop_assert_eq!(journal.put(key.clone(), value.clone()).before, before);
                 }
                 Turn::Delete(key) => {
-                    let change = journal.delete(key);
+                    let change = journal.delete(key, 7);
                     prop_assert_eq!(change.and_then(|change| change.before), map.remove(key));
                 }
                 Turn::Collect(up_to) => journal.collect_tombstones(u64::from(*up_to) % 50),
@@ -213,7 +213,7 @@ fn a_tombstone_dropped_between_two_parts_is_not_missed() {
 
     // The first part ends before a is deleted; the second starts after it, without a trace of it.
     owner.put(blob("c"), blob("1"));
-    owner.delete(b"a");
+    owner.delete(b"a", 7);
     owner.put(blob("d"), blob("1"));
     let part = owner.delta(&replica(), 2, ONE).unwrap();
     assert_eq!(copy.apply(part), Ok(Applied::Staged { need: 3 }));
@@ -233,7 +233,7 @@ fn a_tombstone_dropped_between_parts_of_a_replacement_is_not_missed() {
     for key in ["a", "b", "c", "d", "e"] {
         owner.put(blob(key), blob("1"));
     }
-    owner.delete(b"e");
+    owner.delete(b"e", 7);
     owner.collect_tombstones(6);
     let mut copy = JournalCopy::new();
     let part = |owner: &Journal, from| owner.delta(&replica(), from, ONE).unwrap();
@@ -241,7 +241,7 @@ fn a_tombstone_dropped_between_parts_of_a_replacement_is_not_missed() {
 
     // a, which the first part brought, is deleted; the second part is sent before that is
     // forgotten.
-    owner.delete(b"a");
+    owner.delete(b"a", 7);
     owner.put(blob("f"), blob("1"));
     assert_eq!(copy.apply(part(&owner, 1)), Ok(Applied::Staged { need: 2 }));
     owner.collect_tombstones(7);

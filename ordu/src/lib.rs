@@ -114,10 +114,11 @@ pub use ordu_core::transport::{Address, BoxFuture, Runtime, Transport};
 pub use ordu_core::{
     Blob, CallError, CatchUpError, CausalToken, ChildId, ConfigError, Conflict, ConflictRule,
     Contender, Event, ExitReason, IdError, Incarnation, JoinGroupError, LabelError, Labels,
-    LeaveError, LeaveGroupError, MemberStatus, Name, NameConflict, NameError, NodeId, Occupant,
-    Origin, Outcome, Precedence, ProcessId, PublishError, Published, Rank, RegisterError, Replica,
-    Replicas, Restart, Role, Rule, Scope, SettleError, Stamp, StartChildError, StartReason,
-    StopReason, TerminateError, Time, UnknownRegistry, UnregisterError, UpdateError, Wall,
+    LeaveError, LeaveGroupError, Loss, MemberStatus, Name, NameConflict, NameError, NodeId,
+    Occupant, Origin, Outcome, Precedence, ProcessId, PublishError, Published, Rank, RegisterError,
+    Replica, Replicas, Restart, Role, Rule, Scope, SettleError, Stamp, StartChildError,
+    StartReason, StopReason, TerminateError, Time, UnknownRegistry, UnregisterError, UpdateError,
+    Wall,
 };
 
 pub use ordu_transport_tcp::{Secret, SecretError};

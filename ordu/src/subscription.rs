@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use ordu_core::{Name, ProcessId, Scope};
+use ordu_core::{Loss, Name, ProcessId, Scope};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -51,6 +51,8 @@ pub enum NameEvent {
         from: ProcessId,
         /// Who holds it now.
         found: Found,
+        /// How the one before lost it.
+        loss: Loss,
     },
     /// A name has another value, or another child, beside it.
     Updated {
@@ -65,6 +67,8 @@ pub enum NameEvent {
         name: Name,
         /// Who held it.
         process: ProcessId,
+        /// How it lost it.
+        loss: Loss,
     },
 }
 
@@ -105,20 +109,21 @@ impl Subscription {
     }
 
     fn event_of(&self, change: NameChange) -> Option<NameEvent> {
-        let NameChange { version, scope, name, before, after } = change;
+        let NameChange { version, scope, name, before, after, loss } = change;
         if scope != self.scope || version <= self.version {
             return None;
         }
+        let loss = loss.unwrap_or(Loss::Ended);
         match (before, after) {
             (None, None) => None,
             (None, Some(holder)) => Some(NameEvent::Registered { name, found: holder.into() }),
-            (Some(holder), None) => Some(NameEvent::Freed { name, process: holder.process }),
+            (Some(holder), None) => Some(NameEvent::Freed { name, process: holder.process, loss }),
             (Some(before), Some(holder)) if before == holder => None,
             (Some(before), Some(holder)) if before.process == holder.process => {
                 Some(NameEvent::Updated { name, found: holder.into() })
             }
             (Some(before), Some(holder)) => {
-                Some(NameEvent::Moved { name, from: before.process, found: holder.into() })
+                Some(NameEvent::Moved { name, from: before.process, found: holder.into(), loss })
             }
         }
     }
@@ -148,7 +153,8 @@ mod tests {
 
     fn set(node: &Node, scope: &str, name: &str, holder: Option<Holder>) {
         let (scope, name) = (Scope::named(scope), Name::new(name).unwrap());
-        node.view().apply(ViewChange::Name { scope, name, holder });
+        let loss = Some(Loss::NodeLost);
+        node.view().apply(ViewChange::Name { scope, name, holder, loss });
     }
 
     #[tokio::test]
@@ -173,8 +179,13 @@ mod tests {
             NameEvent::Snapshot { names: vec![(old.clone(), found(1, ""))], missed: 0 },
             NameEvent::Registered { name: new.clone(), found: found(2, "") },
             NameEvent::Updated { name: new.clone(), found: found(2, "v") },
-            NameEvent::Moved { name: new, from: holder(2, "").process, found: found(3, "v") },
-            NameEvent::Freed { name: old, process: holder(1, "").process },
+            NameEvent::Moved {
+                name: new,
+                from: holder(2, "").process,
+                found: found(3, "v"),
+                loss: Loss::NodeLost,
+            },
+            NameEvent::Freed { name: old, process: holder(1, "").process, loss: Loss::NodeLost },
         ];
         for event in expected {
             assert_eq!(names.next().await, Some(event));

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use foldhash::fast::FixedState;
 use ordu_core::{
-    Blob, ChildId, ChildView, Holder, MemberView, Name, NodeId, ProcessId, Scope, ViewChange,
+    Blob, ChildId, ChildView, Holder, Loss, MemberView, Name, NodeId, ProcessId, Scope, ViewChange,
 };
 use papaya::{Equivalent, HashMap};
 use tokio::sync::broadcast;
@@ -51,6 +51,8 @@ pub(crate) struct NameChange {
     pub(crate) name: Name,
     pub(crate) before: Option<Holder>,
     pub(crate) after: Option<Holder>,
+    /// How the one before lost it, if it has.
+    pub(crate) loss: Option<Loss>,
 }
 
 #[derive(Debug, Default)]
@@ -138,7 +140,9 @@ impl View {
                 Some(view) => drop(self.members.pin().insert(node, view)),
                 None => drop(self.members.pin().remove(&node)),
             },
-            ViewChange::Name { scope, name, holder } => self.apply_name(scope, name, holder),
+            ViewChange::Name { scope, name, holder, loss } => {
+                self.apply_name((scope, name), holder, loss);
+            }
             ViewChange::Child { scope, child, view } => self.apply_child(scope, child, view),
             ViewChange::Group { scope, group, process, metadata } => {
                 self.groups.apply((scope, group), process, metadata);
@@ -146,7 +150,7 @@ impl View {
         }
     }
 
-    fn apply_name(&self, scope: Scope, name: Name, after: Option<Holder>) {
+    fn apply_name(&self, (scope, name): (Scope, Name), after: Option<Holder>, loss: Option<Loss>) {
         let key = NameKey { scope, name: name.clone() };
         let before = self.set_name(&key, after.clone());
         let (from, to) = (before.as_ref().map(|h| &h.process), after.as_ref().map(|h| &h.process));
@@ -161,7 +165,7 @@ impl View {
         }
         let version = self.version.load(Ordering::Relaxed) + 1;
         self.version.store(version, Ordering::Release);
-        self.feed.send(|| NameChange { version, scope, name, before, after });
+        self.feed.send(|| NameChange { version, scope, name, before, after, loss });
     }
 
     /// Sets who holds a name, in the map, the index and the counts, and returns who did before.
@@ -387,7 +391,7 @@ mod tests {
 
     fn set(view: &View, scope: Scope, text: &str, held_by: Option<u64>) {
         let holder = held_by.map(holder);
-        view.apply(ViewChange::Name { scope, name: name(text), holder });
+        view.apply(ViewChange::Name { scope, name: name(text), holder, loss: None });
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ordu_core::message::{Message, Operation, Seat};
 use ordu_core::{
-    ChildId, Command, Event, ExitReason, Input, Name, Output, ProcessEvent, Reply, Time, ViewChange,
+    ChildId, Command, Event, ExitReason, Input, Loss, Name, Output, ProcessEvent, Reply, Time,
+    ViewChange,
 };
 
 use crate::host::Host;
@@ -216,12 +217,22 @@ impl Teller {
                 let process = self.processes.get(&(host, *number))?;
                 Some(format!("stops process {number} of {process}: {reason:?}"))
             }
-            Output::View(ViewChange::Name { name, holder, .. }) if self.is_name(name) => {
-                let Some(holder) = holder else { return Some(format!("sees nobody as {name}")) };
+            Output::View(ViewChange::Name { name, holder, loss, .. }) if self.is_name(name) => {
+                let lost = match loss {
+                    None => "",
+                    Some(Loss::Unregistered) => " (unregistered)",
+                    Some(Loss::Ended) => " (it ended)",
+                    Some(Loss::Conflict) => " (it lost a conflict)",
+                    Some(Loss::NodeLost) => " (its node is lost)",
+                    Some(_) => " (for a reason not known here)",
+                };
+                let Some(holder) = holder else {
+                    return Some(format!("sees nobody as {name} any more{lost}"));
+                };
                 if let Some(of) = Host::of(holder.process.replica.node()) {
                     self.processes.insert((of, holder.process.number), name.to_string());
                 }
-                Some(format!("sees {} as {name}", holder.process))
+                Some(format!("sees {} as {name}{lost}", holder.process))
             }
             Output::View(ViewChange::Child { child, view, .. }) if self.is_child(*child) => {
                 let Some(view) = view else { return Some("sees the child ended".to_owned()) };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ordu_core::{
-    Blob, ChildId, ChildView, Holder, MemberView, Name, NodeId, ProcessId, Scope, ViewChange,
+    Blob, ChildId, ChildView, Holder, Loss, MemberView, Name, NodeId, ProcessId, Scope, ViewChange,
 };
 
 /// Everything that one life of a node shows its readers.
@@ -13,6 +13,8 @@ pub struct View {
     pub members: BTreeMap<NodeId, MemberView>,
     /// Who holds which name.
     pub names: BTreeMap<(Scope, Name), Holder>,
+    /// How a holder last lost a name.
+    pub losses: BTreeMap<(Scope, Name), Loss>,
     /// The children that have not ended.
     pub children: BTreeMap<(Scope, ChildId), ChildView>,
     /// The members of groups, with what they keep beside their membership.
@@ -24,7 +26,12 @@ impl View {
     pub(crate) fn handle(&mut self, change: ViewChange) {
         match change {
             ViewChange::Member { node, view } => set(&mut self.members, node, view),
-            ViewChange::Name { scope, name, holder } => set(&mut self.names, (scope, name), holder),
+            ViewChange::Name { scope, name, holder, loss } => {
+                if let Some(loss) = loss {
+                    self.losses.insert((scope, name.clone()), loss);
+                }
+                set(&mut self.names, (scope, name), holder);
+            }
             ViewChange::Child { scope, child, view } => {
                 set(&mut self.children, (scope, child), view);
             }

@@ -6,7 +6,7 @@ use core::mem;
 use serde::{Deserialize, Serialize};
 
 use crate::Blob;
-use crate::crdt::{Change, Delta, DeltaError, Journal, Version};
+use crate::crdt::{Change, Delta, DeltaError, Journal, Version, Written};
 use crate::laws::Lattice as _;
 use crate::limits::JOURNAL_ENTRIES_MAX;
 
@@ -49,7 +49,7 @@ struct Staged {
     /// The highest floor of a part's sender.
     floor: Version,
     /// By version.
-    entries: Vec<(Version, Blob, Option<Blob>)>,
+    entries: Vec<(Version, Blob, Written)>,
 }
 
 /// What a delta did to a copy.
@@ -203,7 +203,7 @@ impl JournalCopy {
         let Delta { from, to, until, floor, entries, .. } = delta;
         let entries = entries.into_iter().scan(from, |version, entry| {
             *version += entry.step;
-            Some((*version, entry.key, entry.value))
+            Some((*version, entry.key, entry.written))
         });
         let entries = entries.filter(|&(version, ..)| reach < version);
 
@@ -234,8 +234,8 @@ impl JournalCopy {
             return changes;
         }
         let mut journal = Journal::new();
-        for (version, key, value) in staged.entries {
-            journal.write(version, key, value);
+        for (version, key, written) in staged.entries {
+            journal.write(version, key, written);
         }
         journal.advance(staged.to);
         journal.collect_tombstones(staged.floor);
@@ -247,14 +247,14 @@ impl JournalCopy {
     /// Writes on top of the closed content, up to `head`, and returns what changed by that.
     fn write(
         &mut self,
-        entries: impl IntoIterator<Item = (Version, Blob, Option<Blob>)>,
+        entries: impl IntoIterator<Item = (Version, Blob, Written)>,
         head: Version,
     ) -> Vec<Change> {
         let head_before = self.head();
         let entries = entries.into_iter();
         let mut changes: Vec<Change> = Vec::with_capacity(entries.size_hint().1.unwrap_or(0));
-        for (version, key, value) in entries {
-            let replaced = self.closed.write(version, key.clone(), value.clone());
+        for (version, key, written) in entries {
+            let replaced = self.closed.write(version, key.clone(), written.clone());
             let before = match replaced {
                 // The key was written earlier in what closes now: that state is never shown.
                 Some(replaced) if head_before < replaced.version => {
@@ -267,7 +267,8 @@ impl JournalCopy {
                 Some(replaced) => replaced.value,
                 None => None,
             };
-            changes.push(Change { version, key, before, after: value });
+            let (why, after) = (written.why(), written.into_value());
+            changes.push(Change { version, key, before, after, why });
         }
         changes.retain(|change| change.before.is_some() || change.after.is_some());
         self.closed.advance(head);
@@ -304,6 +305,7 @@ fn difference(before: &Journal, after: &Journal) -> Vec<Change> {
             key: key.clone(),
             before: Some(value.clone()),
             after: None,
+            why: 0,
         });
     let written = after.iter().filter_map(|(key, version, value)| {
         let old = before.get(key);
@@ -311,7 +313,7 @@ fn difference(before: &Journal, after: &Journal) -> Vec<Change> {
             return None;
         }
         let (key, before, after) = (key.clone(), old.cloned(), Some(value.clone()));
-        Some(Change { version, key, before, after })
+        Some(Change { version, key, before, after, why: 0 })
     });
     vanished.chain(written).collect()
 }

@@ -37,8 +37,43 @@ pub struct DeltaEntry {
     pub step: Version,
     /// The key.
     pub key: Blob,
-    /// The entry's bytes, relayed as they were written; `None` is a tombstone.
-    pub value: Option<Blob>,
+    /// What was written there.
+    pub written: Written,
+}
+
+/// What a write left at its key.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum Written {
+    /// Nothing but a tombstone, with a byte by which the writer says why.
+    Deleted(u8),
+    /// Bytes, relayed as they were written.
+    Value(Blob),
+}
+
+impl Written {
+    /// Returns the value, unless it is a tombstone.
+    pub const fn value(&self) -> Option<&Blob> {
+        match self {
+            Self::Deleted(_) => None,
+            Self::Value(value) => Some(value),
+        }
+    }
+
+    /// Returns the value, unless it is a tombstone.
+    pub fn into_value(self) -> Option<Blob> {
+        match self {
+            Self::Deleted(_) => None,
+            Self::Value(value) => Some(value),
+        }
+    }
+
+    /// Returns why the key was deleted; 0 for a value.
+    pub(crate) const fn why(&self) -> u8 {
+        match self {
+            Self::Deleted(why) => *why,
+            Self::Value(_) => 0,
+        }
+    }
 }
 
 impl Delta {
@@ -72,7 +107,7 @@ impl Delta {
                 Some(next) if next <= to => next,
                 Some(_) | None => return Err(DeltaError::EntryAboveTo { to }),
             };
-            if entry.value.is_none() && version <= floor {
+            if entry.written.value().is_none() && version <= floor {
                 return Err(DeltaError::TombstoneBelowFloor { version, floor });
             }
         }
@@ -85,7 +120,7 @@ impl Delta {
 
     /// Returns how many bytes the entries take, as a [`Budget`] counts them.
     pub fn bytes(&self) -> usize {
-        let costs = self.entries.iter().map(|e| DeltaEntry::cost(&e.key, e.value.as_ref()));
+        let costs = self.entries.iter().map(|e| DeltaEntry::cost(&e.key, e.written.value()));
         costs.fold(0, usize::saturating_add)
     }
 }
@@ -133,6 +168,9 @@ pub struct Change {
     pub before: Option<Blob>,
     /// Its value now, if it has one.
     pub after: Option<Blob>,
+    /// Why it was deleted, as its writer says; 0 where it was not, or where no tombstone of it was
+    /// left to tell.
+    pub why: u8,
 }
 
 /// Why a delta is none that an honest sender sends. Every variant leaves the copy as it was; the

@@ -1,6 +1,6 @@
 //! One replica's map, with the history that its copies need to follow it.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::fmt;
 use core::hash::BuildHasher;
@@ -10,7 +10,7 @@ use hashbrown::HashTable;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::crdt::{Budget, Change, Delta, DeltaEntry, Version};
+use crate::crdt::{Budget, Change, Delta, DeltaEntry, Version, Written};
 use crate::laws::Lattice;
 use crate::{Blob, Replica, hash64_seeded};
 
@@ -26,7 +26,7 @@ use crate::{Blob, Replica, hash64_seeded};
 ///
 /// Invariants: `slots` ascend by version, from 1 to `head`; exactly the filled ones are in
 /// `places`, one for each key; `tombstones` are the versions of those without a value, all above
-/// `floor`; `fingerprint` sums over the others.
+/// `floor`, with why they were deleted; `fingerprint` sums over the others.
 #[derive(Clone)]
 pub struct Journal {
     head: Version,
@@ -34,7 +34,7 @@ pub struct Journal {
     fingerprint: u64,
     slots: Vec<Slot>,
     places: HashTable<Place>,
-    tombstones: BTreeSet<Version>,
+    tombstones: BTreeMap<Version, u8>,
 }
 
 /// A place in the order of writes; empty once the key was written again.
@@ -76,7 +76,7 @@ impl Journal {
             fingerprint: 0,
             slots: Vec::new(),
             places: HashTable::new(),
-            tombstones: BTreeSet::new(),
+            tombstones: BTreeMap::new(),
         }
     }
 
@@ -155,19 +155,21 @@ impl Journal {
     /// Only the journal's owner writes; a copy would no longer be one.
     pub fn put(&mut self, key: Blob, value: Blob) -> Change {
         let version = self.next_version();
-        let replaced = self.write(version, key.clone(), Some(value.clone()));
+        let replaced = self.write(version, key.clone(), Written::Value(value.clone()));
         let before = replaced.and_then(|replaced| replaced.value);
-        Change { version, key, before, after: Some(value) }
+        Change { version, key, before, after: Some(value), why: 0 }
     }
 
     /// Deletes `key`, at the next version, and returns what changed; nothing if it has no value.
-    pub fn delete(&mut self, key: &[u8]) -> Option<Change> {
+    ///
+    /// `why` means nothing here; it goes where the tombstone goes.
+    pub fn delete(&mut self, key: &[u8], why: u8) -> Option<Change> {
         let (_, content) = self.content_of(key)?;
         content.value.as_ref()?;
         let key = content.key.clone();
         let version = self.next_version();
-        let replaced = self.write(version, key.clone(), None);
-        Some(Change { version, key, before: replaced?.value, after: None })
+        let replaced = self.write(version, key.clone(), Written::Deleted(why));
+        Some(Change { version, key, before: replaced?.value, after: None, why })
     }
 
     /// Forgets the tombstones at or below `up_to`, or below the head if that is lower.
@@ -176,7 +178,7 @@ impl Journal {
     /// it holds. Takes O(t log n) time for t tombstones that go.
     pub fn collect_tombstones(&mut self, up_to: Version) {
         let up_to = up_to.min(self.head);
-        while let Some(&version) = self.tombstones.first().filter(|&&version| version <= up_to) {
+        while let Some(version) = self.tombstones.keys().next().copied().filter(|&at| at <= up_to) {
             self.tombstones.pop_first();
             let slot = self.slots.partition_point(|slot| slot.version < version);
             let content = self.slots[slot].content.take().expect("a tombstone has a slot");
@@ -212,7 +214,7 @@ impl Journal {
             entries.push(DeltaEntry {
                 step: version - to,
                 key: key.clone(),
-                value: value.cloned(),
+                written: self.written(version, value),
             });
             to = version;
         };
@@ -228,15 +230,20 @@ impl Journal {
         &mut self,
         version: Version,
         key: Blob,
-        value: Option<Blob>,
+        written: Written,
     ) -> Option<Replaced> {
         assert!(self.head < version, "writes only go forward");
         self.close_up();
         let hash = hash_of(&key);
         let slot = u32::try_from(self.slots.len()).expect("a journal has under 2^32 entries");
-        match &value {
-            Some(_) => self.fingerprint = self.fingerprint.wrapping_add(mark(&key, version)),
-            None => assert!(self.tombstones.insert(version), "one version is one write"),
+        match written {
+            Written::Value(_) => {
+                self.fingerprint = self.fingerprint.wrapping_add(mark(&key, version));
+            }
+            Written::Deleted(why) => {
+                let before = self.tombstones.insert(version, why);
+                assert!(before.is_none(), "one version is one write");
+            }
         }
         let replaced = match self.places.find_mut(spread(hash), same_key(&self.slots, &key, hash)) {
             Some(place) => {
@@ -249,6 +256,7 @@ impl Journal {
                 None
             }
         };
+        let value = written.into_value();
         self.slots.push(Slot { version, content: Some(Content { key, value }) });
         self.head = version;
 
@@ -261,6 +269,14 @@ impl Journal {
     pub(crate) fn advance(&mut self, head: Version) {
         assert!(self.head <= head, "heads only grow");
         self.head = head;
+    }
+
+    /// Returns what the entry of `version`, which has `value`, was written with.
+    fn written(&self, version: Version, value: Option<&Blob>) -> Written {
+        match value {
+            Some(value) => Written::Value(value.clone()),
+            None => Written::Deleted(self.tombstones[&version]),
+        }
     }
 
     fn next_version(&self) -> Version {
@@ -283,7 +299,10 @@ impl Journal {
             Some(_) => {
                 self.fingerprint = self.fingerprint.wrapping_sub(mark(&content.key, version));
             }
-            None => assert!(self.tombstones.remove(&version), "tombstones are known"),
+            None => {
+                let before = self.tombstones.remove(&version);
+                assert!(before.is_some(), "tombstones are known");
+            }
         }
         Replaced { version, value: content.value }
     }
@@ -341,7 +360,7 @@ impl Journal {
         assert_eq!(keys.len(), self.places.len(), "one place for each key");
         for &(version, key, value) in &entries {
             assert_eq!(self.get(key), value, "the index finds what is there");
-            assert_eq!(self.tombstones.contains(&version), value.is_none());
+            assert_eq!(self.tombstones.contains_key(&version), value.is_none());
             assert!(value.is_some() || self.floor < version, "no tombstone below the floor");
         }
         let sum = |sum: u64, (key, version, _): (&Blob, _, _)| sum.wrapping_add(mark(key, version));
@@ -360,6 +379,7 @@ impl Default for Journal {
 impl PartialEq for Journal {
     fn eq(&self, other: &Self) -> bool {
         (self.head, self.floor, self.fingerprint) == (other.head, other.floor, other.fingerprint)
+            && self.tombstones == other.tombstones
             && self.entries().eq(other.entries())
     }
 }
@@ -386,25 +406,26 @@ impl Lattice for Journal {
 
 impl Serialize for Journal {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let entries: Vec<_> = self.entries().collect();
+        let written = |(version, key, value)| (version, key, self.written(version, value));
+        let entries: Vec<_> = self.entries().map(written).collect();
         (self.head, self.floor, entries).serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Journal {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        type Entries = Vec<(Version, Blob, Option<Blob>)>;
+        type Entries = Vec<(Version, Blob, Written)>;
         let (head, floor, entries): (Version, Version, Entries) =
             Deserialize::deserialize(deserializer)?;
         let mut journal = Self::new();
-        for (version, key, value) in entries {
+        for (version, key, written) in entries {
             if version <= journal.head || head < version {
                 return Err(D::Error::custom("an entry's version is out of order"));
             }
-            if value.is_none() && version <= floor {
+            if written.value().is_none() && version <= floor {
                 return Err(D::Error::custom("a tombstone lies below the floor"));
             }
-            if journal.write(version, key, value).is_some() {
+            if journal.write(version, key, written).is_some() {
                 return Err(D::Error::custom("a key has two entries"));
             }
         }

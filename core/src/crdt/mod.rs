@@ -31,6 +31,6 @@ mod journal;
 mod journals;
 
 pub use crate::crdt::copy::{Applied, JournalCopy};
-pub use crate::crdt::delta::{Budget, Change, Delta, DeltaEntry, DeltaError, Version};
+pub use crate::crdt::delta::{Budget, Change, Delta, DeltaEntry, DeltaError, Version, Written};
 pub use crate::crdt::journal::Journal;
 pub use crate::crdt::journals::Journals;

@@ -2,22 +2,23 @@
 
 use alloc::vec::Vec;
 
-use crate::board::Claimant;
+use crate::board::{Claimant, Loser};
 use crate::crdt::{Change, Version};
 use crate::entry::{
-    AbsorbedEntry, ClaimEntry, EndedEntry, Entry, GroupEntry, Key, NameEntry, SpecEntry,
+    AbsorbedEntry, ClaimEntry, EndedEntry, Entry, GroupEntry, Key, NameEntry, Reason, SpecEntry,
 };
 use crate::membership::MemberEntry;
 use crate::message::Seat;
 use crate::node::Node;
 use crate::supervisor::ChildKey;
-use crate::{Blob, Output, ProcessId, Replica, ViewChange};
+use crate::{Blob, Loss, Output, ProcessId, Replica, ViewChange};
 
 impl Node {
     /// Takes in a change of the journal of `replica`.
     pub(super) fn handle_change(&mut self, replica: &Replica, change: &Change) {
         let Some(key) = Key::decode(&change.key) else { return };
         let (before, after) = (change.before.as_ref(), change.after.as_ref());
+        let loss = Reason::of(change.why).loss();
         if self.retired.contains(replica) {
             if !key.is_of_cluster() {
                 return;
@@ -35,8 +36,9 @@ impl Node {
                 if self.visible.contains(replica) {
                     let before = before.and_then(|bytes| NameEntry::decode(bytes));
                     let after = after.and_then(|bytes| NameEntry::decode(bytes));
-                    let seat = Seat::Name(scope, name);
-                    self.handle_name_claim(replica, &seat, before.as_ref(), after.as_ref());
+                    let (seat, claims) =
+                        (Seat::Name(scope, name), (before.as_ref(), after.as_ref()));
+                    self.handle_name_claim(replica, &seat, claims, loss);
                 }
             }
             Key::Claim(scope, child) => {
@@ -45,7 +47,7 @@ impl Node {
                 let key = (scope, child);
                 let is_visible = self.visible.contains(replica);
                 if is_visible {
-                    self.handle_child_claim(replica, key, before.as_ref(), after.as_ref());
+                    self.handle_child_claim(replica, key, (before.as_ref(), after.as_ref()), loss);
                 }
                 self.with_supervisor(|supervisor, around| {
                     supervisor.handle_claim(around, replica, is_visible, key, after, false);
@@ -89,8 +91,7 @@ impl Node {
         let held = self.replication.replicas().filter(|replica| me.as_ref() != Some(*replica));
         for replica in &held.cloned().collect::<Vec<Replica>>() {
             for (key, value) in self.entries_of(replica) {
-                let change = Change { version: 0, key, before: None, after: Some(value) };
-                self.handle_change(replica, &change);
+                self.handle_change(replica, &shown(key, value));
             }
         }
     }
@@ -105,27 +106,26 @@ impl Node {
         if !changes {
             return;
         }
+        let hidden = Loss::NodeLost;
         for (key, value) in self.entries_of(replica) {
             match Key::decode(&key) {
                 Some(Key::Name(scope, name)) => {
                     let entry = NameEntry::decode(&value);
-                    let (before, after) = shown_or_hidden(entry.as_ref(), is_visible);
-                    let seat = Seat::Name(scope, name);
-                    self.handle_name_claim(replica, &seat, before, after);
+                    let claims = shown_or_hidden(entry.as_ref(), is_visible);
+                    self.handle_name_claim(replica, &Seat::Name(scope, name), claims, hidden);
                 }
                 Some(Key::Claim(scope, child)) => {
                     let key = (scope, child);
                     let entry = ClaimEntry::decode(&value);
-                    let (before, after) = shown_or_hidden(entry.as_ref(), is_visible);
-                    self.handle_child_claim(replica, key, before, after);
+                    let claims = shown_or_hidden(entry.as_ref(), is_visible);
+                    self.handle_child_claim(replica, key, claims, hidden);
                     self.with_supervisor(|supervisor, around| {
                         supervisor.handle_visibility(around, replica, key, is_visible);
                     });
                     self.check_child_requests(key);
                 }
                 Some(Key::Absorbed(..)) if is_visible => {
-                    let change = Change { version: 0, key, before: None, after: Some(value) };
-                    self.handle_change(replica, &change);
+                    self.handle_change(replica, &shown(key, value));
                 }
                 Some(Key::Group(scope, group, number)) => {
                     let entry = GroupEntry::decode(&value).filter(|_| is_visible);
@@ -171,8 +171,8 @@ impl Node {
         &mut self,
         replica: &Replica,
         seat: &Seat,
-        before: Option<&NameEntry>,
-        after: Option<&NameEntry>,
+        (before, after): (Option<&NameEntry>, Option<&NameEntry>),
+        loss: Loss,
     ) {
         let process = before
             .map(|entry| ProcessId { replica: replica.clone(), number: entry.standing.number });
@@ -182,15 +182,15 @@ impl Node {
             running: true,
             value: entry.value.clone(),
         });
-        self.seat(replica, seat, process.as_ref(), claimant);
+        self.seat(replica, seat, (process.as_ref(), claimant), loss);
     }
 
     fn handle_child_claim(
         &mut self,
         replica: &Replica,
         key: ChildKey,
-        before: Option<&ClaimEntry>,
-        after: Option<&ClaimEntry>,
+        (before, after): (Option<&ClaimEntry>, Option<&ClaimEntry>),
+        loss: Loss,
     ) {
         let process = |entry: &ClaimEntry| ProcessId {
             replica: replica.clone(),
@@ -204,21 +204,22 @@ impl Node {
         };
         let was = before.map(process);
         let on_child = after.map(|entry| claimant(entry, Blob::default()));
-        self.seat(replica, &Seat::Child(key.0, key.1), was.as_ref(), on_child);
+        self.seat(replica, &Seat::Child(key.0, key.1), (was.as_ref(), on_child), loss);
         let name = after.or(before).and_then(|entry| entry.name.clone());
         if let Some((scope, name)) = name {
             let on_name = after.map(|entry| claimant(entry, entry.value.clone()));
-            self.seat(replica, &Seat::Name(scope, name), was.as_ref(), on_name);
+            self.seat(replica, &Seat::Name(scope, name), (was.as_ref(), on_name), loss);
         }
     }
 
-    /// Puts a claim on the board, and tells whom that concerns.
+    /// Puts a claim on the board, and tells whom that concerns; `loss` is what a process that
+    /// claims no longer has lost by.
     fn seat(
         &mut self,
         replica: &Replica,
         seat: &Seat,
-        before: Option<&ProcessId>,
-        after: Option<Claimant>,
+        (before, after): (Option<&ProcessId>, Option<Claimant>),
+        loss: Loss,
     ) {
         if let Some(claimant) = &after
             && self.me.as_ref() != Some(replica)
@@ -228,13 +229,22 @@ impl Node {
         let shift = self.board.replace(seat, before, after);
         if let (Seat::Name(scope, name), Some(shift)) = (seat, shift) {
             let (scope, name, holder) = (*scope, name.clone(), shift.holder);
-            self.outputs.push_back(Output::View(ViewChange::Name { scope, name, holder }));
+            let loss = shift.loser.map(|loser| match loser {
+                Loser::Claims => Loss::Conflict,
+                Loser::IsGone => loss,
+            });
+            self.outputs.push_back(Output::View(ViewChange::Name { scope, name, holder, loss }));
         }
         self.with_conflicts(|conflicts, own| conflicts.handle_seat(own, seat));
         if let Seat::Name(scope, name) = seat {
             self.supervisor.handle_name(*scope, name);
         }
     }
+}
+
+/// Returns the change by which an entry is seen that was there all the time.
+const fn shown(key: Blob, value: Blob) -> Change {
+    Change { version: 0, key, before: None, after: Some(value), why: 0 }
 }
 
 /// Returns an entry as it was and as it is, when its journal is shown or hidden.

@@ -61,8 +61,8 @@ impl Node {
                     self.replication.put(key, value);
                 }
             }
-            Effect::Delete { key } => {
-                self.replication.delete(&key);
+            Effect::Delete { key, reason } => {
+                self.replication.delete(&key, reason.byte());
             }
             Effect::Send { to, message } => self.send(&to, message),
             Effect::Emit(output) => self.outputs.push_back(output),

@@ -57,8 +57,8 @@ use crate::{Blob, Config, HybridClock, NodeId, Random, Replica, Time, hash64, wi
 pub use crate::node::input::{CallId, Command, Input, ProcessEvent, Replicas, Target};
 pub use crate::node::inspect::Tables;
 pub use crate::node::output::{
-    ChildView, Conflict, Event, ExitReason, Holder, MemberStatus, MemberView, NameConflict, Output,
-    Published, Reply, Start, StartReason, StartedChild, StopReason, Updated, ViewChange,
+    ChildView, Conflict, Event, ExitReason, Holder, Loss, MemberStatus, MemberView, NameConflict,
+    Output, Published, Reply, Start, StartReason, StartedChild, StopReason, Updated, ViewChange,
 };
 
 /// Most times that timers may make each other due in one instant.

@@ -235,6 +235,8 @@ pub enum ViewChange {
         name: Name,
         /// Who holds it.
         holder: Option<Holder>,
+        /// How the process lost it that held it before; `None` if none did, or the same holds it.
+        loss: Option<Loss>,
     },
     /// A process is a member of a group, with such metadata, or is none any more.
     Group {
@@ -256,6 +258,21 @@ pub enum ViewChange {
         /// What is known of it.
         view: Option<ChildView>,
     },
+}
+
+/// How a process came to lose a name, as far as the journals say.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Loss {
+    /// It was unregistered.
+    Unregistered,
+    /// Its process ended or starts anew, or has moved with its child; or nothing is left that says
+    /// more, since its journal was read too late.
+    Ended,
+    /// The conflict rule gave it to another.
+    Conflict,
+    /// Its node is down or has left, or lives anew.
+    NodeLost,
 }
 
 /// A member as readers see it.

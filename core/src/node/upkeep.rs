@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::adoption::Journals;
-use crate::entry::{ClaimEntry, Entry, Key, NameEntry};
+use crate::entry::{ClaimEntry, Entry, Key, NameEntry, Reason};
 use crate::node::Node;
 use crate::{Replica, Stamp, Time, Wall};
 
@@ -142,7 +142,7 @@ impl Node {
             let is_everywhere =
                 |version| self.membership.not_forgotten().all(|member| has_it(member, version));
             if version.is_some_and(is_everywhere) {
-                self.replication.delete(&key);
+                self.replication.delete(&key, Reason::Ended.byte());
             }
         }
     }

@@ -272,9 +272,9 @@ impl Replication {
     }
 
     /// Deletes `key` from our own journal, and returns the version of that; `None` if it is not
-    /// there.
-    pub fn delete(&mut self, key: &[u8]) -> Option<Version> {
-        let change = self.own.delete(key)?;
+    /// there. `why` is for those who take the deletion in.
+    pub fn delete(&mut self, key: &[u8], why: u8) -> Option<Version> {
+        let change = self.own.delete(key, why)?;
         Some(self.wrote(change))
     }
 
@@ -324,6 +324,7 @@ impl Replication {
             key: key.clone(),
             before: Some(value.clone()),
             after: None,
+            why: 0,
         };
         let changes: Vec<Change> = journal.iter().map(gone).collect();
         self.changed(replica.clone(), changes);

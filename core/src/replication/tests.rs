@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::crdt::{Budget, Delta, DeltaEntry, DeltaError, Version};
+use crate::crdt::{Budget, Delta, DeltaEntry, DeltaError, Version, Written};
 use crate::laws::{Shown, shown};
 use crate::message::{Ack, Digest, DigestRow, Message, Need};
 use crate::replication::{Output, Refusal, Replication, Settings};
@@ -122,7 +122,7 @@ impl World {
     }
 
     fn delete(&mut self, index: usize, key: &Blob) {
-        self.nodes[index].delete(key);
+        self.nodes[index].delete(key, 0);
         self.drain(index);
     }
 

@@ -1,7 +1,7 @@
 //! What the journals say of children, as it becomes visible.
 
 use crate::effect::Effect;
-use crate::entry::{ClaimEntry, EndedEntry, Key, SpecEntry};
+use crate::entry::{ClaimEntry, EndedEntry, Key, Reason, SpecEntry};
 use crate::supervisor::children::{Child, ChildKey, Claim, Past};
 use crate::supervisor::instance::Then;
 use crate::supervisor::{Around, Supervisor};
@@ -137,7 +137,8 @@ impl Supervisor {
             self.due.remove(&key);
             self.beaten.remove(&key);
             if is_specified_here {
-                self.effects.push_back(Effect::Delete { key: Key::Spec(key.0, key.1).encode() });
+                let (key, reason) = (Key::Spec(key.0, key.1).encode(), Reason::Ended);
+                self.effects.push_back(Effect::Delete { key, reason });
             }
             if let Some(&number) = self.by_child.get(&key) {
                 self.stop(number, StopReason::Terminated, Then::Gone);

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::board::{Board, Claimant};
 use crate::effect::Effect;
-use crate::entry::{EndedEntry, Entry, Key};
+use crate::entry::{EndedEntry, Entry, Key, Reason};
 use crate::message::Seat;
 use crate::rule::Rule;
 use crate::targets::Targets;
@@ -410,6 +410,7 @@ impl Supervisor {
         let key = instance.key;
         let (was_starting, was_at_rest) =
             (instance.phase == Phase::Starting, instance.is_at_rest());
+        let reason = if instance.phase == Phase::Frozen { Reason::Beaten } else { Reason::Ended };
         if let Phase::Waiting { until } = instance.phase {
             self.waiting.remove(&(until, number));
         }
@@ -417,7 +418,7 @@ impl Supervisor {
         self.by_child.remove(&key);
         self.starting -= usize::from(was_starting);
         self.unrest -= usize::from(!was_at_rest);
-        self.effects.push_back(Effect::Delete { key: Key::Claim(key.0, key.1).encode() });
+        self.effects.push_back(Effect::Delete { key: Key::Claim(key.0, key.1).encode(), reason });
         self.effects.push_back(Effect::Gone { number });
         assert_eq!(self.instances.len(), self.by_child.len(), "one process for each child");
     }

@@ -1,6 +1,6 @@
 //! A journal, the deltas cut of it, and copies that get them in any order, or others.
 
-use ordu_core::crdt::{Applied, Budget, Change, Delta, DeltaEntry, Journal, JournalCopy};
+use ordu_core::crdt::{Applied, Budget, Change, Delta, DeltaEntry, Journal, JournalCopy, Written};
 use ordu_core::laws::{Follower, Turn};
 use ordu_core::wire::encode;
 use ordu_core::{Blob, Incarnation, NodeId, Replica};
@@ -225,15 +225,20 @@ fn change(delta: &mut Delta, bytes: &mut Bytes<'_>) {
         8 => drop(delta.entries.pop()),
         9 => delta.entries.push(entry(bytes)),
         10 if length > 0 => delta.entries[bytes.below(length)].step = bytes.odd_number(),
-        11 if length > 0 => delta.entries[bytes.below(length)].value = None,
+        11 if length > 0 => {
+            delta.entries[bytes.below(length)].written = Written::Deleted(bytes.byte())
+        }
         _ => delta.silence_ms = bytes.odd_number(),
     }
 }
 
 fn entry(bytes: &mut Bytes<'_>) -> DeltaEntry {
     let (step, key) = (bytes.odd_number(), key(bytes.byte()));
-    let value = (!bytes.byte().is_multiple_of(3)).then(|| value(bytes));
-    DeltaEntry { step, key, value }
+    let written = match bytes.byte() % 3 {
+        0 => Written::Deleted(bytes.byte()),
+        _ => Written::Value(value(bytes)),
+    };
+    DeltaEntry { step, key, written }
 }
 
 /// Returns one of a few keys, so that writes collide often.

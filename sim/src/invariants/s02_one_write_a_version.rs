@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ordu_core::crdt::Written;
 use ordu_core::message::Message;
 use ordu_core::{Output, ReplicaKey, hash64_seeded};
 
@@ -31,7 +32,10 @@ impl Invariant for OneWriteAVersion {
         let mut version = delta.from;
         for entry in &delta.entries {
             version += entry.step;
-            let value = entry.value.as_ref().map_or(1, |value| hash64_seeded(value, 2));
+            let value = match &entry.written {
+                Written::Deleted(why) => u64::from(*why),
+                Written::Value(value) => hash64_seeded(value, 2),
+            };
             let hash = hash64_seeded(&entry.key, value);
             if *writes.entry(version).or_insert(hash) != hash {
                 let (host, replica) = (scene.host, &delta.replica);

@@ -100,7 +100,7 @@ mod tests {
         let _ = journal.put(a.clone(), Blob::from("1"));
         let _ = journal.put(b.clone(), Blob::from("2"));
         let older = journal.clone();
-        let _ = journal.delete(&a);
+        let _ = journal.delete(&a, 0);
         let _ = journal.put(b, Blob::from("3"));
         let snapshot = Snapshot::of(&journal);
         assert_eq!(snapshot.returned(&journal), None);

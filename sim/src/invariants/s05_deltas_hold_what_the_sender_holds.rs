@@ -16,7 +16,7 @@ fn difference(delta: &Delta, journal: &Journal) -> Option<u64> {
     let mut version = delta.from;
     for entry in &delta.entries {
         version += entry.step;
-        if held.next() != Some((version, &entry.key, entry.value.as_ref())) {
+        if held.next() != Some((version, &entry.key, entry.written.value())) {
             return Some(version);
         }
     }

@@ -109,7 +109,7 @@ impl Invariant for NodesReadTheirWrites {
 
     fn handle_output(&mut self, scene: &Scene<'_>, output: &Output) -> Finding {
         match output {
-            Output::View(ViewChange::Name { scope, name, holder: Some(holder) }) => {
+            Output::View(ViewChange::Name { scope, name, holder: Some(holder), .. }) => {
                 self.see(scene.host, (scope, name), holder);
                 Ok(())
             }

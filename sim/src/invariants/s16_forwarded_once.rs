@@ -90,7 +90,7 @@ impl Invariant for ForwardedOnce {
         let Some(asked) = &self.present else { return Ok(()) };
         let Output::View(change) = output else { return Ok(()) };
         let is_done = match change {
-            ViewChange::Name { scope, name, holder } => {
+            ViewChange::Name { scope, name, holder, .. } => {
                 asked.is_done_by(*scope, name, holder.as_ref(), scene.host)
             }
             ViewChange::Group { scope, group, process, metadata } => {

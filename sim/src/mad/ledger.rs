@@ -266,7 +266,8 @@ impl Pages {
     pub(crate) fn see(&mut self, name: &Name, found: &Found) {
         let Found { process, child, value } = found.clone();
         let holder = Some(Holder { process, child, value });
-        self.take_view(&ViewChange::Name { scope: scope(), name: name.clone(), holder });
+        let (name, loss) = (name.clone(), None);
+        self.take_view(&ViewChange::Name { scope: scope(), name, holder, loss });
     }
 
     fn take_view(&mut self, change: &ViewChange) {

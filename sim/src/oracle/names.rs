@@ -100,7 +100,7 @@ impl Names {
         change: &ViewChange,
         up: impl Iterator<Item = Host>,
     ) {
-        let ViewChange::Name { scope, name, holder } = change else { return };
+        let ViewChange::Name { scope, name, holder, .. } = change else { return };
         let at = (host, *scope, name.clone());
         let Some(holder) = holder else {
             self.shown.remove(&at);
@@ -182,7 +182,7 @@ mod tests {
     fn shows(names: &mut Names, ms: u64, host: Host, is_there: bool) {
         let holder = Holder { process: process(), child: None, value: Blob::default() };
         let holder = is_there.then_some(holder);
-        let change = ViewChange::Name { scope: scope(), name: name("cart"), holder };
+        let change = ViewChange::Name { scope: scope(), name: name("cart"), holder, loss: None };
         names.handle_view(Time::from_millis(ms), host, &change, [N1, N2].into_iter());
     }
 

@@ -11,6 +11,7 @@ mod groups;
 mod joins;
 mod leaves;
 mod links;
+mod losses;
 mod machines;
 mod names;
 mod replays;

@@ -298,7 +298,7 @@ fn a_replacement_goes_on_where_a_lost_session_left_it() {
 
 /// Says that n0 wrote far more than it did.
 fn lie() -> Message {
-    let entry = DeltaEntry { step: 1_000, key: blob("b"), value: Some(blob("lie")) };
+    let entry = DeltaEntry { step: 1_000, key: blob("b"), written: Written::Value(blob("lie")) };
     let (from, to, until) = (1, 1_001, 1_001);
     let entries = Vec::from([entry]);
     Message::Delta(Delta { replica: replica(0), from, to, until, floor: 0, silence_ms: 0, entries })
