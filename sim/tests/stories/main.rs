@@ -12,6 +12,7 @@ mod joins;
 mod leaves;
 mod links;
 mod machines;
+mod metadata;
 mod names;
 mod replays;
 mod roles;
