@@ -34,6 +34,11 @@ impl Stamp {
         self.0
     }
 
+    /// Returns the stamp that [`as_u64`](Self::as_u64) made `number` of.
+    pub const fn from_u64(number: u64) -> Self {
+        Self(number)
+    }
+
     const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }

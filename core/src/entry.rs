@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::crdt::{Dot, Write};
 use crate::hash::hash128;
 use crate::membership::MemberEntry;
 use crate::rank::{Origin, Rank};
@@ -37,6 +38,24 @@ pub(crate) enum Key {
     Absorbed(ReplicaKey, u64),
     /// A group that a process of the node is a member of, and the number of the process.
     Group(Scope, Name, u64),
+    /// Something that any member may write, and which write of it.
+    Cell(CellKey, Dot),
+}
+
+/// What any member may write.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+pub(crate) enum CellKey {
+    /// Something that is kept beside the names of a registry.
+    Meta(Scope, Name),
+}
+
+impl CellKey {
+    /// Returns the registry that it belongs to.
+    pub(crate) fn scope(&self) -> Scope {
+        match self {
+            Self::Meta(scope, _) => *scope,
+        }
+    }
 }
 
 impl Key {
@@ -63,6 +82,13 @@ impl Key {
                 bytes.extend_from_slice(&scope.to_bytes());
                 bytes.extend_from_slice(&number.to_be_bytes());
                 bytes.extend_from_slice(group.as_bytes());
+            }
+            Self::Cell(CellKey::Meta(scope, name), dot) => {
+                bytes.push(7);
+                bytes.extend_from_slice(&scope.to_bytes());
+                bytes.extend_from_slice(&dot.stamp.as_u64().to_be_bytes());
+                bytes.extend_from_slice(&dot.writer.0.to_be_bytes());
+                bytes.extend_from_slice(name.as_bytes());
             }
         }
         Blob::from(bytes)
@@ -91,6 +117,15 @@ impl Key {
                 let (scope, number) = (Scope::from_bytes(*scope), u64::from_be_bytes(*number));
                 Some(Self::Group(scope, Name::new(group).ok()?, number))
             }
+            7 => {
+                let (scope, rest) = rest.split_first_chunk()?;
+                let (stamp, rest) = rest.split_first_chunk()?;
+                let (writer, name) = rest.split_first_chunk()?;
+                let stamp = Stamp::from_u64(u64::from_be_bytes(*stamp));
+                let dot = Dot { stamp, writer: ReplicaKey(u64::from_be_bytes(*writer)) };
+                let (scope, name) = (Scope::from_bytes(*scope), Name::new(name).ok()?);
+                Some(Self::Cell(CellKey::Meta(scope, name), dot))
+            }
             _ => None,
         }
     }
@@ -98,7 +133,7 @@ impl Key {
     /// Returns whether the entry outlives the node that wrote it.
     pub(crate) fn is_of_cluster(&self) -> bool {
         match self {
-            Self::Spec(..) | Self::Ended(..) => true,
+            Self::Spec(..) | Self::Ended(..) | Self::Cell(..) => true,
             Self::Member
             | Self::Name(..)
             | Self::Claim(..)
@@ -286,6 +321,7 @@ impl Entry for SpecEntry {}
 impl Entry for EndedEntry {}
 impl Entry for AbsorbedEntry {}
 impl Entry for GroupEntry {}
+impl Entry for Write {}
 
 #[cfg(test)]
 mod tests {
@@ -304,6 +340,10 @@ mod tests {
             Key::Ended(scope, child),
             Key::Absorbed(ReplicaKey(9), 4),
             Key::Group(scope, Name::new("room/1").unwrap(), 4),
+            Key::Cell(
+                CellKey::Meta(scope, Name::new("owner").unwrap()),
+                Dot { stamp: Stamp::first_of(Wall::from_millis(5)), writer: ReplicaKey(9) },
+            ),
         ];
         for key in keys {
             assert_eq!(Key::decode(&key.encode()), Some(key));

@@ -366,6 +366,51 @@ pub enum LeaveGroupError {
     UnknownRegistry(#[from] UnknownRegistry),
 }
 
+/// Why metadata was not put beside the names of a registry, or not deleted there. Where it does not
+/// say otherwise it is as it was.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteMetaError {
+    /// The value is longer than the limit; store a reference instead.
+    #[error("a value of {bytes} bytes is over the limit of {max}; store a reference instead")]
+    TooLarge {
+        /// How long it is.
+        bytes: usize,
+        /// How long it may be.
+        max: usize,
+    },
+    /// The registry is full of metadata, with what was deleted in the last minutes; delete some and
+    /// wait, or keep several things in one value.
+    #[error(
+        "the registry has {max} metadata, those deleted lately among them; \
+         delete some and wait, or keep several things in one value"
+    )]
+    TooMany {
+        /// How many there may be.
+        max: usize,
+    },
+    /// The deadline passed before enough members held the write; it stands here and may spread
+    /// later. Ask again to wait on.
+    #[error("the deadline passed: it is written here, but not on {wanted} members yet")]
+    TimedOut {
+        /// How many members were to hold it.
+        wanted: u32,
+    },
+    /// This node is joining or leaving; ask another, or wait until it is ready.
+    #[error("the node is not ready: it is joining or leaving")]
+    NotReady,
+    /// What was given as a key cannot be one; choose another.
+    #[error("the key cannot be one")]
+    BadKey {
+        /// What is wrong with it.
+        #[from]
+        source: NameError,
+    },
+    /// This node was not told of the registry; declare it on the builder, or correct its name.
+    #[error(transparent)]
+    UnknownRegistry(#[from] UnknownRegistry),
+}
+
 /// Why a message was not sent to a group. Nothing was sent.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]

@@ -12,6 +12,7 @@ extern crate std;
 mod adoption;
 mod blob;
 mod board;
+mod cells;
 mod child;
 mod clock;
 mod config;
@@ -58,7 +59,7 @@ pub use crate::config::{Config, ConfigError};
 pub use crate::error::{
     CallError, CatchUpError, IdError, JoinGroupError, LeaveError, LeaveGroupError, Occupant,
     PublishError, RegisterError, SettleError, StartChildError, TerminateError, UnknownRegistry,
-    UnregisterError, UpdateError,
+    UnregisterError, UpdateError, WriteMetaError,
 };
 pub use crate::hash::{hash64, hash64_seeded, hash128};
 pub use crate::id::{

@@ -8,6 +8,9 @@ pub const CLUSTER_BYTES_MAX: usize = 64;
 pub const NAME_BYTES_MAX: usize = 512;
 /// Bytes of a value stored beside a name.
 pub const VALUE_BYTES_MAX: usize = 64 << 10;
+/// Metadata of one registry, with those deleted in the last minutes. Writers that do not know of
+/// each other may go past it together, each by what it writes.
+pub const METAS_MAX: usize = 1_024;
 /// Bytes that a process is given for a conflict rule to go by.
 pub const PRECEDENCE_BYTES_MAX: usize = 64;
 /// Bytes of the name of a conflict rule.

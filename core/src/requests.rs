@@ -13,7 +13,7 @@ use crate::supervisor::ChildKey;
 use crate::{
     CallError, CatchUpError, CausalToken, JoinGroupError, LeaveError, LeaveGroupError, Name,
     ProcessId, RegisterError, Replica, Replicas, Reply, SettleError, StartChildError,
-    TerminateError, Time, UnregisterError, UpdateError, Updated,
+    TerminateError, Time, UnregisterError, UpdateError, Updated, WriteMetaError,
 };
 
 /// A request that has not been answered.
@@ -47,6 +47,8 @@ pub(crate) enum Wait {
     },
     /// An entry to be on enough members.
     Replicated {
+        /// What was written.
+        written: Written,
         /// Whose journal it stands in.
         journal: Replica,
         /// At which version.
@@ -83,6 +85,34 @@ pub(crate) enum Wait {
     Settled,
 }
 
+/// What a user wrote that has to be on enough members.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Written {
+    /// A name of a process.
+    Name,
+    /// Metadata of a registry.
+    Meta,
+}
+
+impl Written {
+    /// Returns the answer once it is.
+    pub(crate) fn done(self, token: CausalToken) -> Reply {
+        match self {
+            Self::Name => Reply::Register(Ok(token)),
+            Self::Meta => Reply::WriteMeta(Ok(token)),
+        }
+    }
+
+    /// Returns the answer if `wanted` members did not hold it in time.
+    pub(crate) fn timed_out(self, wanted: usize) -> Reply {
+        let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
+        match self {
+            Self::Name => Reply::Register(Err(RegisterError::TimedOut { wanted })),
+            Self::Meta => Reply::WriteMeta(Err(WriteMetaError::TimedOut { wanted })),
+        }
+    }
+}
+
 /// A change that was asked of another node, with what its answer speaks of.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Asked {
@@ -102,7 +132,9 @@ impl Asked {
     /// Returns what to wait for next: the change stands in `journal` at `version`.
     pub(crate) fn spread(self, journal: Replica, version: Version) -> Wait {
         match self {
-            Self::Register { replicas, .. } => Wait::Replicated { journal, version, replicas },
+            Self::Register { replicas, .. } => {
+                Wait::Replicated { written: Written::Name, journal, version, replicas }
+            }
             Self::Unregister { .. }
             | Self::Update { .. }
             | Self::JoinGroup { .. }
@@ -151,7 +183,7 @@ impl Asked {
     /// Returns the answer at the deadline.
     fn timed_out(&self) -> Reply {
         match self {
-            Self::Register { replicas, .. } => register_timed_out(*replicas),
+            Self::Register { replicas, .. } => Written::Name.timed_out(at_least(*replicas)),
             Self::Unregister { .. } => Reply::Unregister(Err(UnregisterError::TimedOut)),
             Self::Update { .. } => Reply::Update(Err(UpdateError::TimedOut)),
             Self::JoinGroup { .. } => Reply::JoinGroup(Err(JoinGroupError::TimedOut)),
@@ -160,13 +192,12 @@ impl Asked {
     }
 }
 
-/// Returns the answer to a registration that `replicas` did not hold in time.
-fn register_timed_out(replicas: Replicas) -> Reply {
-    let wanted = match replicas {
+/// Returns how many members `replicas` are at least, when nobody can say any more.
+fn at_least(replicas: Replicas) -> usize {
+    match replicas {
         Replicas::One => 1,
-        Replicas::Two | Replicas::Majority | Replicas::All => 2,
-    };
-    Reply::Register(Err(RegisterError::TimedOut { wanted }))
+        Replicas::Two | Replicas::Majority | Replicas::All => Replicas::TWO,
+    }
 }
 
 impl Wait {
@@ -207,7 +238,7 @@ impl Wait {
             Self::Terminate { key, .. } => {
                 Reply::Terminate(Err(TerminateError::TimedOut { child: key.1 }))
             }
-            Self::Replicated { replicas, .. } => register_timed_out(*replicas),
+            Self::Replicated { written, replicas, .. } => written.timed_out(at_least(*replicas)),
             Self::Forwarded { asked } | Self::Shown { asked, .. } => asked.timed_out(),
             Self::CatchUp { .. } => Reply::CatchUp(Err(CatchUpError::NotReady)),
             Self::Call => Reply::Call(Err(CallError::TimedOut { timeout })),

@@ -92,6 +92,7 @@ mod inbox;
 mod index;
 mod kinds;
 mod log;
+mod meta;
 mod node;
 mod operation;
 mod phase;
@@ -118,7 +119,7 @@ pub use ordu_core::{
     Occupant, Origin, Outcome, Precedence, ProcessId, PublishError, Published, Rank, RegisterError,
     Replica, Replicas, Restart, Role, Rule, Scope, SettleError, Stamp, StartChildError,
     StartReason, StopReason, TerminateError, Time, UnknownRegistry, UnregisterError, UpdateError,
-    Wall,
+    Wall, WriteMetaError,
 };
 
 pub use ordu_transport_tcp::{Secret, SecretError};
@@ -130,6 +131,7 @@ pub use crate::context::{Clock, Context, Incoming, Letter, WrongType};
 pub use crate::events::{Events, Missed};
 pub use crate::flight::{DumpFlightError, FlightRecorder};
 pub use crate::groups::{GroupMember, Groups, JoinGroup, LeaveGroup, Publish};
+pub use crate::meta::WriteMeta;
 pub use crate::node::{Leave, Member, Node, ReadyError, Settled, Spawn, SpawnError};
 pub use crate::process::{Finish, Process, StartError};
 pub use crate::recipient::Recipient;

@@ -15,9 +15,10 @@ use tokio::sync::broadcast;
 use crate::feed::Feed;
 use crate::group_view::GroupView;
 use crate::index::{Index, Part};
+use crate::meta::MetaView;
 
 /// What readers see. One writer, the driver; any number of readers, who never wait for it, but for
-/// questions about many names or about groups: those and the writer wait for each other.
+/// questions about many names, groups or metadata: those and the writer wait for each other.
 ///
 /// Every change is in the maps before it is in the feed, and `version` is raised in between: a
 /// reader that starts to listen, notes the version and then reads the maps misses nothing.
@@ -32,6 +33,7 @@ pub(crate) struct View {
     /// query is of one moment. Lookups of single names pass it by.
     index: RwLock<Index>,
     groups: GroupView,
+    metadata: MetaView,
     version: AtomicU64,
     feed: Feed<NameChange>,
 }
@@ -128,6 +130,7 @@ impl View {
             counts: HashMap::with_hasher(state()),
             index: RwLock::default(),
             groups: GroupView::default(),
+            metadata: MetaView::default(),
             version: AtomicU64::new(0),
             feed: Feed::new(),
         }
@@ -147,6 +150,7 @@ impl View {
             ViewChange::Group { scope, group, process, metadata } => {
                 self.groups.apply((scope, group), process, metadata);
             }
+            ViewChange::Meta { scope, key, value } => self.metadata.apply(scope, key, value),
         }
     }
 
@@ -285,6 +289,11 @@ impl View {
         index.part(scope, part).take(limit).count()
     }
 
+    /// Returns what readers see of metadata.
+    pub(crate) fn metadata(&self) -> &MetaView {
+        &self.metadata
+    }
+
     /// Returns what readers see of groups.
     pub(crate) fn groups(&self) -> &GroupView {
         &self.groups
@@ -343,6 +352,7 @@ impl View {
         self.names.pin().clear();
         drop(index);
         self.groups.clear();
+        self.metadata.clear();
         self.of_process.pin().clear();
         self.children.pin().clear();
         self.members.pin().clear();

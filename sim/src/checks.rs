@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ordu_core::{ChildId, ChildView, Holder, MemberStatus, MemberView, NodeId, ProcessId};
+use ordu_core::{ChildId, ChildView, Holder, MemberStatus, MemberView, Node, NodeId, ProcessId};
 
 use crate::World;
 use crate::host::Host;
@@ -170,6 +170,11 @@ impl World {
     pub fn end_quiet(&mut self) {
         let finding = self.watch.end_quiet(self.now);
         self.hold(finding);
+    }
+
+    /// Returns the node of `host`, to be looked at; `None` if it is not up or no node of ours.
+    pub fn node(&self, host: Host) -> Option<&Node> {
+        self.nodes().find(|(other, ..)| *other == host).map(|(.., node)| node)
     }
 
     /// Returns what became of the names that were given, as clients saw it.

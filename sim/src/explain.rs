@@ -145,6 +145,7 @@ impl Teller {
                     | Command::JoinGroup { .. }
                     | Command::LeaveGroup { .. }
                     | Command::Publish { .. }
+                    | Command::WriteMeta { .. }
                     | Command::CatchUp { .. }
                     | Command::Leave
                     | Command::Settled => false,

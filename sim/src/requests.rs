@@ -8,7 +8,7 @@ use ordu_core::{
     Blob, CallError, ChildId, ChildSpec, Command, Input, JoinGroupError, LeaveError,
     LeaveGroupError, Name, ProcessId, PublishError, Published, RegisterError, Replicas, Reply,
     Restart, Scope, SettleError, StartChildError, StartedChild, Target, TerminateError, Time,
-    UnregisterError, UpdateError, Updated,
+    UnregisterError, UpdateError, Updated, WriteMetaError,
 };
 
 use crate::World;
@@ -90,6 +90,7 @@ impl Requests {
             | (Command::JoinGroup { .. }, Reply::JoinGroup(_))
             | (Command::LeaveGroup { .. }, Reply::LeaveGroup(_))
             | (Command::Publish { .. }, Reply::Publish(_))
+            | (Command::WriteMeta { .. }, Reply::WriteMeta(_))
             | (Command::Leave, Reply::Leave(_))
             | (Command::CatchUp { .. }, Reply::CatchUp(_))
             | (Command::Settled, Reply::Settled(_)) => true,
@@ -273,6 +274,24 @@ impl World {
             self.out_of_kind()
         };
         result
+    }
+
+    /// Keeps `value` under `key` in the metadata of the registry through `host`, or deletes what is
+    /// kept there; returns the answer, which waits for `replicas`.
+    pub fn write_meta(
+        &mut self,
+        host: Host,
+        key: &str,
+        value: Option<&str>,
+        replicas: Replicas,
+    ) -> Result<(), WriteMetaError> {
+        let (scope, key, value) = (scope(), name(key), value.map(Blob::from));
+        let Reply::WriteMeta(result) =
+            self.ask(host, Command::WriteMeta { scope, key, value, replicas })
+        else {
+            self.out_of_kind()
+        };
+        result.map(drop)
     }
 
     /// Makes `process` a member of the group `text` through `host`, and returns the answer.

@@ -19,6 +19,8 @@ pub struct View {
     pub children: BTreeMap<(Scope, ChildId), ChildView>,
     /// The members of groups, with what they keep beside their membership.
     pub groups: BTreeMap<(Scope, Name, ProcessId), Blob>,
+    /// The metadata of registries.
+    pub metadata: BTreeMap<(Scope, Name), Blob>,
 }
 
 impl View {
@@ -38,6 +40,7 @@ impl View {
             ViewChange::Group { scope, group, process, metadata } => {
                 set(&mut self.groups, (scope, group, process), metadata);
             }
+            ViewChange::Meta { scope, key, value } => set(&mut self.metadata, (scope, key), value),
         }
     }
 }

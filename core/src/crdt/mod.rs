@@ -4,7 +4,8 @@
 //! others hold a [`JournalCopy`] of it, which [`Delta`]s bring forward. A copy shows nothing but
 //! states that its owner's journal once had, so what readers see is always whole. Copies of one
 //! journal are ordered by how far they have come and join to the later one; [`Journals`], their
-//! product, joins replica by replica.
+//! product, joins replica by replica. A key that several replicas write, each in its own journal,
+//! is a [`Cell`]: what it shows is a function of what the journals say.
 //!
 //! ```
 //! use ordu_core::crdt::{Applied, Budget, Journal, JournalCopy};
@@ -25,11 +26,13 @@
 //! travel in intervals; with a single writer to each map a causal context shrinks to one number,
 //! and in place of a causal-delta condition we have the closing rule of [`JournalCopy`].
 
+mod cell;
 mod copy;
 mod delta;
 mod journal;
 mod journals;
 
+pub use crate::crdt::cell::{Cell, Dot, HeldWrite, Write};
 pub use crate::crdt::copy::{Applied, JournalCopy};
 pub use crate::crdt::delta::{Budget, Change, Delta, DeltaEntry, DeltaError, Version, Written};
 pub use crate::crdt::journal::Journal;

@@ -133,6 +133,7 @@ macro_rules! way_to_payload {
                     | Self::Update { .. }
                     | Self::JoinGroup { .. }
                     | Self::LeaveGroup { .. }
+                    | Self::WriteMeta { .. }
                     | Self::CatchUp { .. }
                     | Self::Leave
                     | Self::Settled => None,

@@ -6,11 +6,11 @@ use core::time::Duration;
 use crate::crdt::Version;
 use crate::entry::Key;
 use crate::node::Node;
-use crate::requests::{Pending, Wait};
+use crate::requests::{Pending, Wait, Written};
 use crate::supervisor::ChildKey;
 use crate::{
-    CatchUpError, CausalToken, ExitReason, LeaveError, Outcome, Output, RegisterError, Replica,
-    Replicas, Reply, SettleError, StartChildError, StartedChild,
+    CatchUpError, CausalToken, ExitReason, LeaveError, Outcome, Output, Replica, Replicas, Reply,
+    SettleError, StartChildError, StartedChild,
 };
 
 impl Node {
@@ -32,10 +32,7 @@ impl Node {
                 let error = self.settling.cancel(ticket).unwrap_or(SettleError::NotReady);
                 Reply::Settled(Err(error))
             }
-            Wait::Replicated { replicas, .. } => {
-                let wanted = self.wanted(*replicas);
-                Reply::Register(Err(RegisterError::TimedOut { wanted: wanted as u32 }))
-            }
+            Wait::Replicated { written, replicas, .. } => written.timed_out(self.wanted(*replicas)),
             Wait::CatchUp { behind: (journal, demanded), .. } => {
                 let (journal, demanded) = (journal.clone(), *demanded);
                 let here = self.replication.closed_head(&journal);
@@ -130,12 +127,12 @@ impl Node {
                     }
                     reply.map(Reply::Start)
                 }
-                Wait::Replicated { journal, version, replicas } => {
+                Wait::Replicated { written, journal, version, replicas } => {
                     // Whoever asked reads it here, wherever it was written.
                     let is_here = *version <= self.replication.closed_head(journal);
                     let enough = self.is_held_by(*replicas, journal, *version);
                     (is_here && enough)
-                        .then(|| Reply::Register(Ok(CausalToken::of(journal.clone(), *version))))
+                        .then(|| written.done(CausalToken::of(journal.clone(), *version)))
                 }
                 Wait::Shown { journal, version, asked } => {
                     let is_shown = *version <= self.replication.closed_head(journal);
@@ -248,15 +245,22 @@ impl Node {
         unseen.next().map(|(journal, version)| (journal.clone(), version))
     }
 
-    pub(super) fn await_replicas(&mut self, ticket: u64, timeout: Duration, replicas: Replicas) {
+    /// Answers `ticket` once enough members hold what was just written here.
+    pub(super) fn await_replicas(
+        &mut self,
+        ticket: u64,
+        timeout: Duration,
+        written: Written,
+        replicas: Replicas,
+    ) {
         self.carry_out_effects();
-        let journal = self.me.clone().expect("only a node that has joined registers");
+        let journal = self.me.clone().expect("only a node that has joined writes");
         let version = self.replication.head();
         if self.is_held_by(replicas, &journal, version) {
             let token = CausalToken::of(journal, version);
-            return self.reply(ticket, Reply::Register(Ok(token)));
+            return self.reply(ticket, written.done(token));
         }
-        self.wait(ticket, timeout, Wait::Replicated { journal, version, replicas });
+        self.wait(ticket, timeout, Wait::Replicated { written, journal, version, replicas });
     }
 
     /// Returns how many members must hold an entry.
@@ -285,6 +289,14 @@ impl Node {
             }
             Replicas::Majority | Replicas::All => self.wanted(replicas) <= holders,
         }
+    }
+
+    /// Returns whether every member that is not forgotten or over has `journal` up to `version`.
+    pub(super) fn is_everywhere(&self, journal: &Replica, version: Version) -> bool {
+        let has_it = |member: &Replica| {
+            self.retired.contains(member) || self.holds(member, journal, version)
+        };
+        self.membership.not_forgotten().all(has_it)
     }
 
     /// Returns whether `member`, which is not over, is known to hold `journal` up to `version`.

@@ -6,7 +6,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::board::{Board, Claimant};
-use crate::entry::{ClaimEntry, Entry, GroupEntry, Key, NameEntry};
+use crate::crdt::{Cell, Write};
+use crate::entry::{CellKey, ClaimEntry, Entry, GroupEntry, Key, NameEntry};
 use crate::groups::Groups;
 use crate::message::Seat;
 use crate::node::Node;
@@ -32,6 +33,7 @@ impl Node {
         }
         self.audit_board()?;
         self.audit_groups()?;
+        self.audit_cells()?;
         self.audit_children()?;
         self.audit_own()?;
         self.supervisor.audit()?;
@@ -71,6 +73,21 @@ impl Node {
         agree.then_some(()).ok_or_else(|| "the groups are not what journals say".into())
     }
 
+    /// Checks that the cells are what the remembered journals say, and readers were told.
+    fn audit_cells(&self) -> Result<(), String> {
+        let mut cells: BTreeMap<CellKey, Cell> = BTreeMap::new();
+        for replica in self.replication.replicas() {
+            for (key, _, value) in self.replication.entries(replica) {
+                if let Some(Key::Cell(key, dot)) = Key::decode(key)
+                    && let Some(write) = Write::decode(value)
+                {
+                    cells.entry(key).or_default().set(replica, dot, Some(write));
+                }
+            }
+        }
+        self.cells.audit(&cells)
+    }
+
     /// Checks that what is known of children is what the remembered journals say.
     fn audit_children(&self) -> Result<(), String> {
         let mut children: BTreeMap<ChildKey, Mentions<'_>> = BTreeMap::new();
@@ -95,7 +112,8 @@ impl Node {
                         | Key::Member
                         | Key::Name(..)
                         | Key::Absorbed(..)
-                        | Key::Group(..),
+                        | Key::Group(..)
+                        | Key::Cell(..),
                     )
                     | None => (),
                 }
@@ -142,7 +160,14 @@ impl Node {
                 Some(Key::Group(scope, group, number)) => {
                     grouped.insert(((scope, group), number));
                 }
-                Some(Key::Member | Key::Spec(..) | Key::Ended(..) | Key::Absorbed(..)) | None => (),
+                Some(
+                    Key::Member
+                    | Key::Spec(..)
+                    | Key::Ended(..)
+                    | Key::Absorbed(..)
+                    | Key::Cell(..),
+                )
+                | None => (),
             }
         }
         let instances = self.supervisor.instances().map(|(number, key)| (key, Some(number)));
@@ -196,7 +221,14 @@ fn claims(replica: &Replica, key: &Blob, value: &Blob) -> Vec<(Seat, Claimant)> 
             let on_name = name.map(|seat| (seat, claimant(entry.value.clone())));
             core::iter::once(on_child).chain(on_name).collect()
         }
-        Some(Key::Member | Key::Spec(..) | Key::Ended(..) | Key::Absorbed(..) | Key::Group(..))
+        Some(
+            Key::Member
+            | Key::Spec(..)
+            | Key::Ended(..)
+            | Key::Absorbed(..)
+            | Key::Group(..)
+            | Key::Cell(..),
+        )
         | None => Vec::new(),
     }
 }

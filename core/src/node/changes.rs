@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::board::{Claimant, Loser};
-use crate::crdt::{Change, Version};
+use crate::crdt::{Change, Version, Write};
 use crate::entry::{
     AbsorbedEntry, ClaimEntry, EndedEntry, Entry, GroupEntry, Key, NameEntry, Reason, SpecEntry,
 };
@@ -82,6 +82,13 @@ impl Node {
                     self.handle_membership(replica, (scope, group), number, entry);
                 }
             }
+            Key::Cell(cell, dot) => {
+                let write = after.and_then(|bytes| Write::decode(bytes));
+                if self.me.as_ref() != Some(replica) {
+                    self.clock.handle_stamp(dot.stamp);
+                }
+                self.cells.handle_write(self.me.as_ref(), replica, &cell, dot, write);
+            }
         }
     }
 
@@ -131,7 +138,14 @@ impl Node {
                     let entry = GroupEntry::decode(&value).filter(|_| is_visible);
                     self.handle_membership(replica, (scope, group), number, entry);
                 }
-                Some(Key::Absorbed(..) | Key::Member | Key::Spec(..) | Key::Ended(..)) | None => (),
+                Some(
+                    Key::Absorbed(..)
+                    | Key::Member
+                    | Key::Spec(..)
+                    | Key::Ended(..)
+                    | Key::Cell(..),
+                )
+                | None => (),
             }
         }
     }
@@ -154,7 +168,7 @@ impl Node {
                         supervisor.handle_claim(around, replica, false, key, None, true);
                     });
                 }
-                Some(Key::Spec(..) | Key::Ended(..)) => estate.push(bytes),
+                Some(Key::Spec(..) | Key::Ended(..) | Key::Cell(..)) => estate.push(bytes),
                 Some(Key::Member | Key::Name(..) | Key::Absorbed(..) | Key::Group(..)) | None => (),
             }
         }

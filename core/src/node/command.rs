@@ -8,13 +8,13 @@ use crate::membership::Presence;
 use crate::message::{Operation, Seat};
 use crate::node::Node;
 use crate::registry::Denial;
-use crate::requests::{Asked, Wait};
+use crate::requests::{Asked, Wait, Written};
 use crate::supervisor::ChildKey;
 use crate::{
     Blob, CallError, CatchUpError, ChildId, ChildSpec, Command, JoinGroupError, LeaveGroupError,
     Name, Occupant, Outcome, ProcessId, PublishError, RegisterError, Replicas, Reply, RequestId,
     Scope, SettleError, StartChildError, Target, TerminateError, UnregisterError, UpdateError,
-    wire,
+    WriteMetaError, wire,
 };
 
 impl Node {
@@ -50,6 +50,9 @@ impl Node {
             Command::Publish { scope, group, payload } => {
                 let result = self.publish((scope, group), payload);
                 self.reply(ticket, Reply::Publish(result));
+            }
+            Command::WriteMeta { scope, key, value, replicas } => {
+                self.write_meta(ticket, timeout, (scope, key), value, replicas);
             }
             Command::Call { target, payload } => self.call(ticket, timeout, &target, payload),
             Command::Send { target, payload } => {
@@ -99,6 +102,9 @@ impl Node {
             Command::Publish { .. } if !has_joined => {
                 Some(Reply::Publish(Err(PublishError::NotReady)))
             }
+            Command::WriteMeta { .. } if !takes_on => {
+                Some(Reply::WriteMeta(Err(WriteMetaError::NotReady)))
+            }
             Command::Call { .. } if !has_joined => Some(Reply::Call(Err(CallError::NotReady))),
             Command::Send { .. } if !has_joined => Some(Reply::Send(Err(CallError::NotReady))),
             Command::Spawn { .. } if !has_joined => Some(Reply::Call(Err(CallError::NotReady))),
@@ -115,6 +121,7 @@ impl Node {
             | Command::JoinGroup { .. }
             | Command::LeaveGroup { .. }
             | Command::Publish { .. }
+            | Command::WriteMeta { .. }
             | Command::Call { .. }
             | Command::Send { .. }
             | Command::CatchUp { .. }
@@ -189,7 +196,7 @@ impl Node {
         if self.is_own(&process) {
             let number = process.number;
             match self.register_here(scope, &name, number, value) {
-                Ok(()) => self.await_replicas(ticket, timeout, replicas),
+                Ok(()) => self.await_replicas(ticket, timeout, Written::Name, replicas),
                 Err(Denial::NoProcess) => {
                     self.reply(ticket, refused(RegisterError::NoProcess { process }));
                 }

@@ -39,7 +39,7 @@ impl Node {
                 self.carry_out(effect);
             } else if self.supervisor.may_place(&self.targets) {
                 self.with_supervisor(|supervisor, around| supervisor.place(around));
-            } else {
+            } else if !self.show_cell() {
                 return;
             }
         }
@@ -50,6 +50,7 @@ impl Node {
         let effect = self.supervisor.poll_effect().or_else(|| self.registry.poll_effect());
         let effect = effect.or_else(|| self.conflicts.poll_effect());
         let effect = effect.or_else(|| self.adoption.poll_effect());
+        let effect = effect.or_else(|| self.cells.poll_effect());
         let effect = effect.or_else(|| self.messaging.poll_effect());
         effect.or_else(|| self.settling.poll_effect())
     }

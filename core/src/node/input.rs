@@ -177,6 +177,17 @@ pub enum Command {
     Leave,
     /// Wait until the whole cluster is at rest.
     Settled,
+    /// Put something beside the names of a registry, or delete it there.
+    WriteMeta {
+        /// The registry.
+        scope: Scope,
+        /// What it is kept under.
+        key: Name,
+        /// What to keep; `None` deletes.
+        value: Option<Blob>,
+        /// How many members must hold the entry before the answer.
+        replicas: Replicas,
+    },
 }
 
 /// How many members must hold an entry before its writer is answered.

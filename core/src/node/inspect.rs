@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crate::crdt::Journal;
-use crate::entry::{Entry, GroupEntry, Key};
+use crate::entry::{CellKey, Entry, GroupEntry, Key};
 use crate::message::Seat;
 use crate::node::Node;
 use crate::{
@@ -131,6 +131,19 @@ impl Node {
         members.into_iter()
     }
 
+    /// Iterates over the metadata of all registries, as readers should see them now.
+    pub fn metadata(&self) -> impl Iterator<Item = ((Scope, Name), Blob)> {
+        self.cells
+            .values()
+            .map(|(CellKey::Meta(scope, key), value)| ((*scope, key.clone()), value.clone()))
+    }
+
+    /// Returns how many writes of metadata stand in all journals held here, deletes and superseded
+    /// ones among them. Costs the metadata.
+    pub fn metadata_writes(&self) -> usize {
+        self.cells.writes()
+    }
+
     /// Iterates over the children that have not ended, as readers should see them now.
     pub fn children(&self) -> impl Iterator<Item = (Scope, ChildId, ChildView)> {
         self.supervisor.views()
@@ -182,6 +195,7 @@ impl Node {
                 + self.registry.queued()
                 + self.conflicts.queued()
                 + self.adoption.queued()
+                + self.cells.queued()
                 + self.messaging.queued()
                 + self.settling.queued(),
         }

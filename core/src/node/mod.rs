@@ -23,6 +23,7 @@ mod input;
 mod inspect;
 mod leave;
 mod message;
+mod meta;
 mod output;
 mod payloads;
 mod rest;
@@ -37,6 +38,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::adoption::Adoption;
 use crate::board::Board;
+use crate::cells::Cells;
 use crate::conflict::Conflicts;
 use crate::crdt::Budget;
 use crate::entry::{Entry, Key};
@@ -122,6 +124,7 @@ pub struct Node {
     targets: Targets,
     board: Board,
     groups: Groups,
+    cells: Cells,
     supervisor: Supervisor,
     registry: Registry,
     conflicts: Conflicts,
@@ -187,6 +190,7 @@ impl Node {
             starts: 0,
             targets: Targets::default(),
             groups: Groups::default(),
+            cells: Cells::default(),
             registry: Registry::default(),
             conflicts: Conflicts::default(),
             adoption: Adoption::default(),

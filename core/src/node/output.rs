@@ -12,7 +12,7 @@ use crate::{
     Address, Blob, CallError, CatchUpError, CausalToken, ChildId, Incarnation, JoinGroupError,
     Labels, LeaveError, LeaveGroupError, Name, NodeId, ProcessId, PublishError, Rank,
     RegisterError, Replica, Role, Scope, SettleError, StartChildError, TerminateError,
-    UnregisterError, UpdateError, Wall,
+    UnregisterError, UpdateError, Wall, WriteMetaError,
 };
 
 /// Everything a [`Node`](crate::Node) can ask of the outside world, in the order it must be done.
@@ -174,6 +174,8 @@ pub enum Reply {
     LeaveGroup(Result<(), LeaveGroupError>),
     /// To [`Command::Publish`](crate::Command::Publish).
     Publish(Result<Published, PublishError>),
+    /// To [`Command::WriteMeta`](crate::Command::WriteMeta).
+    WriteMeta(Result<CausalToken, WriteMetaError>),
 }
 
 /// What came of an attempt to replace a value.
@@ -257,6 +259,15 @@ pub enum ViewChange {
         child: ChildId,
         /// What is known of it.
         view: Option<ChildView>,
+    },
+    /// Something that is kept beside the names of a registry is new or changed.
+    Meta {
+        /// The registry.
+        scope: Scope,
+        /// What it is kept under.
+        key: Name,
+        /// What is kept; `None` if nothing is any more.
+        value: Option<Blob>,
     },
 }
 

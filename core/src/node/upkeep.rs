@@ -1,15 +1,18 @@
 //! What is done once a beat: entries adopted, and deleted once nothing needs them.
 
 use alloc::vec::Vec;
+use core::mem;
 use core::time::Duration;
 
 use crate::adoption::Journals;
+use crate::cells;
 use crate::entry::{ClaimEntry, Entry, Key, NameEntry, Reason};
 use crate::node::Node;
 use crate::{Replica, Stamp, Time, Wall};
 
-/// How long the end of a child is kept at least: as long as a request for it may be repeated.
-const ENDED_KEPT: Duration = Duration::from_secs(10 * 60);
+/// How long ends of children and deletes of metadata are kept at least: as long as a request for a
+/// child may be repeated, and longer than any frame is on its way.
+const DELETES_KEPT: Duration = Duration::from_secs(10 * 60);
 
 impl Node {
     /// Does what is done once a beat.
@@ -24,8 +27,9 @@ impl Node {
     fn adopt(&mut self) {
         let Some(me) = self.me.clone() else { return };
         self.adopt_from_silent();
+        let mut adoption = mem::take(&mut self.adoption);
         let (supervisor, replication) = (&self.supervisor, &self.replication);
-        let (membership, retired) = (&self.membership, &self.retired);
+        let (membership, retired, cells) = (&self.membership, &self.retired, &self.cells);
         let is_living = |replica: &Replica| {
             !retired.contains(replica) && (*replica == me || membership.is_visible(replica))
         };
@@ -37,6 +41,7 @@ impl Node {
                 Some(Key::Ended(scope, child)) => supervisor
                     .child(&(scope, child))
                     .is_none_or(|child| child.ended_in.iter().any(is_living)),
+                Some(Key::Cell(cell, dot)) => cells.is_held(&cell, dot, is_living),
                 Some(
                     Key::Member
                     | Key::Name(..)
@@ -51,16 +56,10 @@ impl Node {
                 let living = replication.replicas().filter(|replica| is_living(replica));
                 living.map(|replica| (replica.clone(), replication.closed_head(replica))).collect()
             },
-            is_everywhere: &|journal, version| {
-                membership.not_forgotten().all(|member| {
-                    member == journal
-                        || retired.contains(member)
-                        || *member == me && version <= replication.closed_head(journal)
-                        || version <= replication.acked(journal, member)
-                })
-            },
+            is_everywhere: &|journal, version| self.is_everywhere(journal, version),
         };
-        self.adoption.handle_beat(self.now, &me, &self.targets, &journals);
+        adoption.handle_beat(self.now, &me, &self.targets, &journals);
+        self.adoption = adoption;
     }
 
     /// Looks for members that have been silent for a quarter of the time after which they are
@@ -95,7 +94,14 @@ impl Node {
             let name = || NameEntry::decode(bytes).map(|entry| entry.standing);
             claim.or_else(name).is_some_and(|standing| standing.number == number)
         });
-        self.collect_endings();
+        // A journal that was dropped here may be held elsewhere still, with the specification of a
+        // child that ended, or with what was deleted: ends and deletes must last as long.
+        let is_all_shared = self.is_all_shared();
+        let kept_ms = u64::try_from(DELETES_KEPT.as_millis()).unwrap_or(u64::MAX);
+        let old = Wall::from_millis(self.clock.wall().as_millis().saturating_sub(kept_ms));
+        let old = if is_all_shared { Stamp::first_of(old) } else { Stamp::default() };
+        self.collect_endings(old);
+        self.collect_cells(old);
     }
 
     /// Returns whether nobody holds a journal that we do not: what no journal here mentions, none
@@ -119,31 +125,36 @@ impl Node {
         heard.into_iter().all(|at| since < at)
     }
 
-    /// Deletes our ends of children that nothing mentions any more and that are old enough.
-    ///
-    /// A journal that was dropped here may be held elsewhere still, with the specification of a
-    /// child that ended: the end must last as long.
-    fn collect_endings(&mut self) {
+    /// Deletes our ends of children that nothing mentions any more, from before `old`.
+    fn collect_endings(&mut self, old: Stamp) {
         let Some(me) = self.me.clone() else { return };
-        if !self.is_all_shared() {
-            return;
-        }
-        let kept_ms = u64::try_from(ENDED_KEPT.as_millis()).unwrap_or(u64::MAX);
-        let old = Wall::from_millis(self.clock.wall().as_millis().saturating_sub(kept_ms));
-        let bare = self.supervisor.ended_before(Stamp::first_of(old)).filter(|(_, child)| {
+        let bare = self.supervisor.ended_before(old).filter(|(_, child)| {
             child.claims.is_empty() && child.spec_in.is_empty() && child.ended_in.contains(&me)
         });
         let keys: Vec<_> = bare.map(|(key, _)| Key::Ended(key.0, key.1).encode()).collect();
         for key in keys {
             let version = self.replication.journal(&me).and_then(|journal| journal.version(&key));
-            let has_it = |member: &Replica, version| {
-                self.retired.contains(member) || self.holds(member, &me, version)
-            };
-            let is_everywhere =
-                |version| self.membership.not_forgotten().all(|member| has_it(member, version));
-            if version.is_some_and(is_everywhere) {
+            if version.is_some_and(|version| self.is_everywhere(&me, version)) {
                 self.replication.delete(&key, Reason::Ended.byte());
             }
         }
+    }
+
+    /// Deletes our writes of metadata that are of no use any more.
+    fn collect_cells(&mut self, old: Stamp) {
+        let Some(me) = self.me.clone() else { return };
+        let mut cells = mem::take(&mut self.cells);
+        let remembered = || self.replication.replicas();
+        let journals = cells::Journals {
+            version: &|holder, key| self.replication.journal(holder)?.version(key),
+            heads: &|| {
+                let head = |replica: &Replica| self.replication.closed_head(replica);
+                remembered().map(|replica| (replica.clone(), head(replica))).collect()
+            },
+            is_everywhere: &|journal, version| self.is_everywhere(journal, version),
+            counts: &|journal| remembered().any(|replica| replica == journal),
+        };
+        cells.handle_beat(&me, old, &journals);
+        self.cells = cells;
     }
 }

@@ -78,7 +78,7 @@ async fn started(builder: NodeBuilder) -> Node {
 }
 
 /// Starts three nodes that know each other.
-async fn three() -> [Node; 3] {
+pub(crate) async fn three() -> [Node; 3] {
     let a = started(describe("a")).await;
     let b = started(describe("b").seeds([a.local_addr()])).await;
     let c = started(describe("c").seeds([a.local_addr()])).await;
@@ -87,7 +87,7 @@ async fn three() -> [Node; 3] {
 }
 
 /// Waits until `is_so`, for as long as patience lasts.
-async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     while !is_so().await {
         assert!(tokio::time::Instant::now() < deadline, "waited too long for {what}");

@@ -9,6 +9,7 @@
 mod cluster;
 mod flight;
 mod groups;
+mod metadata;
 mod names;
 mod over;
 mod queries;

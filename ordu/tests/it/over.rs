@@ -6,6 +6,7 @@ use ordu::{
     CallError, ChildId, ChildSpec, Context, Incarnation, JoinGroupError, LeaveGroupError, Node,
     NodeId, Process, ProcessId, PublishError, ReadyError, RegisterError, Replica, SettleError,
     SpawnError, StartChildError, StartError, TerminateError, UnregisterError, UpdateError,
+    WriteMetaError,
 };
 
 use crate::world::alone;
@@ -90,6 +91,9 @@ async fn all_operations_answer(node: &Node) {
     assert_eq!(node.settled().await, Err(SettleError::NotReady));
     let updated = registry.update("x", some_process(), |_| "new").await;
     assert_eq!(updated, Err(UpdateError::NotReady));
+    assert_eq!(registry.put_meta("x", "y").await, Err(WriteMetaError::NotReady));
+    assert_eq!(registry.delete_meta("x").await, Err(WriteMetaError::NotReady));
+    assert_eq!(registry.meta("x"), None);
     let freed = registry.unregister_matching(some_process(), |_, _| true).await;
     assert_eq!(freed, Err(UnregisterError::NotReady));
 

@@ -100,6 +100,7 @@ impl Invariant for NodesReadTheirWrites {
             | Command::JoinGroup { .. }
             | Command::LeaveGroup { .. }
             | Command::Publish { .. }
+            | Command::WriteMeta { .. }
             | Command::Leave
             | Command::CatchUp { .. }
             | Command::Settled => (),

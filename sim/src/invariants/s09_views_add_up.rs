@@ -29,6 +29,7 @@ impl Invariant for ViewsAddUp {
             let children = node.children().map(|(scope, child, view)| ((scope, child), view));
             equal(host, "child", &view.children, children)?;
             equal(host, "membership", &view.groups, node.groups())?;
+            equal(host, "metadata", &view.metadata, node.metadata())?;
             let members = node.members().map(|(id, member)| (id.clone(), member));
             equal(host, "member", &view.members, members)?;
         }

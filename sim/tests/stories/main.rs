@@ -13,6 +13,7 @@ mod leaves;
 mod links;
 mod losses;
 mod machines;
+mod metadata;
 mod names;
 mod replays;
 mod roles;

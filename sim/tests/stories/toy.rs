@@ -170,6 +170,7 @@ impl Toy {
             | Command::JoinGroup { .. }
             | Command::LeaveGroup { .. }
             | Command::Publish { .. }
+            | Command::WriteMeta { .. }
             | Command::Leave => panic!("a toy knows nothing of it"),
         }
     }

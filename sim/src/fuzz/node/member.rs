@@ -46,6 +46,7 @@ impl Request {
             Reply::JoinGroup(_) => matches!(command, Command::JoinGroup { .. }),
             Reply::LeaveGroup(_) => matches!(command, Command::LeaveGroup { .. }),
             Reply::Publish(_) => matches!(command, Command::Publish { .. }),
+            Reply::WriteMeta(_) => matches!(command, Command::WriteMeta { .. }),
             Reply::CatchUp(_) => matches!(command, Command::CatchUp { .. }),
             Reply::Leave(_) => matches!(command, Command::Leave),
             Reply::Settled(_) => matches!(command, Command::Settled),
@@ -109,6 +110,7 @@ impl Member {
             | Reply::JoinGroup(_)
             | Reply::LeaveGroup(_)
             | Reply::Publish(_)
+            | Reply::WriteMeta(_)
             | Reply::CatchUp(_)
             | Reply::Leave(_)
             | Reply::Settled(_) => {}

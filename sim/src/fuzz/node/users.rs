@@ -80,6 +80,11 @@ impl Cluster {
                     let (expected, value) = (payload, Blob::from([bytes.byte()].as_slice()));
                     Command::Update { scope, name, process, expected, value }
                 }
+                (5, _) => {
+                    let (key, value) = (name, Blob::from([bytes.byte()].as_slice()));
+                    let value = Some(value).filter(|value| !value[0].is_multiple_of(4));
+                    Command::WriteMeta { scope, key, value, replicas: Replicas::One }
+                }
                 (_, _) => Command::Spawn { precedence: ordu_core::Precedence::default() },
             },
             _ => Command::Spawn { precedence: ordu_core::Precedence::default() },

@@ -1,0 +1,47 @@
+//! Metadata of registries: what any member may write, and all can read.
+
+use core::time::Duration;
+
+use crate::entry::CellKey;
+use crate::limits::{METAS_MAX, VALUE_BYTES_MAX};
+use crate::node::Node;
+use crate::requests::Written;
+use crate::{Blob, Name, Output, Replicas, Reply, Scope, ViewChange, WriteMetaError};
+
+impl Node {
+    pub(super) fn write_meta(
+        &mut self,
+        ticket: u64,
+        timeout: Duration,
+        (scope, key): (Scope, Name),
+        value: Option<Blob>,
+        replicas: Replicas,
+    ) {
+        let bytes = value.as_ref().map_or(0, |value| value.len());
+        if VALUE_BYTES_MAX < bytes {
+            let error = WriteMetaError::TooLarge { bytes, max: VALUE_BYTES_MAX };
+            return self.reply(ticket, Reply::WriteMeta(Err(error)));
+        }
+        let cell = CellKey::Meta(scope, key);
+        let is_known = self.cells.is_known(&cell);
+        if value.is_some() && !is_known && METAS_MAX <= self.cells.count(scope) {
+            let error = WriteMetaError::TooMany { max: METAS_MAX };
+            return self.reply(ticket, Reply::WriteMeta(Err(error)));
+        }
+        // Of what nobody wrote there is nothing to delete.
+        if value.is_some() || is_known {
+            let me = self.me.as_ref().expect("only a node that has joined writes");
+            self.cells.write(me, self.clock.stamp(), &cell, value);
+        }
+        self.await_replicas(ticket, timeout, Written::Meta, replicas);
+    }
+
+    /// Tells readers of the next metadata that changed; returns whether there was any.
+    pub(super) fn show_cell(&mut self) -> bool {
+        let Some((CellKey::Meta(scope, key), value)) = self.cells.poll_change() else {
+            return false;
+        };
+        self.outputs.push_back(Output::View(ViewChange::Meta { scope, key, value }));
+        true
+    }
+}
