@@ -171,14 +171,15 @@ impl Membership {
     /// Takes a life once everything has been learned that can be.
     ///
     /// That is so when all peers have answered, or one has and a beat has passed; when every seed
-    /// refuses, or there is none; and when nobody has answered for the failure timeout. The last
-    /// two are not for a client.
+    /// refuses, or there is none, unless others may still be found; and when nobody has answered
+    /// for the failure timeout. The last two are not for a client.
     pub(super) fn try_to_join(&mut self) {
         let Phase::Joining(joining) = &self.phase else { return };
         let sessions = || self.nodes.values().filter_map(|known| known.session.as_ref());
         let all_answered = joining.first_welcome.is_some() && sessions().all(|s| s.welcomed);
         let refused = self.seeds.values().all(|seed| *seed == Seed::Refused);
-        let alone = refused && sessions().next().is_none() && self.may_be_alone();
+        let hopeless = refused && !self.settings.awaits_seeds && sessions().next().is_none();
+        let alone = hopeless && self.may_be_alone();
         let is_late = self.join_deadline(joining).is_some_and(|at| at <= self.now);
         if !all_answered && !alone && !is_late {
             return;

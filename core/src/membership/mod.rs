@@ -13,6 +13,7 @@
 mod detect;
 mod join;
 mod judge;
+mod seeds;
 mod session;
 mod view;
 
@@ -221,6 +222,8 @@ struct Settings {
     id: NodeId,
     address: Address,
     role: Role,
+    /// Whether seeds are found while the node runs.
+    awaits_seeds: bool,
     rule: String,
     beat_interval: Duration,
     failure_timeout: Duration,
@@ -246,7 +249,7 @@ struct Joining {
     stamp: Stamp,
 }
 
-/// An address that was configured.
+/// An address that was configured, or found since.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 enum Seed {
     Tried,
@@ -354,6 +357,7 @@ impl Membership {
             id: config.id.clone(),
             address: config.address.clone(),
             role: config.role,
+            awaits_seeds: config.awaits_seeds,
             rule: rule.into(),
             beat_interval: config.beat_interval,
             failure_timeout: config.failure_timeout,
@@ -388,7 +392,8 @@ impl Membership {
         }
     }
 
-    /// Dials the seeds and begins to join; without seeds the node joins at once, alone.
+    /// Dials the seeds and begins to join; without seeds, and none to be found, the node joins at
+    /// once, alone.
     ///
     /// # Panics
     ///
