@@ -147,8 +147,9 @@ impl Membership {
 
         let replica = self.be_born(highest);
         if let (Some(own), Some(entry)) = (self.own, entry) {
-            self.lives.get_mut(&own).expect("just born").entry =
-                Some(MemberEntry { presence: Presence::Here, ..entry });
+            let life = self.lives.get_mut(&own).expect("just born");
+            life.entry = Some(MemberEntry { presence: Presence::Here, ..entry });
+            life.has_spoken = true;
         }
         assert!(was.incarnation() < replica.incarnation(), "lives only grow");
         self.outputs.push_back(Output::Reborn { was, replica });

@@ -316,7 +316,10 @@ struct Life {
     /// The closed head of our copy of its journal.
     closed: Version,
     state: State,
+    /// What it says of itself, as far as that could be read here.
     entry: Option<MemberEntry>,
+    /// It has said something of itself, be it in a format that is not known here.
+    has_spoken: bool,
     /// The members whose own session with it is not open, by their last beat.
     cut_off_by: BTreeSet<ReplicaKey>,
     /// Since when nobody can reach it and its address refuses us.
@@ -486,6 +489,7 @@ impl Membership {
             let known = &self.nodes[life.replica.node()];
             let current = known.current == Some(*key);
             assert!(life.heard <= life.judged, "only our own stops are forgiven");
+            assert!(life.has_spoken || life.entry.is_none(), "nobody is read before they speak");
             assert!(current || life.state == State::Retired, "of each node one life counts");
             assert!(life.replica.incarnation() <= known.highest, "the highest life is known");
         }

@@ -24,6 +24,7 @@ mod starts;
 mod tokens;
 mod toy;
 mod values;
+mod versions;
 
 use std::time::Duration;
 
