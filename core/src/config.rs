@@ -17,6 +17,10 @@ pub struct Config {
     pub address: Address,
     /// Where members may be found that know the cluster; without any the node starts alone.
     pub seeds: Vec<Address>,
+    /// Whether more seeds are found while the node runs ([`Input::Seeds`](crate::Input::Seeds)).
+    /// It then begins no cluster of its own before it has looked for one for `failure_timeout`,
+    /// even if it has no seeds yet or all refuse; `false` by default.
+    pub awaits_seeds: bool,
     /// The kinds of processes that the node has code for.
     pub kinds: Vec<String>,
     /// What the node does for its cluster; it runs children by default.
@@ -64,6 +68,7 @@ impl Config {
             id,
             address,
             seeds: Vec::new(),
+            awaits_seeds: false,
             kinds: Vec::new(),
             role: Role::default(),
             labels: Labels::new(),

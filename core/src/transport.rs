@@ -130,6 +130,11 @@ pub enum TransportEvent {
         /// What was wrong with the peer, and what to do.
         reason: String,
     },
+    /// We listen at `address` ourselves; it is not dialled any more.
+    Ourselves {
+        /// Where it was tried.
+        address: Address,
+    },
     /// A frame arrived from `peer`, within its session.
     Frame {
         /// Who sent it.

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use crate::conflicts::ConflictJournal;
 use crate::context::Context;
 use crate::declared::Declared;
+use crate::discovery::{Discovery, Search};
 use crate::driver::Driver;
 use crate::feed::Feed;
 use crate::flight::{Flight, FlightRecorder};
@@ -43,6 +44,7 @@ pub struct NodeBuilder {
     messages_max: usize,
     registries: Declared,
     groups: Declared,
+    discoveries: Vec<Box<dyn Discovery>>,
     flight_recorder: Option<FlightRecorder>,
     pub(crate) listening: Listening,
     transport: Option<Arc<dyn Transport>>,
@@ -69,6 +71,7 @@ impl NodeBuilder {
             messages_max: Self::MESSAGES_MAX,
             registries: Declared::default(),
             groups: Declared::default(),
+            discoveries: Vec::new(),
             flight_recorder: None,
             listening: Listening::default(),
             transport: None,
@@ -131,6 +134,18 @@ impl NodeBuilder {
     /// cluster of its own.
     pub fn seeds<S: Into<String>>(mut self, seeds: impl IntoIterator<Item = S>) -> Self {
         self.seeds.extend(seeds.into_iter().map(Into::into));
+        self
+    }
+
+    /// Looks members up, again and again, beside the seeds that it was given; see [`SeedFile`] and,
+    /// with the feature `dns`, `DnsSeeds`.
+    ///
+    /// The node starts without waiting for it. It begins no cluster of its own before it has looked
+    /// for one for the failure timeout; if it finds another later, the two become one.
+    ///
+    /// [`SeedFile`]: crate::SeedFile
+    pub fn discover(mut self, discovery: impl Discovery) -> Self {
+        self.discoveries.push(Box::new(discovery));
         self
     }
 
@@ -270,6 +285,7 @@ impl NodeBuilder {
         let flight = self
             .flight_recorder
             .map(|described| Flight::new(described, &config, seed, born, Arc::clone(&runtime)));
+        let seeds = config.seeds.clone();
         let machine = ordu_core::Node::new(config, seed, born);
         let (mailbox, mails) = mpsc::channel(Driver::MAILBOX);
         let (announcer, phases) = Phases::new();
@@ -290,6 +306,7 @@ impl NodeBuilder {
         let post = (mailbox.clone(), mails);
         let driver = Driver::new((machine, flight), hands, post, Arc::clone(&runtime), announcer);
         runtime.spawn(Box::pin(driver.run()));
+        Search::all(seeds, self.discoveries, &mailbox, &runtime);
         runtime.spawn(Box::pin(pump(transport, mailbox)));
         Ok(node)
     }
@@ -319,7 +336,8 @@ impl NodeBuilder {
             let bad = |source| StartNodeError::Seed { seed: seed.clone(), source };
             config.seeds.push(address.map_err(bad)?);
         }
-        if self.role == Role::Client && config.seeds.is_empty() {
+        config.awaits_seeds = !self.discoveries.is_empty();
+        if self.role == Role::Client && config.seeds.is_empty() && !config.awaits_seeds {
             return Err(StartNodeError::NothingToJoin);
         }
         config.kinds = self.kinds.names();
@@ -399,7 +417,8 @@ pub enum StartNodeError {
         /// What is wrong with it.
         source: NameError,
     },
-    /// A client begins no cluster of its own, and was not told where to find one; give it seeds.
+    /// A client begins no cluster of its own, and was not told where to find one; give it seeds or
+    /// a discovery.
     #[error("a client without seeds has nothing to join")]
     NothingToJoin,
     /// A label cannot be one.

@@ -80,6 +80,7 @@ mod catch_up;
 mod conflicts;
 mod context;
 mod declared;
+mod discovery;
 mod driver;
 mod events;
 mod feed;
@@ -128,6 +129,9 @@ pub use crate::builder::{NodeBuilder, StartNodeError};
 pub use crate::call::{Call, Cast};
 pub use crate::catch_up::CatchUp;
 pub use crate::context::{Clock, Context, Incoming, Letter, WrongType};
+#[cfg(feature = "dns")]
+pub use crate::discovery::DnsSeeds;
+pub use crate::discovery::{DiscoverError, Discovery, SeedFile};
 pub use crate::events::{Events, Missed};
 pub use crate::flight::{DumpFlightError, FlightRecorder};
 pub use crate::groups::{GroupMember, Groups, JoinGroup, LeaveGroup, Publish};

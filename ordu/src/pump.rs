@@ -50,6 +50,8 @@ fn input_of(
             Some(Input::Disconnected { peer })
         }
         TransportEvent::Refused { address } => Some(Input::Refused { address }),
+        // Nobody else listens there.
+        TransportEvent::Ourselves { address } => Some(Input::Refused { address }),
         TransportEvent::Rejected { address, reason } => {
             tracing::warn!(?address, reason, "somebody is not of this cluster");
             None

@@ -168,7 +168,8 @@ impl Teller {
             | Input::Answer { .. }
             | Input::Wall(_)
             | Input::Flush
-            | Input::Tick => None,
+            | Input::Tick
+            | Input::Seeds(_) => None,
         }
     }
 

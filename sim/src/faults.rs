@@ -258,6 +258,12 @@ impl World {
         self.plan_all(host, plans);
     }
 
+    /// Lets the node on `host` find `others`, itself among them if it is, and nobody else.
+    pub fn discover(&mut self, host: Host, others: &[Host]) {
+        let addresses = others.iter().map(|other| other.address()).collect();
+        self.feed(host, Input::Seeds(addresses));
+    }
+
     /// Returns why the node of `host` is over by itself, if it is.
     pub fn exited(&self, host: Host) -> Option<&ExitReason> {
         self.state(host).node.as_ref()?.exit.as_ref()

@@ -119,7 +119,11 @@ impl World {
         let Some(target) = known else {
             return self.plan(ATTEMPT_TIMEOUT + backoff, host, Event::Attempt { address });
         };
-        if target == host || self.is_connected(host, target) {
+        if target == host {
+            self.running_mut(host).dials.remove(&address);
+            return self.feed(host, Input::Refused { address });
+        }
+        if self.is_connected(host, target) {
             self.running_mut(host).dials.remove(&address);
             return;
         }

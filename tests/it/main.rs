@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "real processes and sockets take real time")]
 
 mod dependencies;
+mod discovery;
 mod fuzz;
 mod processes;
 mod sockets;

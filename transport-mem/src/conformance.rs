@@ -23,6 +23,7 @@ pub use crate::conformance::sessions::{
     closing_sends_what_waits, dialling_twice_changes_nothing, disconnected_peers_reconnect,
     hanging_up_ends_dialling, other_clusters_are_rejected, our_own_name_is_rejected,
     refusals_are_reported_again_and_again, two_dials_make_one_session,
+    whoever_dials_itself_hears_so_once,
 };
 
 /// Makes the transports that are to be checked.
@@ -56,5 +57,6 @@ pub async fn all(factory: &dyn Factory) {
     disconnected_peers_reconnect(factory).await;
     other_clusters_are_rejected(factory).await;
     our_own_name_is_rejected(factory).await;
+    whoever_dials_itself_hears_so_once(factory).await;
     closing_sends_what_waits(factory).await;
 }

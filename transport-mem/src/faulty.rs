@@ -87,7 +87,8 @@ impl<T: Transport> Transport for Faulty<T> {
                 TransportEvent::Connected { .. }
                 | TransportEvent::Disconnected { .. }
                 | TransportEvent::Refused { .. }
-                | TransportEvent::Rejected { .. } => false,
+                | TransportEvent::Rejected { .. }
+                | TransportEvent::Ourselves { .. } => false,
             };
             if !lost {
                 return Some(event);

@@ -181,6 +181,12 @@ impl Hub {
             state.end_of(from, life).expect("it was there").tell(event);
             return Attempt::Again;
         }
+        if from == to {
+            let us = state.end_of(from, life).expect("it was there");
+            us.dials.remove(to);
+            us.tell(TransportEvent::Ourselves { address: to.clone() });
+            return Attempt::Over;
+        }
         if !state.greet(from, to) {
             return Attempt::Again;
         }

@@ -9,7 +9,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::config::Limits;
 use crate::greet::{self, GreetError};
-use crate::handshake::{Handshake, Step};
+use crate::handshake::{Handshake, HandshakeError, Step};
 use crate::net::Net;
 use crate::session::{Line, Session};
 use crate::shared::Shared;
@@ -64,7 +64,8 @@ async fn accept_each<N: Net>(shared: &Arc<Shared<N>>, listener: &N::Listener) {
 async fn welcome<N: Net>(shared: &Arc<Shared<N>>, stream: N::Stream, from: SocketAddr) {
     let greeted = shared.within(shared.limits.handshake, greet(shared, stream)).await;
     match greeted.unwrap_or(Err(GreetError::TimedOut)) {
-        Ok(()) => (),
+        // The dialer reports that it found itself.
+        Ok(()) | Err(GreetError::Handshake(HandshakeError::Ourselves)) => (),
         Err(error @ (GreetError::Handshake(_) | GreetError::TimedOut)) => {
             shared.notice(format!("from {}: {error}", from.ip()));
         }

@@ -7,7 +7,7 @@ use ordu_core::Random;
 use ordu_core::transport::{Address, TransportEvent};
 
 use crate::greet::{self, GreetError};
-use crate::handshake::{Handshake, Peer, Step};
+use crate::handshake::{Handshake, HandshakeError, Peer, Step};
 use crate::net::Net;
 use crate::session::{Line, Session};
 use crate::shared::{Delivery, Shared};
@@ -27,6 +27,8 @@ enum Attempt {
     Connected,
     /// Nobody listens.
     Refused,
+    /// We listen there ourselves.
+    Ourselves,
     /// Somebody answers who is not of our cluster.
     Rejected(String),
     /// Anything that another attempt may mend.
@@ -54,6 +56,13 @@ impl<N: Net> Dial<N> {
         loop {
             let event = match self.attempt().await {
                 Attempt::Connected => return,
+                Attempt::Ourselves => {
+                    self.forget();
+                    let event = TransportEvent::Ourselves { address: address.clone() };
+                    // When nobody listens to what is said, the transport is closed.
+                    let _ = shared.events.send(Delivery::Other(event)).await;
+                    return;
+                }
                 Attempt::Refused => Some(TransportEvent::Refused { address: address.clone() }),
                 Attempt::Rejected(reason) => {
                     Some(TransportEvent::Rejected { address: Some(address.clone()), reason })
@@ -88,6 +97,7 @@ impl<N: Net> Dial<N> {
         let greeted = shared.within(limit, self.greet(stream)).await;
         match greeted.unwrap_or(Err(GreetError::TimedOut)) {
             Ok(()) => Attempt::Connected,
+            Err(GreetError::Handshake(HandshakeError::Ourselves)) => Attempt::Ourselves,
             Err(error @ (GreetError::Handshake(_) | GreetError::TimedOut)) => {
                 Attempt::Rejected(error.to_string())
             }

@@ -311,7 +311,7 @@ impl Handshake {
             let mut sealed = Vec::new();
             channel.seal(0, &wire::encode(&(self.introduction(), statement)), &mut sealed);
             self.push(KIND_STEP, &sealed);
-            return Err(HandshakeError::Greeting(error));
+            return Err(self.disagreement(error, &theirs));
         }
         let session = SessionId(self.nonce, theirs.nonce);
         let peer = Peer { node: theirs.greeting.node, life: theirs.life, session };
@@ -325,11 +325,19 @@ impl Handshake {
         message: &[u8],
     ) -> Result<Step, HandshakeError> {
         let (theirs, statement): (Introduction, Statement) = open(&channel, message)?;
-        self.identity.greeting.agree(&theirs.greeting).map_err(HandshakeError::Greeting)?;
+        let agreed = self.identity.greeting.agree(&theirs.greeting);
+        agreed.map_err(|error| self.disagreement(error, &theirs))?;
         let session = SessionId(theirs.nonce, self.nonce);
         let peer = Peer { node: theirs.greeting.node, life: theirs.life, session };
         self.state = State::Deciding(channel);
         Ok(Step::Decide(peer, statement))
+    }
+
+    /// Returns what it means that `theirs` does not agree with what we say of ourselves.
+    fn disagreement(&self, error: GreetingError, theirs: &Introduction) -> HandshakeError {
+        let is_us =
+            matches!(error, GreetingError::OurOwnName { .. }) && theirs.life == self.identity.life;
+        if is_us { HandshakeError::Ourselves } else { HandshakeError::Greeting(error) }
     }
 
     fn handle_verdict(&mut self, channel: Channel, message: &[u8]) -> Result<Step, HandshakeError> {
@@ -402,6 +410,7 @@ impl Handshake {
             HandshakeError::NotOrdu
             | HandshakeError::Malformed
             | HandshakeError::Greeting(_)
+            | HandshakeError::Ourselves
             | HandshakeError::Alerted(_) => return,
         };
         self.say_preamble();
@@ -502,6 +511,9 @@ pub(crate) enum HandshakeError {
     /// The greetings do not agree.
     #[error(transparent)]
     Greeting(GreetingError),
+    /// The peer is this very transport.
+    #[error("we are the peer ourselves")]
+    Ourselves,
     /// The peer hung up and said why.
     #[error("{0}")]
     Alerted(Alert),

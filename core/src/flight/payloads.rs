@@ -87,7 +87,8 @@ macro_rules! way_to_payload {
                     | Self::Refused { .. }
                     | Self::Wall(_)
                     | Self::Flush
-                    | Self::Tick => None,
+                    | Self::Tick
+                    | Self::Seeds(_) => None,
                 }
             }
         }

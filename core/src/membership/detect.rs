@@ -23,6 +23,7 @@ impl Life {
             closed: 0,
             state: State::Alive,
             entry: None,
+            has_spoken: false,
             cut_off_by: BTreeSet::new(),
             doomed: None,
             fell: None,
@@ -167,6 +168,7 @@ impl Membership {
         }
         let (address, presence) = (entry.address.clone(), entry.presence);
         life.entry = Some(entry);
+        life.has_spoken = true;
         match presence {
             Presence::Here | Presence::Leaving => {
                 self.learn_address(replica.node(), &address);
@@ -183,6 +185,15 @@ impl Membership {
             }
         }
         self.check();
+    }
+
+    /// Takes in that a member says of itself what cannot be read here, as one of a later version
+    /// may. What it said before still counts, and nobody waits for it to say more.
+    pub(crate) fn handle_unread_member(&mut self, now: Time, replica: &Replica) {
+        self.advance(now);
+        if let Some(key) = self.current_key(replica) {
+            self.lives.get_mut(&key).expect("the key was just found").has_spoken = true;
+        }
     }
 
     /// Takes in that our copy of `replica`'s journal is closed up to `head`; for our own, that we

@@ -147,8 +147,9 @@ impl Membership {
 
         let replica = self.be_born(highest);
         if let (Some(own), Some(entry)) = (self.own, entry) {
-            self.lives.get_mut(&own).expect("just born").entry =
-                Some(MemberEntry { presence: Presence::Here, ..entry });
+            let life = self.lives.get_mut(&own).expect("just born");
+            life.entry = Some(MemberEntry { presence: Presence::Here, ..entry });
+            life.has_spoken = true;
         }
         assert!(was.incarnation() < replica.incarnation(), "lives only grow");
         self.outputs.push_back(Output::Reborn { was, replica });
@@ -171,14 +172,15 @@ impl Membership {
     /// Takes a life once everything has been learned that can be.
     ///
     /// That is so when all peers have answered, or one has and a beat has passed; when every seed
-    /// refuses, or there is none; and when nobody has answered for the failure timeout. The last
-    /// two are not for a client.
+    /// refuses, or there is none, unless others may still be found; and when nobody has answered
+    /// for the failure timeout. The last two are not for a client.
     pub(super) fn try_to_join(&mut self) {
         let Phase::Joining(joining) = &self.phase else { return };
         let sessions = || self.nodes.values().filter_map(|known| known.session.as_ref());
         let all_answered = joining.first_welcome.is_some() && sessions().all(|s| s.welcomed);
         let refused = self.seeds.values().all(|seed| *seed == Seed::Refused);
-        let alone = refused && sessions().next().is_none() && self.may_be_alone();
+        let hopeless = refused && !self.settings.awaits_seeds && sessions().next().is_none();
+        let alone = hopeless && self.may_be_alone();
         let is_late = self.join_deadline(joining).is_some_and(|at| at <= self.now);
         if !all_answered && !alone && !is_late {
             return;

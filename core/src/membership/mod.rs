@@ -13,6 +13,7 @@
 mod detect;
 mod join;
 mod judge;
+mod seeds;
 mod session;
 mod view;
 
@@ -221,6 +222,8 @@ struct Settings {
     id: NodeId,
     address: Address,
     role: Role,
+    /// Whether seeds are found while the node runs.
+    awaits_seeds: bool,
     rule: String,
     beat_interval: Duration,
     failure_timeout: Duration,
@@ -246,7 +249,7 @@ struct Joining {
     stamp: Stamp,
 }
 
-/// An address that was configured.
+/// An address that was configured, or found since.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 enum Seed {
     Tried,
@@ -313,7 +316,10 @@ struct Life {
     /// The closed head of our copy of its journal.
     closed: Version,
     state: State,
+    /// What it says of itself, as far as that could be read here.
     entry: Option<MemberEntry>,
+    /// It has said something of itself, be it in a format that is not known here.
+    has_spoken: bool,
     /// The members whose own session with it is not open, by their last beat.
     cut_off_by: BTreeSet<ReplicaKey>,
     /// Since when nobody can reach it and its address refuses us.
@@ -354,6 +360,7 @@ impl Membership {
             id: config.id.clone(),
             address: config.address.clone(),
             role: config.role,
+            awaits_seeds: config.awaits_seeds,
             rule: rule.into(),
             beat_interval: config.beat_interval,
             failure_timeout: config.failure_timeout,
@@ -388,7 +395,8 @@ impl Membership {
         }
     }
 
-    /// Dials the seeds and begins to join; without seeds the node joins at once, alone.
+    /// Dials the seeds and begins to join; without seeds, and none to be found, the node joins at
+    /// once, alone.
     ///
     /// # Panics
     ///
@@ -481,6 +489,7 @@ impl Membership {
             let known = &self.nodes[life.replica.node()];
             let current = known.current == Some(*key);
             assert!(life.heard <= life.judged, "only our own stops are forgiven");
+            assert!(life.has_spoken || life.entry.is_none(), "nobody is read before they speak");
             assert!(current || life.state == State::Retired, "of each node one life counts");
             assert!(life.replica.incarnation() <= known.highest, "the highest life is known");
         }

@@ -183,12 +183,6 @@ impl Membership {
         self.redial();
     }
 
-    /// Dials every seed.
-    pub(super) fn dial_seeds(&mut self) {
-        let dial = |address: &Address| Output::Dial { address: address.clone() };
-        self.outputs.extend(self.seeds.keys().map(dial));
-    }
-
     /// Learns where `node` listens, and dials it if there is no session.
     pub(super) fn learn_address(&mut self, node: &NodeId, address: &Address) {
         if *node == self.settings.id || *address == self.settings.address {

@@ -116,17 +116,18 @@ impl Membership {
 
     /// Returns whether what this node knows is whole enough to place children by at `now`.
     ///
-    /// Not so while a member that is up has not said what it can run, for then our copy of its
+    /// Not so while a member that is up has said nothing of itself, for then our copy of its
     /// journal has never been complete; nor, for up to the failure timeout, while a member that we
     /// were told of has not shown, or one that was down returns. Whoever placed a child earlier
-    /// might start what runs already.
+    /// might start what runs already. Whoever speaks in words that are not known here is not
+    /// waited for: it is no place for children as we see it.
     pub(crate) fn is_informed(&self, now: Time) -> bool {
         let patience = self.settings.failure_timeout;
         self.is_joined()
             && self.nodes.iter().all(|(node, known)| match self.present(node) {
                 Some((key, _)) if self.own == Some(key) => true,
                 Some((_, life)) => match life.state {
-                    State::Alive | State::Suspect => life.entry.is_some(),
+                    State::Alive | State::Suspect => life.has_spoken,
                     State::Returning { .. } => {
                         life.returned.is_none_or(|since| patience <= now.since(since))
                     }

@@ -27,11 +27,11 @@ impl Node {
             self.adoption.handle_gone(self.now, replica, true, keys);
         }
         match key {
-            Key::Member => {
-                if let Some(entry) = after.and_then(|bytes| MemberEntry::decode(bytes)) {
-                    self.membership.handle_member(self.now, replica, entry);
-                }
-            }
+            Key::Member => match after.map(|bytes| MemberEntry::decode(bytes)) {
+                Some(Some(entry)) => self.membership.handle_member(self.now, replica, entry),
+                Some(None) => self.membership.handle_unread_member(self.now, replica),
+                None => (),
+            },
             Key::Name(scope, name) => {
                 if self.visible.contains(replica) {
                     let before = before.and_then(|bytes| NameEntry::decode(bytes));

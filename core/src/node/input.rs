@@ -1,6 +1,7 @@
 //! What the outside world can do to a node.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -66,6 +67,9 @@ pub enum Input {
     Flush,
     /// Nothing but time passed.
     Tick,
+    /// Members that know the cluster may be found at these addresses, and nowhere else: they take
+    /// the place of those configured or found before. Given again they are tried again.
+    Seeds(Vec<Address>),
 }
 
 /// What a user can ask of a node.

@@ -263,6 +263,7 @@ impl Node {
             }
             Input::Flush => self.replication.handle_flush(now),
             Input::Tick => (),
+            Input::Seeds(addresses) => self.membership.handle_seeds(now, &addresses),
         }
         // What follows from one timer may make another one due.
         for _ in 0..TIMER_ROUNDS_MAX {

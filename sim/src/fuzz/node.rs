@@ -29,7 +29,7 @@ pub struct NodeRun {
 /// Runs three nodes whose network, clock, users and processes do what `bytes` say.
 ///
 /// Frames are delivered in any order, dropped, repeated, garbled and invented; sessions break;
-/// nodes die and are born again; wall clocks jump. What the shell promises the core is kept: time
+/// nodes die and are born again, and are told where others may be; wall clocks jump. What the shell promises the core is kept: time
 /// never runs backwards, and every process ends once.
 ///
 /// # Panics
@@ -147,7 +147,8 @@ impl Cluster {
                 self.feed_wall(index);
             }
             13 => self.feed(bytes.below(NODES), Input::Flush),
-            14 => self.deliver_all(),
+            14 if step < 128 => self.deliver_all(),
+            14 => self.discover(bytes.below(NODES), bytes.byte()),
             _ => self.restart(bytes.below(NODES)),
         }
         self.run_all();
@@ -198,6 +199,12 @@ impl Cluster {
             let peer = self.members[peer].id.clone();
             self.inputs.push_back((index, Input::Connected { peer }));
         }
+    }
+
+    /// Lets a node find whom the bits of `found` stand for, and somebody who does not exist.
+    fn discover(&mut self, index: usize, found: u8) {
+        let others = (0..=NODES).filter(|other| found >> other & 1 == 1);
+        self.feed(index, Input::Seeds(others.map(address).collect()));
     }
 
     fn disconnect(&mut self, left: usize, right: usize) {

@@ -81,7 +81,8 @@ impl Invariant for WhatIsDoneStaysDone {
             | Input::Answer { .. }
             | Input::Wall(_)
             | Input::Flush
-            | Input::Tick => {}
+            | Input::Tick
+            | Input::Seeds(_) => {}
         }
         Ok(())
     }

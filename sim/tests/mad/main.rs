@@ -5,6 +5,7 @@
 mod carts;
 mod clusters;
 mod counter;
+mod discovery;
 #[path = "../kit/cart.rs"]
 mod items;
 mod plans;

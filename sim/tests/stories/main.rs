@@ -4,6 +4,7 @@
 //! `ORDU_SEED=17 cargo test -p ordu-sim --test stories <name>` tells one again, for one seed.
 
 mod broken;
+mod discovery;
 mod ends;
 mod failovers;
 mod faults;
@@ -25,6 +26,7 @@ mod starts;
 mod tokens;
 mod toy;
 mod values;
+mod versions;
 
 use std::time::Duration;
 

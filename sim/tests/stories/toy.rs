@@ -268,7 +268,8 @@ impl Machine for Toy {
             | Input::Message { .. }
             | Input::Answer { .. }
             | Input::Wall(_)
-            | Input::Flush => {}
+            | Input::Flush
+            | Input::Seeds(_) => {}
         }
     }
 

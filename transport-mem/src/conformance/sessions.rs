@@ -175,18 +175,25 @@ pub async fn our_own_name_is_rejected(factory: &dyn Factory) {
     rejected(&mut a, &twin).await;
     a.hang_up(&twin.address());
     a.settle(QUIET).await;
+}
 
+/// A node that dials itself, as one will that looks its peers up, hears so once and quietly, and
+/// the address is not dialled any more.
+///
+/// # Panics
+///
+/// Panics where the transport breaks the promise.
+pub async fn whoever_dials_itself_hears_so_once(factory: &dyn Factory) {
+    let mut a = Watch::start(factory, "shop", "a").await;
     let itself = a.address();
-    a.dial_address(&itself);
-    loop {
-        match a.event("a rejection").await {
-            Some(TransportEvent::Rejected { address: Some(address), .. }) => {
-                assert_eq!(address, itself, "a rejection names the address");
-                break;
-            }
-            Some(TransportEvent::Rejected { address: None, .. }) => (),
+    for _ in 0..2 {
+        a.dial_address(&itself);
+        match a.event("that it is itself").await {
+            Some(TransportEvent::Ourselves { address }) => assert_eq!(address, itself),
             other => panic!("a node that dials itself hears {other:?}"),
         }
+        let late = a.event_within(QUIET).await;
+        assert!(matches!(late, Err(Late)), "that is all: {late:?}");
     }
 }
 

@@ -175,7 +175,9 @@ impl Watch {
             TransportEvent::Frame { peer, .. } => {
                 assert!(connected.contains(peer), "a frame of {peer} comes outside a session");
             }
-            TransportEvent::Refused { .. } | TransportEvent::Rejected { .. } => (),
+            TransportEvent::Refused { .. }
+            | TransportEvent::Rejected { .. }
+            | TransportEvent::Ourselves { .. } => (),
         }
     }
 }

@@ -136,9 +136,15 @@ fn greetings_that_do_not_agree_are_refused_on_both_sides() {
     assert!(matches!(a, Some(HandshakeError::Greeting(GreetingError::OtherCluster { .. }))));
     assert!(matches!(b, Some(HandshakeError::Greeting(GreetingError::OtherCluster { .. }))));
 
-    let Err((a, b)) = run(shop("a"), shop("a"), 100) else { panic!("met itself") };
+    let twin = |life| {
+        let greeting = Greeting::new("shop", NodeId::new("a").unwrap());
+        Arc::new(Identity { greeting, life, key: None })
+    };
+    let Err((a, b)) = run(twin(1), twin(2), 100) else { panic!("met its twin") };
     assert!(matches!(a, Some(HandshakeError::Greeting(GreetingError::OurOwnName { .. }))));
     assert!(matches!(b, Some(HandshakeError::Greeting(GreetingError::OurOwnName { .. }))));
+    let Err((a, b)) = run(twin(1), twin(1), 100) else { panic!("met itself") };
+    assert_eq!((a, b), (Some(HandshakeError::Ourselves), Some(HandshakeError::Ourselves)));
 }
 
 #[test]
