@@ -38,7 +38,6 @@ use serde::{Deserialize, Serialize};
 use crate::adoption::Adoption;
 use crate::board::Board;
 use crate::conflict::Conflicts;
-use crate::crdt::Budget;
 use crate::entry::{Entry, Key};
 use crate::groups::Groups;
 use crate::membership::{MemberEntry, Membership, Presence};
@@ -169,7 +168,7 @@ impl Node {
         let settings = Settings {
             digest_interval: config.digest_interval,
             forget_after: config.forget_after,
-            budget: Budget::default(),
+            budget: config.delta_budget(),
         };
         let replication = Replication::new(settings, fork());
         let supervisor = Supervisor::new(&config, fork());

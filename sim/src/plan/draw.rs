@@ -44,7 +44,8 @@ pub(super) fn draw(seed: u64, profile: Option<Profile>) -> Plan {
         return directed::plan(seed, aim, &mut random);
     }
     let hosts = 3 + u16::try_from(random.below(5)).expect("it is small");
-    let setup = draw_setup(hosts, profile, &mut random);
+    let mut setup = draw_setup(hosts, profile, &mut random);
+    setup.tuning = setup.tuning.with_limits_of(seed);
     let mut drawing = Drawing { hosts, profile, tuning: setup.tuning, random, steps: Vec::new() };
     drawing.draw_faults();
     drawing.draw_asks();

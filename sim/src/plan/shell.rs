@@ -40,7 +40,8 @@ pub(super) fn draw(seed: u64) -> Plan {
         1 => Profile::EdgeTiming,
         _ => Profile::Full,
     };
-    let setup = draw_setup(profile, &mut random);
+    let mut setup = draw_setup(profile, &mut random);
+    setup.tuning = setup.tuning.with_limits_of(seed);
     let mut steps = draw_faults(&setup, profile, &mut random);
     steps.extend(draw_asks(setup.hosts, &mut random));
     steps.sort_by_key(|step| step.at_ms);

@@ -259,6 +259,7 @@ impl<'r> Script<'r> {
         let core = (1..=self.hosts).map(Host::new).collect();
         let gains_ppm = vec![0; usize::from(self.hosts)];
         let Self { hosts, network, tuning, now_ms, mut steps, .. } = self;
+        let tuning = tuning.with_limits_of(seed);
         steps.sort_by_key(|step| step.at_ms);
         let setup = Setup { hosts, network, gains_ppm, tuning };
         let ending = Ending { core, others: Fate::Heal };
