@@ -93,7 +93,8 @@ fn draw_setup(hosts: u16, profile: Profile, random: &mut Random) -> Setup {
         _ => i32::try_from(random.below(20_001)).expect("it is small") - 10_000,
     };
     let gains_ppm = (0..hosts).map(|_| gain(random)).collect();
-    Setup { hosts, network, gains_ppm, tuning: draw_tuning(profile, random) }
+    let tuning = draw_tuning(profile, random);
+    Setup { hosts, network, gains_ppm, tuning, lacking: Vec::new() }
 }
 
 /// Draws a link that has some faults and not others, each of its own strength.

@@ -76,7 +76,7 @@ fn draw_setup(profile: Profile, random: &mut Random) -> Setup {
         backoff_max_ms: [1_000, 30_000][random.below(2) as usize],
         ..Tuning::usual()
     };
-    Setup { hosts, network, gains_ppm: Vec::new(), tuning }
+    Setup { hosts, network, gains_ppm: Vec::new(), tuning, lacking: Vec::new() }
 }
 
 fn draw_faults(setup: &Setup, profile: Profile, random: &mut Random) -> Vec<Step> {
