@@ -6,6 +6,8 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::crdt::Budget;
+use crate::limits::{DELTA_BYTES_MAX, DELTA_ENTRIES_MAX};
 use crate::{Address, Labels, NodeId, Role, Rule};
 
 /// What a [`Node`](crate::Node) is told once, at its start.
@@ -56,6 +58,14 @@ pub struct Config {
     pub backoff_max: Duration,
     /// How many processes may be starting at once; 1,000 by default. More wait, in order.
     pub starts_at_once: usize,
+    /// How many entries one delta of a journal carries before the next one starts; 8,192 by
+    /// default, which is also the most that peers take. Low lets other messages pass in between
+    /// and costs a message for every so many names; high catches up in fewer, longer ones.
+    pub delta_entries_max: usize,
+    /// How many bytes of keys and values one delta carries before the next one starts; 256 KiB by
+    /// default, and at most. A single entry goes out whatever its size, and is alone then. Low and
+    /// high do what they do to `delta_entries_max`.
+    pub delta_bytes_max: usize,
     /// Who goes on when two processes claim one thing; the oldest by default. All nodes must go by
     /// one rule: they refuse each other otherwise.
     pub rule: Rule,
@@ -82,11 +92,13 @@ impl Config {
             backoff_min: Duration::from_millis(100),
             backoff_max: Duration::from_secs(30),
             starts_at_once: 1_000,
+            delta_entries_max: DELTA_ENTRIES_MAX,
+            delta_bytes_max: DELTA_BYTES_MAX,
             rule: Rule::default(),
         }
     }
 
-    /// Checks that the times fit together, and that there is a rule.
+    /// Checks that the times fit together, that peers take what is sent, and that there is a rule.
     ///
     /// # Errors
     ///
@@ -105,6 +117,18 @@ impl Config {
         if self.starts_at_once == 0 {
             return zero("starts_at_once");
         }
+        let deltas = [
+            ("delta_entries_max", self.delta_entries_max, DELTA_ENTRIES_MAX),
+            ("delta_bytes_max", self.delta_bytes_max, DELTA_BYTES_MAX),
+        ];
+        for (what, asked, most) in deltas {
+            if asked == 0 {
+                return zero(what);
+            }
+            if most < asked {
+                return Err(ConfigError::TooLarge { what, asked, most });
+            }
+        }
         if is_below(self.failure_timeout, self.beat_interval, 3) {
             let (failure_timeout, least) =
                 (self.failure_timeout, self.beat_interval.saturating_mul(3));
@@ -121,6 +145,11 @@ impl Config {
             return Err(ConfigError::RuleMissing { rule: self.rule.clone() });
         }
         Ok(())
+    }
+
+    /// Returns how much one delta may carry.
+    pub(crate) fn delta_budget(&self) -> Budget {
+        Budget { entries: self.delta_entries_max, bytes: self.delta_bytes_max }
     }
 }
 
@@ -139,6 +168,16 @@ pub enum ConfigError {
     Zero {
         /// Which one.
         what: &'static str,
+    },
+    /// A setting is above what peers take.
+    #[error("{what} of {asked} is over {most}, the most that peers take")]
+    TooLarge {
+        /// Which one.
+        what: &'static str,
+        /// What was asked for.
+        asked: usize,
+        /// The most that works.
+        most: usize,
     },
     /// A lost beat or two would count as a death.
     #[error("failure_timeout of {failure_timeout:?} is under three beat intervals, {least:?}")]
@@ -175,6 +214,8 @@ pub enum ConfigError {
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::ToString as _;
+
     use super::*;
 
     fn config() -> Config {
@@ -192,6 +233,25 @@ mod tests {
         let forget_after = Duration::MAX;
         let refusal = Config { forget_after, ..patient }.check().unwrap_err();
         assert!(matches!(refusal, ConfigError::ForgetTooSoon { .. }), "{refusal}");
+    }
+
+    #[test]
+    fn deltas_that_carry_nothing_or_more_than_peers_take_are_refused() {
+        let refusal = |config: Config| config.check().unwrap_err().to_string();
+        let (none, much) = (0, DELTA_ENTRIES_MAX + 1);
+        let nothing = refusal(Config { delta_entries_max: none, ..config() });
+        assert_eq!(nothing, "delta_entries_max must not be zero");
+        let nothing = refusal(Config { delta_bytes_max: none, ..config() });
+        assert_eq!(nothing, "delta_bytes_max must not be zero");
+        let entries = refusal(Config { delta_entries_max: much, ..config() });
+        let says = "delta_entries_max of 8193 is over 8192, the most that peers take";
+        assert_eq!(entries, says);
+        let bytes = refusal(Config { delta_bytes_max: DELTA_BYTES_MAX + 1, ..config() });
+        assert!(bytes.starts_with("delta_bytes_max of 262145 is over 262144"), "{bytes}");
+
+        let least = Config { delta_entries_max: 1, delta_bytes_max: 1, ..config() };
+        assert_eq!(least.check(), Ok(()), "one entry always fits");
+        assert_eq!(config().delta_budget(), Budget::default());
     }
 
     #[test]

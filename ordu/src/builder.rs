@@ -195,6 +195,15 @@ impl NodeBuilder {
         self.tuned(move |config| config.starts_at_once = starts)
     }
 
+    /// Sets how many entries, and how many bytes of keys and values, one message of a node's
+    /// journal carries at most; 8,192 and 256 KiB by default, and never more. Low lets other
+    /// messages pass in between, high catches up in fewer messages.
+    pub fn delta_limits(self, entries_max: usize, bytes_max: usize) -> Self {
+        self.tuned(move |config| {
+            (config.delta_entries_max, config.delta_bytes_max) = (entries_max, bytes_max);
+        })
+    }
+
     /// Sets who goes on when two processes claim one thing: [`Rule::oldest`] by default,
     /// [`Rule::newest`], or a rule of one's own. All nodes of a cluster must go by one rule: they
     /// refuse each other otherwise, and say so in an [`Event`](crate::Event).

@@ -6,7 +6,7 @@ use std::fs;
 use ordu_sim::invariants::promises;
 use ordu_sim::plan::Profile;
 use ordu_tests::root;
-use ordu_tests::teeth::Bug;
+use ordu_tests::teeth::{Bug, Instrument};
 
 /// How many bugs there are to be at least.
 const BUGS_MIN: usize = 24;
@@ -31,10 +31,19 @@ fn every_bug_can_be_planted_and_every_lie_on_top_of_what_it_hides() {
 fn every_bug_names_promises_and_a_profile_that_there_are() {
     let known: BTreeSet<&str> = promises().iter().map(|promise| promise.id).collect();
     for bug in [read("bugs"), read("survivors")].concat() {
-        for promise in &bug.promises {
-            assert!(known.contains(promise.as_str()), "{} breaks {promise}?", bug.name);
+        match &bug.instrument {
+            Instrument::Simulator { promises, profile, .. } => {
+                for promise in promises {
+                    assert!(known.contains(promise.as_str()), "{} breaks {promise}?", bug.name);
+                }
+                assert!(profile.parse::<Profile>().is_ok(), "{}: {profile}", bug.name);
+            }
+            Instrument::Tests(name) => {
+                let module = root().join("core/src").join(name.replace("::", "/"));
+                let is_there = module.is_dir() || module.with_extension("rs").is_file();
+                assert!(is_there, "{}: there is no {}", bug.name, module.display());
+            }
         }
-        assert!(bug.profile.parse::<Profile>().is_ok(), "{}: {}", bug.name, bug.profile);
     }
 }
 
@@ -47,6 +56,11 @@ fn a_bug_that_has_lost_its_place_is_refused() {
         let wrong = change.apply(text).unwrap_err();
         assert!(wrong.contains("not once"), "{wrong}");
     }
+    let tested = bug.replace("PROMISE: S1\nPROFILE: full\nSEEDS: 1", "TEST: crdt");
+    let instrument = Bug::parse("it", &tested).unwrap().instrument;
+    assert_eq!(instrument, Instrument::Tests("crdt".to_owned()));
+    let both = bug.replace("SEEDS: 1", "SEEDS: 1\nTEST: crdt");
+    assert!(Bug::parse("it", &both).is_err(), "two instruments");
     for missing in ["PROMISE: S1\n", "PROFILE: full\n", "SEEDS: 1\n", "FILE: f\n", ">>>>"] {
         assert!(Bug::parse("it", &bug.replace(missing, "")).is_err(), "without {missing:?}");
     }

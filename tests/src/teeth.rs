@@ -16,6 +16,10 @@
 //! >>>>
 //! ```
 //!
+//! Where a test of `ordu-core` is the instrument, since what is wrong shows in one machine and
+//! the cluster around it makes good for it, one line names it, or its module, `TEST: replication`,
+//! in place of the promise, the profile and the seeds.
+//!
 //! There may be more blocks, and more files. What a block replaces must stand in its file exactly
 //! once, so that a bug whose place has moved is noticed, not planted somewhere else. A *lie* is the
 //! same about a checker, and names in `HIDES` the bug that it must hide.
@@ -30,16 +34,28 @@ pub struct Bug {
     pub name: String,
     /// What is wrong, in words.
     pub about: String,
-    /// The promises that it should break.
-    pub promises: Vec<String>,
-    /// The profile of runs that finds it best.
-    pub profile: String,
-    /// Within how many seeds it must be found.
-    pub seeds: u64,
+    /// What must notice.
+    pub instrument: Instrument,
     /// The bug that this one hides, if it is a lie of a checker.
     pub hides: Option<String>,
     /// What it changes.
     pub changes: Vec<Replacement>,
+}
+
+/// What must notice a bug.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Instrument {
+    /// The simulator.
+    Simulator {
+        /// The promises that the bug should break.
+        promises: Vec<String>,
+        /// The profile of runs that finds it best.
+        profile: String,
+        /// Within how many seeds it must be found.
+        seeds: u64,
+    },
+    /// The tests of `ordu-core` whose names contain this.
+    Tests(String),
 }
 
 /// A text of a file that another one takes the place of.
@@ -83,41 +99,46 @@ impl Bug {
     ///
     /// Says what is missing, or which line is out of place.
     pub fn parse(name: &str, text: &str) -> Result<Self, String> {
-        let (name, profile) = (name.to_owned(), String::new());
-        let (about, promises, changes) = (String::new(), Vec::new(), Vec::new());
-        let mut bug = Self { name, about, promises, profile, seeds: 0, hides: None, changes };
-        let (mut file, mut lines) = (None, (1..).zip(text.lines()));
+        let (mut promises, mut profile, mut seeds) = (Vec::new(), String::new(), 0);
+        let (mut about, mut hides, mut changes) = (String::new(), None, Vec::new());
+        let (mut test, mut file, mut lines) = (None, None, (1..).zip(text.lines()));
         while let Some((number, line)) = lines.next() {
             if line == "<<<<" {
                 let file = file.clone().ok_or("a block comes before its file")?;
                 let before = block(&mut lines, "====")?;
                 let after = block(&mut lines, ">>>>")?;
-                bug.changes.push(Replacement { file, before, after });
+                changes.push(Replacement { file, before, after });
                 continue;
             }
             match line.split_once(": ").ok_or(format!("line {number} is out of place"))? {
-                ("BUG", what) => bug.about = what.to_owned(),
-                ("PROMISE", ids) => bug.promises = ids.split(' ').map(str::to_owned).collect(),
-                ("PROFILE", profile) => bug.profile = profile.to_owned(),
-                ("SEEDS", seeds) => {
-                    bug.seeds = seeds.parse().map_err(|_| format!("{seeds:?} is no number"))?;
+                ("BUG", what) => about.push_str(what),
+                ("PROMISE", ids) => promises = ids.split(' ').map(str::to_owned).collect(),
+                ("PROFILE", name) => profile.push_str(name),
+                ("SEEDS", count) => {
+                    seeds = count.parse().map_err(|_| format!("{count:?} is no number"))?;
                 }
-                ("HIDES", hidden) => bug.hides = Some(hidden.to_owned()),
+                ("TEST", name) => test = Some(name.to_owned()),
+                ("HIDES", hidden) => hides = Some(hidden.to_owned()),
                 ("FILE", path) => file = Some(PathBuf::from(path)),
                 (word, _) => return Err(format!("line {number} begins with {word:?}")),
             }
             if line.starts_with("BUG: ") {
                 while let Some(more) = lines.clone().next().and_then(|(_, l)| l.strip_prefix("  "))
                 {
-                    bug.about.push(' ');
-                    bug.about.push_str(more.trim_start());
+                    about.push(' ');
+                    about.push_str(more.trim_start());
                     lines.next();
                 }
             }
         }
-        let is_whole = !bug.about.is_empty() && bug.seeds > 0 && !bug.changes.is_empty();
-        let is_aimed = bug.hides.is_some() || !bug.promises.is_empty() && !bug.profile.is_empty();
-        if is_whole && is_aimed { Ok(bug) } else { Err("it does not say all".to_owned()) }
+        let is_aimed = hides.is_some() || !promises.is_empty() && !profile.is_empty();
+        let is_seen = test.is_some() != (is_aimed && seeds > 0);
+        if about.is_empty() || changes.is_empty() || !is_seen {
+            return Err("it does not say all, or two things at once".to_owned());
+        }
+        let simulator = Instrument::Simulator { promises, profile, seeds };
+        let instrument = test.map_or(simulator, Instrument::Tests);
+        Ok(Self { name: name.to_owned(), about, instrument, hides, changes })
     }
 
     /// Plants the bug in the tree at `root`.

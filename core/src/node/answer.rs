@@ -9,8 +9,8 @@ use crate::node::Node;
 use crate::requests::{Pending, Wait, Written};
 use crate::supervisor::ChildKey;
 use crate::{
-    CatchUpError, CausalToken, ExitReason, LeaveError, Outcome, Output, Replica, Replicas, Reply,
-    SettleError, StartChildError, StartedChild,
+    CatchUpError, CausalToken, ExitReason, Outcome, Output, Replica, Replicas, Reply, SettleError,
+    StartChildError, StartedChild,
 };
 
 impl Node {
@@ -38,11 +38,7 @@ impl Node {
                 let here = self.replication.closed_head(&journal);
                 Reply::CatchUp(Err(CatchUpError::TimedOut { journal, here, demanded }))
             }
-            Wait::Leave => {
-                let remaining = self.supervisor.instance_count();
-                let unaware = self.unaware().map(|other| other.node().clone()).collect();
-                Reply::Leave(Err(LeaveError::TimedOut { remaining, unaware }))
-            }
+            Wait::Leave => self.leave_reply(),
             Wait::Start { .. }
             | Wait::Terminate { .. }
             | Wait::Forwarded { .. }

@@ -1,12 +1,13 @@
 //! How a node ends: it leaves, or a later life of it takes over.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::entry::Key;
 use crate::membership::Presence;
 use crate::node::Node;
 use crate::requests::Wait;
-use crate::{ExitReason, Output, Replica, Reply};
+use crate::{ExitReason, LeaveError, NodeId, Output, Replica, Reply};
 
 impl Node {
     pub(super) fn leave(&mut self, ticket: u64, timeout: Duration) {
@@ -42,14 +43,26 @@ impl Node {
         self.listeners().filter(move |other| self.replication.acked(me, other) < said)
     }
 
+    /// Returns what whoever asked this node to leave is told if it ends now.
+    pub(super) fn leave_reply(&self) -> Reply {
+        let remaining = self.supervisor.instance_count();
+        let has_joined = self.me.is_some();
+        let unaware = has_joined.then(|| self.unaware()).into_iter().flatten();
+        let unaware: Vec<NodeId> = unaware.map(|other| other.node().clone()).collect();
+        let has_left = !has_joined || self.presence == Presence::Left;
+        let is_whole = has_left && remaining == 0 && unaware.is_empty();
+        let error = LeaveError::TimedOut { remaining, unaware };
+        Reply::Leave(if is_whole { Ok(()) } else { Err(error) })
+    }
+
     /// Answers everybody, and ends.
     pub(super) fn exit(&mut self, reason: ExitReason) {
         for ticket in self.requests.tickets() {
             let Some(pending) = self.requests.remove(ticket) else { continue };
-            let reply = if pending.wait == Wait::Leave {
-                Reply::Leave(Ok(()))
-            } else {
-                pending.wait.timed_out(pending.timeout)
+            let reply = match (&pending.wait, &reason) {
+                (Wait::Leave, ExitReason::Left) => self.leave_reply(),
+                (Wait::Leave, ExitReason::Superseded { .. }) => Reply::Leave(Ok(())),
+                (wait, _) => wait.timed_out(pending.timeout),
             };
             self.replies.push_back(Output::Reply { ticket, reply });
         }

@@ -5,7 +5,9 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::membership::Verdict;
-use crate::message::{Ack, Call, Cast, Condition, Digest, DigestRow, Envelope, Message, Probe};
+use crate::message::{
+    Ack, Beat, Call, Cast, Condition, Digest, DigestRow, Envelope, Message, Probe,
+};
 use crate::node::Node;
 use crate::{Event, NodeId, Output, Replica};
 
@@ -33,8 +35,8 @@ impl Node {
                 self.replication.handle_peer(self.now, from.node(), &from);
                 self.handle_message(&from, message);
             }
-            (Verdict::Stale, Message::Beat(_)) => {
-                self.tell_outlived(&Replica::new(from, incarnation));
+            (Verdict::Stale, Message::Beat(beat)) => {
+                self.tell_outlived(&Replica::new(from, incarnation), &beat);
             }
             (Verdict::Stale, Message::Digest(digest)) => self.learn_outlived(&digest),
             // Nothing else that it says can be believed, yet or any more.
@@ -45,12 +47,14 @@ impl Node {
     /// Tells `life`, which we take for over, which life of its node we know instead.
     ///
     /// One that began where nobody knew of any before it takes a life above that. One that left,
-    /// and has a new session with us since, waits for nothing but to know that we have heard it.
-    fn tell_outlived(&mut self, life: &Replica) {
+    /// and does not know yet that we have heard it, waits for nothing else; we have all of it that
+    /// counts, though its journal may be gone here already.
+    fn tell_outlived(&mut self, life: &Replica, beat: &Beat) {
         let node = life.node();
         let Some(highest) = self.membership.highest(node) else { return };
         if highest == *life {
-            let heads = Vec::from([(life.key(), self.replication.closed_head(life))]);
+            let own = beat.pulses.iter().find(|pulse| pulse.replica == life.key());
+            let heads = own.map(|pulse| (pulse.replica, pulse.head)).into_iter().collect();
             self.send(node, Message::Ack(Ack { heads }));
             return;
         }

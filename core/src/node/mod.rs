@@ -40,7 +40,6 @@ use crate::adoption::Adoption;
 use crate::board::Board;
 use crate::cells::Cells;
 use crate::conflict::Conflicts;
-use crate::crdt::Budget;
 use crate::entry::{Entry, Key};
 use crate::groups::Groups;
 use crate::membership::{MemberEntry, Membership, Presence};
@@ -172,7 +171,7 @@ impl Node {
         let settings = Settings {
             digest_interval: config.digest_interval,
             forget_after: config.forget_after,
-            budget: Budget::default(),
+            budget: config.delta_budget(),
         };
         let replication = Replication::new(settings, fork());
         let supervisor = Supervisor::new(&config, fork());

@@ -12,6 +12,9 @@ use crate::message::{Ack, Digest, DigestRow, Message};
 use crate::replication::{Output, Peer, Replication};
 use crate::{NodeId, Replica, Time};
 
+/// How many digest intervals what is staged waits for its rest; whoever has that offers it in each.
+const STAGED_INTERVALS: u32 = 10;
+
 /// A journal on its way to one peer.
 ///
 /// What is in flight is what was sent and neither acknowledged nor asked beyond; it has a bound, so
@@ -106,6 +109,7 @@ impl Replication {
         }
         self.schedule_digest(now);
         self.collect_tombstones();
+        self.give_up_staged(now);
         let known = self.peers.iter().filter(|(_, peer)| peer.replica.is_some());
         let known: Vec<&NodeId> = known.map(|(peer, _)| peer).collect();
         let count = u64::try_from(known.len()).expect("peers are few");
@@ -115,6 +119,18 @@ impl Replication {
             self.send_digest(&peer, true);
         }
         assert!(self.next_digest.is_some_and(|at| now < at), "no timer is left expired");
+    }
+
+    /// Drops what is staged and waits for its rest for too long: whoever had that is gone, and who
+    /// offers it later sends all of it.
+    fn give_up_staged(&mut self, now: Time) {
+        let patience = self.settings.digest_interval.saturating_mul(STAGED_INTERVALS);
+        for held in self.held.values_mut() {
+            if held.copy.staged_until().is_some() && patience <= now.since(held.moved) {
+                held.copy.drop_staged();
+                held.asked = None;
+            }
+        }
     }
 
     pub(super) fn schedule_digest(&mut self, now: Time) {

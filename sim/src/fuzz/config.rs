@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ordu_core::limits::{DELTA_BYTES_MAX, DELTA_ENTRIES_MAX};
 use ordu_core::wire::{decode_frame, encode_frame};
 use ordu_core::{
     Address, Config, ConfigError, Event, Input, Node, NodeId, Output, Time, Wall, hash64,
@@ -40,7 +41,7 @@ pub fn config(bytes: &[u8], lived_of: u64) -> ConfigRun {
     assert_eq!(verdict, expected(&config), "the rules are these: {config:?}");
     if let Err(error) = verdict {
         let setting = match &error {
-            ConfigError::Zero { what } => what,
+            ConfigError::Zero { what } | ConfigError::TooLarge { what, .. } => what,
             ConfigError::FailureTimeoutTooShort { .. } => "failure_timeout",
             ConfigError::ForgetTooSoon { .. } => "forget_after",
             ConfigError::RuleName { .. } | ConfigError::RuleMissing { .. } => "rule",
@@ -82,7 +83,19 @@ fn configuration(bytes: &mut Bytes<'_>) -> Config {
             0..=127 => defaults.starts_at_once,
             128..=255 => usize::try_from(bytes.odd_number()).unwrap_or(usize::MAX),
         },
+        delta_entries_max: limit(bytes, defaults.delta_entries_max),
+        delta_bytes_max: limit(bytes, defaults.delta_bytes_max),
         ..defaults
+    }
+}
+
+/// Reads a limit whose default is the most that works: itself, below, beside it, or anything.
+fn limit(bytes: &mut Bytes<'_>, most: usize) -> usize {
+    match bytes.byte() {
+        0..=127 => most,
+        tight @ 128..=191 => usize::from(tight - 128),
+        192..=223 => most + 1,
+        224..=255 => usize::try_from(bytes.odd_number()).unwrap_or(usize::MAX),
     }
 }
 
@@ -100,6 +113,16 @@ fn expected(config: &Config) -> Result<(), ConfigError> {
     }
     if config.starts_at_once == 0 {
         return Err(ConfigError::Zero { what: "starts_at_once" });
+    }
+    for (what, asked, most) in [
+        ("delta_entries_max", config.delta_entries_max, DELTA_ENTRIES_MAX),
+        ("delta_bytes_max", config.delta_bytes_max, DELTA_BYTES_MAX),
+    ] {
+        match asked {
+            0 => return Err(ConfigError::Zero { what }),
+            _ if asked > most => return Err(ConfigError::TooLarge { what, asked, most }),
+            _ => {}
+        }
     }
     let Config { failure_timeout, forget_after, beat_interval, .. } = *config;
     if ns(failure_timeout) < 3 * ns(beat_interval) {

@@ -6,6 +6,7 @@
 
 mod l12_rest_is_quiet;
 mod l13_nobody_is_taken_for_dead;
+mod l16_who_leaves_is_heard;
 mod s01_heads_only_grow;
 mod s02_one_write_a_version;
 mod s03_lives_are_used_once;
@@ -28,6 +29,8 @@ mod s33_children_go_where_the_ring_says;
 mod s34_the_replicated_is_on_two_nodes;
 mod s35_what_is_done_stays_done;
 mod s36_winners_get_what_losers_had;
+mod s37_who_left_is_known_to_have;
+mod shown;
 
 pub(crate) mod rest;
 
@@ -248,6 +251,7 @@ const ELSEWHERE: [Promise; 8] = [
 fn all() -> Vec<Box<dyn Invariant>> {
     vec![
         Box::new(l13_nobody_is_taken_for_dead::NobodyIsTakenForDead::default()),
+        Box::new(l16_who_leaves_is_heard::WhoLeavesIsHeard::default()),
         Box::new(s01_heads_only_grow::HeadsOnlyGrow::default()),
         Box::new(s02_one_write_a_version::OneWriteAVersion::default()),
         Box::new(s03_lives_are_used_once::LivesAreUsedOnce::default()),
@@ -270,5 +274,6 @@ fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(s34_the_replicated_is_on_two_nodes::TheReplicatedIsOnTwoNodes::default()),
         Box::new(s35_what_is_done_stays_done::WhatIsDoneStaysDone::default()),
         Box::new(s36_winners_get_what_losers_had::WinnersGetWhatLosersHad::default()),
+        Box::new(s37_who_left_is_known_to_have::WhoLeftIsKnownToHave::default()),
     ]
 }

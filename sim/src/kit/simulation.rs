@@ -312,6 +312,7 @@ impl Simulation {
                     network: self.network.clone(),
                     gains_ppm: vec![0; usize::from(self.machines)],
                     tuning: Tuning::usual(),
+                    lacking: Vec::new(),
                 },
                 steps: Vec::new(),
                 ends_ms: end_ms,

@@ -44,7 +44,8 @@ pub(super) fn draw(seed: u64, profile: Option<Profile>) -> Plan {
         return directed::plan(seed, aim, &mut random);
     }
     let hosts = 3 + u16::try_from(random.below(5)).expect("it is small");
-    let setup = draw_setup(hosts, profile, &mut random);
+    let mut setup = draw_setup(hosts, profile, &mut random);
+    setup.tuning = setup.tuning.with_limits_of(seed);
     let mut drawing = Drawing { hosts, profile, tuning: setup.tuning, random, steps: Vec::new() };
     drawing.draw_faults();
     drawing.draw_asks();
@@ -92,7 +93,8 @@ fn draw_setup(hosts: u16, profile: Profile, random: &mut Random) -> Setup {
         _ => i32::try_from(random.below(20_001)).expect("it is small") - 10_000,
     };
     let gains_ppm = (0..hosts).map(|_| gain(random)).collect();
-    Setup { hosts, network, gains_ppm, tuning: draw_tuning(profile, random) }
+    let tuning = draw_tuning(profile, random);
+    Setup { hosts, network, gains_ppm, tuning, lacking: Vec::new() }
 }
 
 /// Draws a link that has some faults and not others, each of its own strength.

@@ -21,7 +21,8 @@ impl Plan {
             return Err(PlanError::Hosts { hosts });
         }
         let steps = self.steps.iter().flat_map(|step| mentioned(&step.action));
-        let mut all = steps.chain(self.ending.core.iter().copied());
+        let lacking = self.setup.lacking.iter().map(|(host, _)| *host);
+        let mut all = steps.chain(self.ending.core.iter().copied()).chain(lacking);
         if let Some(host) = all.find(|host| host.number() > hosts) {
             return Err(PlanError::Stranger { host, hosts });
         }
@@ -51,6 +52,10 @@ impl Plan {
         let place = usize::from(gone.number() - 1);
         if place < plan.setup.gains_ppm.len() {
             plan.setup.gains_ppm.remove(place);
+        }
+        plan.setup.lacking.retain(|(host, _)| keep(host));
+        for (host, _) in &mut plan.setup.lacking {
+            *host = moved(*host);
         }
         plan.ending.core = self.ending.core.iter().copied().filter(keep).map(moved).collect();
         plan
@@ -84,7 +89,9 @@ fn mentioned(action: &Action) -> Vec<Host> {
                     Vec::new()
                 }
             },
-            Fault::Weather(_) | Fault::Calm | Fault::CrashChild(_) => Vec::new(),
+            Fault::Weather(_) | Fault::Calm | Fault::CrashChild(_) | Fault::FinishChild(_) => {
+                Vec::new()
+            }
         },
     }
 }
@@ -135,7 +142,9 @@ fn without(
             Fault::Cut(cut) => Fault::Cut(shape(cut)?),
             Fault::Mend(cut) => Fault::Mend(shape(cut)?),
             Fault::Part(cut) => Fault::Part(shape(cut)?),
-            Fault::Weather(_) | Fault::Calm | Fault::CrashChild(_) => fault.clone(),
+            Fault::Weather(_) | Fault::Calm | Fault::CrashChild(_) | Fault::FinishChild(_) => {
+                fault.clone()
+            }
         }),
     })
 }

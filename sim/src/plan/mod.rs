@@ -93,6 +93,9 @@ pub struct Setup {
     pub gains_ppm: Vec<i32>,
     /// What every node is configured with.
     pub tuning: Tuning,
+    /// The kinds of children that single machines have no code for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lacking: Vec<(Host, String)>,
 }
 
 /// Something that is done at some time.
@@ -224,6 +227,8 @@ pub enum Fault {
     Work(Host, Pace),
     /// A process of a child ends by itself, with a failure.
     CrashChild(u32),
+    /// A process of a child ends by itself, as if it was done.
+    FinishChild(u32),
 }
 
 /// What is left alone at the end, and what becomes of the rest.

@@ -40,7 +40,8 @@ pub(super) fn draw(seed: u64) -> Plan {
         1 => Profile::EdgeTiming,
         _ => Profile::Full,
     };
-    let setup = draw_setup(profile, &mut random);
+    let mut setup = draw_setup(profile, &mut random);
+    setup.tuning = setup.tuning.with_limits_of(seed);
     let mut steps = draw_faults(&setup, profile, &mut random);
     steps.extend(draw_asks(setup.hosts, &mut random));
     steps.sort_by_key(|step| step.at_ms);
@@ -75,7 +76,7 @@ fn draw_setup(profile: Profile, random: &mut Random) -> Setup {
         backoff_max_ms: [1_000, 30_000][random.below(2) as usize],
         ..Tuning::usual()
     };
-    Setup { hosts, network, gains_ppm: Vec::new(), tuning }
+    Setup { hosts, network, gains_ppm: Vec::new(), tuning, lacking: Vec::new() }
 }
 
 fn draw_faults(setup: &Setup, profile: Profile, random: &mut Random) -> Vec<Step> {

@@ -120,6 +120,7 @@ impl Protocol {
             network: Network::lan(),
             gains_ppm: Vec::new(),
             tuning: Tuning::usual(),
+            lacking: Vec::new(),
         };
         let core = (1..=hosts).map(Host::new).collect();
         let ending = Ending { core, others: Fate::Heal };

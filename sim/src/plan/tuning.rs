@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use ordu_core::Config;
+use ordu_core::limits::{DELTA_BYTES_MAX, DELTA_ENTRIES_MAX};
+use ordu_core::{Config, Random};
 use serde::{Deserialize, Serialize};
 
 /// What every node of a run is configured with, in milliseconds where it is a time.
@@ -24,6 +25,22 @@ pub struct Tuning {
     pub backoff_max_ms: u64,
     /// [`Config::starts_at_once`].
     pub starts_at_once: usize,
+    /// [`Config::delta_entries_max`].
+    #[serde(default = "entries_max")]
+    pub delta_entries_max: usize,
+    /// [`Config::delta_bytes_max`].
+    #[serde(default = "bytes_max")]
+    pub delta_bytes_max: usize,
+}
+
+/// Returns what plans mean that were kept before deltas could be small.
+const fn entries_max() -> usize {
+    DELTA_ENTRIES_MAX
+}
+
+/// Returns what plans mean that were kept before deltas could be small.
+const fn bytes_max() -> usize {
+    DELTA_BYTES_MAX
 }
 
 impl Tuning {
@@ -37,7 +54,24 @@ impl Tuning {
             conflict_grace_ms: 1_000,
             backoff_max_ms: 30_000,
             starts_at_once: 1_000,
+            delta_entries_max: DELTA_ENTRIES_MAX,
+            delta_bytes_max: DELTA_BYTES_MAX,
         }
+    }
+
+    /// Returns this with the limits that `seed` draws for deltas: as they are in half of the runs,
+    /// else so small that whatever was written at once takes several.
+    ///
+    /// They are drawn from a generator of their own, so that all else is drawn as it was without
+    /// them.
+    pub(crate) fn with_limits_of(self, seed: u64) -> Self {
+        let mut random = Random::new(seed ^ 0x11b1_7ed0);
+        if random.below(2) == 0 {
+            return self;
+        }
+        let delta_entries_max = [1, 2, 7, DELTA_ENTRIES_MAX][random.below(4) as usize];
+        let delta_bytes_max = [1, 100, 1_000, DELTA_BYTES_MAX][random.below(4) as usize];
+        Self { delta_entries_max, delta_bytes_max, ..self }
     }
 
     /// Sets `config` accordingly.
@@ -49,5 +83,7 @@ impl Tuning {
         config.conflict_grace = Duration::from_millis(self.conflict_grace_ms);
         config.backoff_max = Duration::from_millis(self.backoff_max_ms);
         config.starts_at_once = self.starts_at_once;
+        config.delta_entries_max = self.delta_entries_max;
+        config.delta_bytes_max = self.delta_bytes_max;
     }
 }

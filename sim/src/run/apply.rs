@@ -139,12 +139,15 @@ impl Run<'_> {
             Fault::WallOffset(host, offset_ms) => world.set_wall_offset_ms(*host, *offset_ms),
             Fault::ClockGain(host, gain_ppm) => world.set_clock_gain_ppm(*host, *gain_ppm),
             Fault::Work(host, pace) => world.set_pace(*host, *pace),
-            Fault::CrashChild(child) => {
-                let Some(&child) = self.children.get(child) else { return };
-                if let Some(process) = world.process_of(child) {
-                    world.end_process(&process, Some("it was told to crash"));
-                }
-            }
+            Fault::CrashChild(child) => self.end_child(*child, Some("it was told to crash")),
+            Fault::FinishChild(child) => self.end_child(*child, None),
+        }
+    }
+
+    fn end_child(&mut self, child: u32, failure: Option<&str>) {
+        let Some(&child) = self.children.get(&child) else { return };
+        if let Some(process) = self.world.process_of(child) {
+            self.world.end_process(&process, failure);
         }
     }
 }

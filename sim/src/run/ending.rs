@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use ordu_core::{ChildId, Command, ExitReason};
+use ordu_core::{ChildId, Command, ExitReason, Reply};
 
+use crate::World;
 use crate::host::Host;
 use crate::invariants::rest::{self, Core};
 use crate::network::Network;
 use crate::pace::Pace;
-use crate::plan::Fate;
-use crate::requests::scope;
+use crate::plan::{Fate, Profile};
+use crate::requests::{PATIENCE, name, scope};
 use crate::run::Run;
 use crate::verdict::Class;
 
@@ -19,6 +20,11 @@ const REST: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_millis(250);
 /// How long those may take that never come to rest by themselves, once they are told to end.
 const ENDING: Duration = Duration::from_secs(15);
+/// How long a node may take to leave from when its last child has stopped: less than until the next
+/// beat.
+const LEAVING: Duration = Duration::from_millis(100);
+/// The name that a node gives up when it has said that it leaves.
+const LATE: &str = "late";
 /// How long a core must stay at rest.
 const STAY: Duration = Duration::from_secs(20);
 
@@ -43,6 +49,7 @@ impl Run<'_> {
         for &host in &core.hosts {
             self.world.assert_replays(host);
         }
+        self.let_one_leave(&mut core);
     }
 
     /// Mends the core, and makes of the others what the plan says, for ever.
@@ -136,6 +143,43 @@ impl Run<'_> {
             self.world.request(host, Command::Terminate { scope: scope(), child });
         }
         self.world.run_for(ENDING);
+    }
+
+    /// Lets a node leave, and write on once it has said so; that takes no time worth speaking of.
+    fn let_one_leave(&mut self, core: &mut Core) {
+        let number = usize::try_from(self.plan.seed).unwrap_or_default();
+        let Some(&host) = core.hosts.iter().nth(number % core.hosts.len()) else { return };
+        // Nobody else may have the code of what it runs.
+        let is_alone = core.hosts.len() < 2 || !self.plan.setup.lacking.is_empty();
+        if is_alone || !core.flapping.is_empty() {
+            return;
+        }
+        let process = self.world.spawn(host);
+        if self.world.register(host, LATE, &process).is_err() {
+            return;
+        }
+        let leave = self.world.request(host, Command::Leave);
+        let is_emptied = |world: &World| {
+            let mut children = world.processes.running().filter(|run| run.child.is_some());
+            world.reply(leave).is_some() || children.all(|run| run.host != host)
+        };
+        self.world.run_until(PATIENCE, is_emptied);
+        // Its last word is on its way, and has not arrived.
+        self.world.run_for(Duration::from_micros(100));
+        if self.world.reply(leave).is_none() {
+            let (scope, name) = (scope(), name(LATE));
+            self.world.request(host, Command::Unregister { scope, name, process });
+        }
+        // Where nothing is pushed, its word waits for digests.
+        let is_pushed = self.plan.profile != Profile::DigestsOnly;
+        let most = if is_pushed { LEAVING } else { PATIENCE };
+        self.world.run_until(most, |world| world.reply(leave).is_some());
+        let reply = self.world.reply(leave);
+        if reply != Some(&Reply::Leave(Ok(()))) {
+            let reason = format!("{host} leaves, with nothing in its way, and is told {reply:?}");
+            self.world.violate(Class::Liveness, "L16", reason);
+        }
+        self.come_to_rest(core);
     }
 
     /// Asks every node whether the cluster is at rest; it must say so.

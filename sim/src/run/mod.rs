@@ -166,6 +166,9 @@ impl<'p> Run<'p> {
         for (number, &gain_ppm) in (1..).zip(&plan.setup.gains_ppm) {
             builder = builder.clock_gain_ppm(crate::Host::new(number), gain_ppm);
         }
+        for (host, kind) in &plan.setup.lacking {
+            builder = builder.lacking(*host, kind);
+        }
         let digests_only = plan.profile == Profile::DigestsOnly;
         if let Some(maker) = maker.or_else(|| digests_only.then(digests::makers)) {
             builder = builder.machines(maker);

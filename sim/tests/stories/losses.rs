@@ -16,7 +16,7 @@ fn loss(world: &World, host: Host, text: &str) -> Option<Loss> {
 fn with_a_name(seed: u64) -> (World, ProcessId) {
     let mut world = World::new(seed, 3);
     let process = world.spawn(N1);
-    world.register(N1, "cart", &process).unwrap();
+    assert_eq!(world.register(N1, "cart", &process), Ok(()));
     world.settle(SETTLE);
     (world, process)
 }

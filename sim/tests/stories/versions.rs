@@ -1,5 +1,6 @@
 //! Members of different versions of a program, and of this library.
 
+use ordu_core::crdt::Written;
 use ordu_core::message::Message;
 use ordu_core::{Blob, Input, Node, Output, Time, TimerKind};
 use ordu_sim::{Host, Machine, MachineMaker, N1, N2, N3, World, named, seeds};
@@ -21,7 +22,8 @@ impl Machine for Reader {
             && *delta.replica.node() == N3.id()
         {
             let entries = delta.entries.iter_mut().filter(|entry| entry.key.as_bytes() == MEMBER);
-            for value in entries.filter_map(|entry| entry.value.as_mut()) {
+            for entry in entries {
+                let Written::Value(value) = &mut entry.written else { continue };
                 let mut bytes = value.as_bytes().to_vec();
                 bytes[0] = 250;
                 *value = Blob::from(bytes);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
 use ordu_tests::root;
-use ordu_tests::teeth::Bug;
+use ordu_tests::teeth::{Bug, Instrument};
 use serde_json::Value;
 
 /// How the command is used.
@@ -18,13 +18,17 @@ const USAGE: &str = "\
 sim/teeth/run [--base-seed SEED] [--jobs N] [--with LIE] [NAME...]
 
 Plants each bug of sim/teeth/bugs, or only those named, there or among the survivors, in a copy of
-the repository, and soaks until a seed fails that passes without the bug.
+the repository, and soaks until a seed fails that passes without the bug, or runs the tests that
+must fail.
 Without names, the lies of sim/teeth/lies are told, too: under each, the bug that it hides must go
 unnoticed. --with tells one throughout.
 
 Ends with 1 if a bug outlives its seeds, or a lie hides nothing; with 2 if something does not work.";
 
-/// How long one soak may take: a bug may well make a node go on for ever.
+/// The profile that the simulator is built with.
+const PROFILE: &str = "teeth";
+
+/// How long one soak may take, or a run of tests: a bug may well make a node go on for ever.
 const SOAK_MAX: Duration = Duration::from_secs(20 * 60);
 
 /// What the command is to do.
@@ -48,11 +52,28 @@ struct Workshop {
 /// What became of a bug.
 struct Fate {
     name: String,
-    /// How many seeds it took and which promise broke, or why it lives.
-    death: Result<(u64, String), String>,
+    /// What it died of, or why it lives.
+    death: Result<Death, String>,
     seconds: u64,
     /// Whether that is as it must be.
     is_right: bool,
+}
+
+/// What a bug died of.
+struct Death {
+    /// How many seeds it took; none where a test failed.
+    seeds: Option<u64>,
+    /// The promise that broke, or the test that failed.
+    broke: String,
+}
+
+/// What every hunt of a bug needs.
+struct Hunt<'a> {
+    orders: &'a Orders,
+    /// The simulator without the bug.
+    clean: &'a Path,
+    profile: &'a str,
+    seeds: u64,
 }
 
 fn main() -> ExitCode {
@@ -150,8 +171,13 @@ impl Workshop {
     ) -> Result<Fate, String> {
         let began = Instant::now();
         let planted: Vec<Bug> = lie.into_iter().chain([bug]).cloned().collect();
-        let simulator = self.build("planted", &planted)?;
-        let death = self.hunt(orders, &simulator, clean, bug)?;
+        let death = match &bug.instrument {
+            Instrument::Simulator { profile, seeds, .. } => {
+                let simulator = self.build("planted", &planted)?;
+                self.hunt(&Hunt { orders, clean, profile, seeds: *seeds }, &simulator)?
+            }
+            Instrument::Tests(name) => self.test(name, &planted)?,
+        };
         let under = lie.map(|lie| format!(" under {}", lie.name)).unwrap_or_default();
         Ok(Fate {
             name: format!("{}{under}", bug.name),
@@ -161,27 +187,55 @@ impl Workshop {
         })
     }
 
-    /// Runs seeds until one fails under `bug` that passes without.
-    fn hunt(
-        &self,
-        orders: &Orders,
-        simulator: &Path,
-        clean: &Path,
-        bug: &Bug,
-    ) -> Result<Result<(u64, String), String>, String> {
-        let end = orders.base.saturating_add(bug.seeds);
+    /// Runs seeds until one fails in `simulator`, where a bug is planted, that passes without.
+    fn hunt(&self, hunt: &Hunt<'_>, simulator: &Path) -> Result<Result<Death, String>, String> {
+        let Hunt { orders, clean, profile, seeds } = *hunt;
+        let end = orders.base.saturating_add(seeds);
         let mut next = orders.base;
         while next < end {
-            let failures = self.soak(simulator, orders.jobs, bug, next, end - next)?;
-            let Some((seed, promise)) = failures.into_iter().next() else {
-                return Ok(Err(format!("lives on after {} seeds", bug.seeds)));
+            let failures = self.soak(simulator, orders.jobs, profile, next, end - next)?;
+            let Some((seed, broke)) = failures.into_iter().next() else {
+                return Ok(Err(format!("lives on after {seeds} seeds")));
             };
-            if self.soak(clean, 1, bug, seed, 1)?.is_empty() {
-                return Ok(Ok((seed - orders.base + 1, promise)));
+            if self.soak(clean, 1, profile, seed, 1)?.is_empty() {
+                return Ok(Ok(Death { seeds: Some(seed - orders.base + 1), broke }));
             }
             next = seed + 1;
         }
-        Ok(Err(format!("lives on after {} seeds, as others fail without it", bug.seeds)))
+        Ok(Err(format!("lives on after {seeds} seeds, as others fail without it")))
+    }
+
+    /// Runs the tests of the core whose names contain `name`, with `bugs` and without.
+    fn test(&self, name: &str, bugs: &[Bug]) -> Result<Result<Death, String>, String> {
+        self.plant(&[])?;
+        match self.failing_test(name)? {
+            Some(broke) => return Err(format!("{broke} fails without any bug")),
+            None => self.plant(bugs)?,
+        }
+        Ok(match self.failing_test(name)? {
+            Some(broke) => Ok(Death { seeds: None, broke }),
+            None => Err(format!("passes every test of {name}")),
+        })
+    }
+
+    /// Runs the tests of the core in the copy whose names contain `name`; returns one that fails.
+    fn failing_test(&self, name: &str) -> Result<Option<String>, String> {
+        let mut command = self.cargo();
+        command.args(["test", "--locked", "--quiet", "-p", "ordu-core", "--lib"]);
+        // Each test has a line of its own, the failed one too.
+        command.args(["--", "--format", "pretty", name]);
+        let Some((text, errors)) = within(SOAK_MAX, &mut command, &self.tree)? else {
+            return Ok(Some("time".to_owned()));
+        };
+        let ends = |end: &str| {
+            let tests = text.lines().filter_map(|line| line.strip_prefix("test "));
+            tests.filter_map(|test| test.strip_suffix(end)).next().map(str::to_owned)
+        };
+        match (ends(" ... FAILED"), ends(" ... ok")) {
+            (Some(failed), _) => Ok(Some(failed)),
+            (None, Some(_)) => Ok(None),
+            (None, None) => Err(format!("no test of the core is called {name:?}:\n{errors}")),
+        }
     }
 
     /// Soaks until something fails; returns the seeds that failed, and which promise each broke.
@@ -189,13 +243,13 @@ impl Workshop {
         &self,
         simulator: &Path,
         jobs: usize,
-        bug: &Bug,
+        profile: &str,
         base: u64,
         seeds: u64,
     ) -> Result<BTreeMap<u64, String>, String> {
         let mut command = Command::new(simulator);
         command.args(["soak", "--failures-max", "1", "--no-shrink", "--json"]);
-        command.args(["--profile", &bug.profile, "--jobs", &jobs.to_string()]);
+        command.args(["--profile", profile, "--jobs", &jobs.to_string()]);
         command.args(["--base-seed", &base.to_string(), "--seeds", &seeds.to_string()]);
         command.arg("--failures").arg(&self.failures);
         let Some((text, errors)) = within(SOAK_MAX, &mut command, &self.tree)? else {
@@ -220,18 +274,11 @@ impl Workshop {
 
     /// Builds a simulator with `bugs` in it; returns where it is.
     fn build(&self, name: &str, bugs: &[Bug]) -> Result<PathBuf, String> {
-        self.restore(&root(), &self.tree)?;
-        for bug in bugs {
-            bug.plant(&self.tree).map_err(|wrong| format!("{}: {wrong}", bug.name))?;
-        }
-        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let output = Command::new(cargo)
-            .args(["build", "--release", "--locked", "--quiet", "-p", "ordu-sim", "--bin"])
-            .arg("ordu-sim")
-            .current_dir(&self.tree)
-            .env("CARGO_TARGET_DIR", &self.target)
-            .env("CARGO_PROFILE_RELEASE_DEBUG", "0")
-            .env("CARGO_PROFILE_RELEASE_INCREMENTAL", "true")
+        self.plant(bugs)?;
+        let output = self
+            .cargo()
+            .args(["build", "--profile", PROFILE, "--locked", "--quiet", "-p", "ordu-sim"])
+            .args(["--bin", "ordu-sim"])
             .output()
             .map_err(|error| format!("cargo does not run: {error}"))?;
         if !output.status.success() {
@@ -240,9 +287,26 @@ impl Workshop {
             return Err(format!("with {names:?} it does not build:\n{errors}"));
         }
         let kept = self.target.join(format!("ordu-sim-{name}"));
-        let built = self.target.join("release/ordu-sim").with_extension(env::consts::EXE_EXTENSION);
+        let built =
+            self.target.join(PROFILE).join("ordu-sim").with_extension(env::consts::EXE_EXTENSION);
         fs::copy(&built, &kept).map_err(|error| format!("{}: {error}", built.display()))?;
         Ok(kept)
+    }
+
+    /// Makes the copy the repository with `bugs` in it.
+    fn plant(&self, bugs: &[Bug]) -> Result<(), String> {
+        self.restore(&root(), &self.tree)?;
+        for bug in bugs {
+            bug.plant(&self.tree).map_err(|wrong| format!("{}: {wrong}", bug.name))?;
+        }
+        Ok(())
+    }
+
+    /// Returns cargo, about to do something with the copy.
+    fn cargo(&self) -> Command {
+        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.current_dir(&self.tree).env("CARGO_TARGET_DIR", &self.target);
+        cargo
     }
 
     /// Makes the files below `to` those below `from`; writes only what differs, so that as little
@@ -271,16 +335,28 @@ impl Workshop {
 
 impl Fate {
     fn print(&self, width: usize, bug: &Bug) -> Result<(), String> {
-        let (seeds, broke) = match &self.death {
-            Ok((seeds, promise)) => (format!("{seeds} of {}", bug.seeds), promise.as_str()),
-            Err(_) => (format!("> {}", bug.seeds), "nothing"),
-        };
         let mut remarks = Vec::new();
-        if let Err(why) = &self.death {
-            remarks.push(why.clone());
-        } else if !bug.promises.iter().any(|promise| promise == broke) {
-            remarks.push(format!("not {}", bug.promises.join(" ")));
-        }
+        let (seeds, broke) = match (&self.death, &bug.instrument) {
+            (Ok(death), Instrument::Simulator { promises, seeds, .. }) => {
+                if !promises.contains(&death.broke) {
+                    remarks.push(format!("not {}", promises.join(" ")));
+                }
+                let took = death.seeds.unwrap_or_default();
+                (format!("{took} of {seeds}"), death.broke.as_str())
+            }
+            (Ok(death), Instrument::Tests(_)) => {
+                remarks.push(death.broke.clone());
+                (String::new(), "a test")
+            }
+            (Err(why), instrument) => {
+                remarks.push(why.clone());
+                let seeds = match instrument {
+                    Instrument::Simulator { seeds, .. } => format!("> {seeds}"),
+                    Instrument::Tests(_) => String::new(),
+                };
+                (seeds, "nothing")
+            }
+        };
         if !self.is_right {
             remarks.push("WRONG".to_owned());
         }

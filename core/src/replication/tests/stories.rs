@@ -165,6 +165,30 @@ fn parts_of_a_head_that_died_with_its_holder_do_not_block_what_others_have() {
 }
 
 #[test]
+fn parts_of_what_nobody_has_any_more_are_given_up() {
+    let mut world = World::connected(1, 3, TIGHT);
+    world.isolate(2);
+    for number in 0..20 {
+        world.put(0, &blob(&format!("key-{number}")), &blob("1"));
+    }
+    // n2 gets the first parts of a journal that nobody else has heard of, and n0 dies.
+    world.disconnect(0, 1);
+    world.connect(0, 2);
+    for _ in 0..6 {
+        world.deliver(0);
+    }
+    assert_eq!(world.nodes[2].held[&replica(0)].copy.staged_until(), Some(20));
+    world.isolate(0);
+
+    world.connect(1, 2);
+    world.run_for(5 * SECOND);
+    assert_eq!(world.nodes[2].pending().0, 1, "it may come yet");
+    world.run_for(15 * SECOND);
+    assert_eq!(world.nodes[2].pending(), (0, 0));
+    world.check();
+}
+
+#[test]
 fn a_tombstone_goes_once_everyone_who_counts_has_it() {
     let mut world = World::connected(1, 3, Budget::default());
     world.put(0, &blob("cart"), &blob("1"));

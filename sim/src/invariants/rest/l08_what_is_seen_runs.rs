@@ -2,6 +2,8 @@
 
 use std::slice;
 
+use ordu_core::{ChildId, ChildView};
+
 use crate::World;
 use crate::host::Host;
 use crate::invariants::rest::{Core, check_process, promise};
@@ -20,7 +22,7 @@ pub(super) fn check(world: &World, core: &Core) -> Finding {
     let children = world.children(first);
     for (child, view) in &children {
         let Some(process) = &view.process else {
-            if world.is_steady(&view.kind) {
+            if world.is_steady(&view.kind) && !waits(world, core, *child, view) {
                 return Err(format!("child {child} of kind {} does not run", view.kind));
             }
             continue;
@@ -37,4 +39,14 @@ pub(super) fn check(world: &World, core: &Core) -> Finding {
         Some(run) => Err(format!("{:?} runs on {}, unseen", run.child, run.host)),
         None => Ok(()),
     }
+}
+
+/// Returns whether `child` waits for its last process, which may live on behind a split and be the
+/// better one of the two that have its name.
+fn waits(world: &World, core: &Core, child: ChildId, view: &ChildView) -> bool {
+    let last = world.runs_of(child).last().map(|run| run.host);
+    let is_elsewhere = last.is_some_and(|host| !core.hosts.contains(&host));
+    let Some(first) = core.first().filter(|_| is_elsewhere) else { return false };
+    let names = &world.view(first).names;
+    view.name.as_ref().is_some_and(|name| names.keys().any(|(_, held)| held == name))
 }

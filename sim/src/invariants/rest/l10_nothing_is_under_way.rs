@@ -20,9 +20,9 @@ pub(super) fn check(world: &World, core: &Core) -> Finding {
         let is_restless = world.view(host).children.values().any(|v| !world.is_steady(&v.kind));
         let open = world.requests.open_on(host);
         let mut tables = node.tables();
-        if core.hosts.len() < world.up().len() {
-            // Journals of which the rest is with those who are cut off wait for it for ever.
-            (tables.staged, tables.asked) = (0, 0);
+        if core.hosts.len() < world.hosts.len() {
+            // What a loser left behind is remembered until it is seen that its claim went.
+            tables.intakes = 0;
         }
         if let Some((table, size)) = left(&tables, is_restless, open) {
             let contested: Vec<_> = node.contested().collect();

@@ -202,7 +202,10 @@ impl Run<'_> {
             | Fault::WallOffset(..)
             | Fault::ClockGain(..)
             | Fault::Work(..) => self.skipped += 1,
-            Fault::CrashChild(number) => self.crash_child(*number),
+            Fault::CrashChild(number) => {
+                self.end_child(*number, Some("it was told to crash".to_owned()));
+            }
+            Fault::FinishChild(number) => self.end_child(*number, None),
         }
     }
 
@@ -247,7 +250,7 @@ impl Run<'_> {
     }
 
     /// Lets a process of a child fail, by telling it to.
-    fn crash_child(&mut self, number: u32) {
+    fn end_child(&mut self, number: u32, failure: Option<String>) {
         let Some(child) = self.child(number) else { return };
         let place =
             self.ledger.pages().running().find(|run| run.child == Some(child)).map(|run| run.host);
@@ -255,7 +258,7 @@ impl Run<'_> {
         let Some(node) = self.cluster.started(host) else { return };
         let Some(handle) = node.supervisor("default").child(child) else { return };
         self.cluster.spawn(async move {
-            let end = Message::End(Some("it was told to crash".to_owned()));
+            let end = Message::End(failure);
             // It may have ended by itself.
             let _ = handle.send::<Counter>(&end).await;
         });

@@ -1,5 +1,7 @@
 //! Schedules aimed at children.
 
+use ordu_core::Restart;
+
 use crate::plan::directed::Script;
 use crate::plan::{Ask, Fault};
 use crate::topology::Topology;
@@ -93,5 +95,72 @@ pub(super) fn leave_interrupted(script: &mut Script<'_>) {
     }
     script.wait_until_missed();
     script.fault(Fault::Boot(host));
+    script.wait_until_missed();
+}
+
+/// Children of every sort are done, one after the other; some run on nodes that die a moment later.
+pub(super) fn done_children(script: &mut Script<'_>) {
+    let restarts = [Restart::Permanent, Restart::Transient, Restart::Temporary];
+    let hosts = script.shuffled();
+    let mut children = Vec::new();
+    for number in 0..6 {
+        let (host, restart) = (hosts[number % hosts.len()], restarts[number % restarts.len()]);
+        children.push(script.start_kind(host, "counter", restart, None));
+    }
+    script.wait(1_000);
+    for child in children {
+        script.fault(Fault::FinishChild(child));
+        script.wait_about((1, 500));
+    }
+    if script.random.below(2) == 0 {
+        script.fault(Fault::Restart(hosts[0]));
+    }
+    script.wait_until_missed();
+}
+
+/// One machine alone has code for one kind, all but one for another; it and others die for a while.
+pub(super) fn mixed_kinds(script: &mut Script<'_>) {
+    let hosts = script.shuffled();
+    if script.lacking.is_empty() {
+        script.lacking.push((hosts[0], "counter".to_owned()));
+        for &host in &hosts[1..] {
+            script.lacking.push((host, "ok".to_owned()));
+        }
+    }
+    for number in 0..8 {
+        let kind = if number % 2 == 0 { "counter" } else { "ok" };
+        let host = script.any();
+        script.start_kind(host, kind, Restart::Permanent, None);
+    }
+    script.wait_about((100, 3_000));
+    let host = script.any();
+    script.fault(Fault::Kill(host));
+    script.wait_about((10, 10_000));
+    script.fault(Fault::Boot(host));
+    script.wait_until_missed();
+}
+
+/// Children are ended by a node that all links to are cut, which then dies; whatever it has
+/// answered holds.
+pub(super) fn unheard_end(script: &mut Script<'_>) {
+    let hosts = script.shuffled();
+    let children: Vec<u32> = (0..8)
+        .map(|number| {
+            let host = hosts[number % hosts.len()];
+            script.start(host, None)
+        })
+        .collect();
+    script.wait(1_500);
+    let split = Topology::Split { left: vec![hosts[0]], right: hosts[1..].to_vec() };
+    script.fault(Fault::Cut(split.clone()));
+    script.wait_about((1, 100));
+    for child in children {
+        script.ask(hosts[0], Ask::Terminate { child });
+    }
+    script.wait_about((10, 1_000));
+    script.fault(Fault::Kill(hosts[0]));
+    script.fault(Fault::Mend(split));
+    script.wait_about((10, 6_000));
+    script.fault(Fault::Boot(hosts[0]));
     script.wait_until_missed();
 }

@@ -1,7 +1,7 @@
 //! Schedules aimed at nodes that start anew.
 
-use crate::plan::Fault;
 use crate::plan::directed::Script;
+use crate::plan::{Ask, Fault};
 
 /// A node with names and children starts anew before it is missed, and takes its names again.
 pub(super) fn quick_restart(script: &mut Script<'_>) {
@@ -42,7 +42,7 @@ pub(super) fn late_return(script: &mut Script<'_>) {
     let freezes = script.random.below(2) == 0;
     script.fault(if freezes { Fault::Pause(away) } else { Fault::GoDark(away) });
     script.wait_until_missed();
-    script.ask(other, crate::plan::Ask::Terminate { child });
+    script.ask(other, Ask::Terminate { child });
     script.spawn(other, "alias");
     let left_ms = script.tuning.forget_after_ms - 4 * script.tuning.failure_timeout_ms;
     let around = script.random.below(4_000);
@@ -69,6 +69,57 @@ pub(super) fn mass_restart(script: &mut Script<'_>) {
         a_moment(script);
     }
     script.wait_until_missed();
+}
+
+/// A machine that runs children dies, and is not seen again.
+pub(super) fn lasting_death(script: &mut Script<'_>) {
+    let hosts = script.shuffled();
+    for number in 0..6 {
+        script.start(hosts[number % hosts.len()], (number < 3).then_some("name"));
+        script.wait_about((1, 300));
+    }
+    if !script.lost.is_empty() {
+        return script.wait_until_missed();
+    }
+    let lost = hosts[0];
+    script.spawn(lost, "alias");
+    script.wait_about((10, 2_000));
+    let is_dark = script.random.below(2) == 0;
+    script.fault(if is_dark { Fault::GoDark(lost) } else { Fault::Kill(lost) });
+    script.lost.push(lost);
+    script.wait_until_missed();
+}
+
+/// A node leaves, with children or without, and returns much later, or does not. While it waits for
+/// the others to hear of it, it writes on, or a session ends.
+pub(super) fn quiet_leave(script: &mut Script<'_>) {
+    let hosts = script.shuffled();
+    let host = hosts[0];
+    for _ in 0..script.random.below(4) {
+        let through = script.any();
+        script.start(through, None);
+    }
+    let names = ["late-0", "late-1", "late-2", "late-3"];
+    for name in names {
+        script.spawn(host, name);
+    }
+    script.wait_about((1_000, 5_000));
+    script.ask(host, Ask::Leave);
+    let breaks = script.random.below(3) == 0;
+    if breaks {
+        script.wait_about((1, 200));
+        script.fault(Fault::BreakSession(host, hosts[1]));
+    } else {
+        for name in names {
+            script.wait_about((1, 60));
+            script.unregister(host, name);
+        }
+    }
+    script.wait_until_missed();
+    if script.random.below(2) == 0 {
+        script.fault(Fault::Boot(host));
+        script.wait_until_missed();
+    }
 }
 
 /// Lets no time at all pass, or a few milliseconds.

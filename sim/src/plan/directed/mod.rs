@@ -57,11 +57,23 @@ pub enum Aim {
     SlowNode,
     /// Wall clocks jump to and fro while names change hands.
     WallStrobe,
+    /// Children that are done start anew if they are to run always, and else never again.
+    DoneChildren,
+    /// Machines have code for different kinds of children, and die.
+    MixedKinds,
+    /// A machine with names and children dies for ever.
+    LastingDeath,
+    /// A child is ended by a node that nobody hears, and that dies.
+    UnheardEnd,
+    /// What a node asked another to do for it comes again when the opposite was asked since.
+    HoardedForwards,
+    /// A node leaves, and writes on, when little else happens.
+    QuietLeave,
 }
 
 impl Aim {
     /// Every aim.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 24] = [
         Self::ConflictThenDeath,
         Self::ThreeWayConflict,
         Self::CrossingNames,
@@ -80,6 +92,12 @@ impl Aim {
         Self::HalfOpen,
         Self::SlowNode,
         Self::WallStrobe,
+        Self::DoneChildren,
+        Self::MixedKinds,
+        Self::LastingDeath,
+        Self::UnheardEnd,
+        Self::HoardedForwards,
+        Self::QuietLeave,
     ];
 
     /// Returns the name of the schedule.
@@ -103,6 +121,12 @@ impl Aim {
             Self::HalfOpen => "half-open",
             Self::SlowNode => "slow-node",
             Self::WallStrobe => "wall-strobe",
+            Self::DoneChildren => "done-children",
+            Self::MixedKinds => "mixed-kinds",
+            Self::LastingDeath => "lasting-death",
+            Self::UnheardEnd => "unheard-end",
+            Self::HoardedForwards => "hoarded-forwards",
+            Self::QuietLeave => "quiet-leave",
         }
     }
 
@@ -129,6 +153,14 @@ impl Aim {
             Self::HalfOpen => "L13: sessions end at one side only",
             Self::SlowNode => "L13: one node is a hundred times slower than the others",
             Self::WallStrobe => "S13: wall clocks jump while names change hands",
+            Self::DoneChildren => "L6, S35: children that are done start anew, or do not",
+            Self::MixedKinds => "S33, L6: machines have code for different kinds, and die",
+            Self::LastingDeath => "L6, L4: a machine dies for ever",
+            Self::UnheardEnd => "S4, L6: a child is ended by a node that nobody hears",
+            Self::HoardedForwards => {
+                "S16: what was asked of another node is asked again, much later"
+            }
+            Self::QuietLeave => "S37, L16: a node leaves, and writes on, and little else happens",
         }
     }
 }
@@ -157,6 +189,12 @@ pub(super) fn plan(seed: u64, aim: Aim, random: &mut Random) -> Plan {
             Aim::HalfOpen => links::half_open(&mut script),
             Aim::SlowNode => clocks::slow_node(&mut script),
             Aim::WallStrobe => clocks::wall_strobe(&mut script),
+            Aim::DoneChildren => children::done_children(&mut script),
+            Aim::MixedKinds => children::mixed_kinds(&mut script),
+            Aim::LastingDeath => lives::lasting_death(&mut script),
+            Aim::UnheardEnd => children::unheard_end(&mut script),
+            Aim::HoardedForwards => names::hoarded_forwards(&mut script),
+            Aim::QuietLeave => lives::quiet_leave(&mut script),
         }
     }
     script.finish(seed, aim)
@@ -171,6 +209,10 @@ struct Script<'r> {
     child: u32,
     process: u32,
     steps: Vec<Step>,
+    /// The kinds that single machines have no code for.
+    lacking: Vec<(Host, String)>,
+    /// The machines that stay dead.
+    lost: Vec<Host>,
     random: &'r mut Random,
 }
 
@@ -183,7 +225,9 @@ impl<'r> Script<'r> {
             _ => Network::wan(),
         };
         let tuning = Tuning::usual();
-        Self { hosts, network, tuning, now_ms: 0, child: 0, process: 0, steps: Vec::new(), random }
+        let (steps, lacking, lost) = (Vec::new(), Vec::new(), Vec::new());
+        let (now_ms, child, process) = (0, 0, 0);
+        Self { hosts, network, tuning, now_ms, child, process, steps, lacking, lost, random }
     }
 
     /// Lets `ms` milliseconds pass.
@@ -212,10 +256,13 @@ impl<'r> Script<'r> {
 
     /// Starts a counter through `host`, with a name if one is given, and returns its number.
     fn start(&mut self, host: Host, name: Option<&str>) -> u32 {
+        self.start_kind(host, "counter", Restart::Permanent, name)
+    }
+
+    fn start_kind(&mut self, host: Host, kind: &str, restart: Restart, name: Option<&str>) -> u32 {
         self.child += 1;
-        let (child, name) = (self.child, name.map(str::to_owned));
-        let kind = "counter".to_owned();
-        self.ask(host, Ask::Start { child, kind, restart: Restart::Permanent, name });
+        let (child, kind, name) = (self.child, kind.to_owned(), name.map(str::to_owned));
+        self.ask(host, Ask::Start { child, kind, restart, name });
         child
     }
 
@@ -256,12 +303,15 @@ impl<'r> Script<'r> {
     }
 
     fn finish(self, seed: u64, aim: Aim) -> Plan {
-        let core = (1..=self.hosts).map(Host::new).collect();
+        let all = (1..=self.hosts).map(Host::new);
+        let core = all.filter(|host| !self.lost.contains(host)).collect();
         let gains_ppm = vec![0; usize::from(self.hosts)];
-        let Self { hosts, network, tuning, now_ms, mut steps, .. } = self;
+        let Self { hosts, network, tuning, now_ms, mut steps, lacking, lost, .. } = self;
+        let tuning = tuning.with_limits_of(seed);
         steps.sort_by_key(|step| step.at_ms);
-        let setup = Setup { hosts, network, gains_ppm, tuning };
-        let ending = Ending { core, others: Fate::Heal };
+        let setup = Setup { hosts, network, gains_ppm, tuning, lacking };
+        let others = if lost.is_empty() { Fate::Heal } else { Fate::Crash };
+        let ending = Ending { core, others };
         let profile = Profile::Directed(aim);
         let (tampers, ends_ms) = (Vec::new(), now_ms + 1);
         Plan { seed, profile, setup, steps, tampers, tampers_ms: 0, ends_ms, ending }

@@ -109,3 +109,22 @@ pub(super) fn hoarded_names(script: &mut Script<'_>) {
     script.wait_about((5_000, 60_000));
     script.fault(Fault::Calm);
 }
+
+/// Names are given to processes and taken from them through other nodes, by turns, on links that
+/// keep frames back and deliver them again.
+pub(super) fn hoarded_forwards(script: &mut Script<'_>) {
+    let hosts = script.shuffled();
+    let (owner, other) = (hosts[0], hosts[1]);
+    let process = script.spawn(owner, "alias");
+    script.wait(1_000);
+    script.fault(Fault::Weather(Network { hoard_per_mille: 300, ..Network::hoarding() }));
+    for _ in 0..6 {
+        script.unregister(other, "alias");
+        script.wait_about((500, 4_000));
+        script.register(other, process, "alias");
+        script.wait_about((500, 4_000));
+    }
+    script.unregister(other, "alias");
+    script.wait_about((30_000, 120_000));
+    script.fault(Fault::Calm);
+}
