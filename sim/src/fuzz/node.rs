@@ -29,8 +29,8 @@ pub struct NodeRun {
 /// Runs three nodes whose network, clock, users and processes do what `bytes` say.
 ///
 /// Frames are delivered in any order, dropped, repeated, garbled and invented; sessions break;
-/// nodes die and are born again, and are told where others may be; wall clocks jump. What the shell promises the core is kept: time
-/// never runs backwards, and every process ends once.
+/// nodes die and are born again, and are told where others may be; wall clocks jump. What the shell
+/// promises the core is kept: time never runs backwards, and every process ends once.
 ///
 /// # Panics
 ///
