@@ -273,7 +273,7 @@ impl Pages {
     fn take_view(&mut self, change: &ViewChange) {
         let runs = &self.runs;
         let runs = |child| runs.iter().any(|run| run.ended.is_none() && run.child == Some(child));
-        self.oracle.children.handle_view(change, runs);
+        self.oracle.children.handle_view(None, change, runs);
     }
 
     /// Takes in that somebody takes `node` for dead, or for gone.

@@ -28,6 +28,9 @@ pub(crate) struct Children {
     /// Children that lost their name to another child or process.
     beaten: BTreeSet<ChildId>,
     names: BTreeMap<ChildId, Name>,
+    /// Which child, if it is one, the readers of a machine last saw hold a name; under `None` those
+    /// of machines that nobody told apart.
+    holders: BTreeMap<(Option<Host>, Name), Option<ChildId>>,
     /// Whether any node ever took another one for dead.
     was_suspected: bool,
     seen: BTreeSet<ChildId>,
@@ -113,19 +116,46 @@ impl Children {
         known: &BTreeSet<ChildId>,
     ) {
         let died = running.filter(|run| run.host == host).filter_map(|run| run.child);
+        let died: Vec<ChildId> = died.collect();
+        let beaten = died.iter().copied().filter(|&child| self.is_outshone(child, host));
+        self.beaten.extend(beaten.collect::<Vec<_>>());
         self.orphaned.extend(died);
+        self.holders.retain(|(at, _), _| *at != Some(host));
         self.accepted
             .retain(|child, accepted| accepted.origin != Some(host) && known.contains(child));
     }
 
-    /// Learns the names of children.
+    /// Returns whether somebody off `host` sees another holder of the name of `child`: it has lost
+    /// a conflict that its own node may not have heard of.
+    fn is_outshone(&self, child: ChildId, host: Host) -> bool {
+        self.names.get(&child).is_some_and(|name| {
+            self.holders.iter().any(|((at, held), holder)| {
+                *at != Some(host) && held == name && *holder != Some(child)
+            })
+        })
+    }
+
+    /// Learns the names of children from what the readers of `host` are told.
     ///
     /// Whoever sees a process under a name, sees the children beaten that have the same name and of
-    /// which no process runs; and whoever takes a node for dead ends its temporary children.
-    pub(crate) fn handle_view(&mut self, change: &ViewChange, runs: impl Fn(ChildId) -> bool) {
+    /// which no process runs, or whose last process dies with its node while that is seen; and
+    /// whoever takes a node for dead ends its temporary children.
+    pub(crate) fn handle_view(
+        &mut self,
+        host: Option<Host>,
+        change: &ViewChange,
+        runs: impl Fn(ChildId) -> bool,
+    ) {
         if let ViewChange::Member { view, .. } = change {
             let is_there = |view: &MemberView| view.status != MemberStatus::Down;
             self.was_suspected |= !view.as_ref().is_some_and(is_there);
+        }
+        if let ViewChange::Name { name, holder, .. } = change {
+            let at = (host, name.clone());
+            match holder {
+                Some(holder) => drop(self.holders.insert(at, holder.child)),
+                None => drop(self.holders.remove(&at)),
+            }
         }
         if let ViewChange::Name { name, holder: Some(holder), .. } = change {
             let beaten = self.names.iter().filter(|&(&child, theirs)| {

@@ -97,7 +97,7 @@ impl Oracle {
         (processes, up): (&Processes, &[Host]),
     ) {
         let runs = |child| processes.running().any(|run| run.child == Some(child));
-        self.children.handle_view(change, runs);
+        self.children.handle_view(Some(host), change, runs);
         self.names.handle_view(now, host, change, up.iter().copied());
     }
 }
