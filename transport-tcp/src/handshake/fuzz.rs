@@ -41,6 +41,8 @@ pub fn handshake(bytes: &[u8]) -> HandshakeRun {
 
 /// Most that is done to the bytes of one handshake.
 const STEPS_MAX: usize = 64;
+/// Bytes that wait for a side beyond which nothing more is reflected at it.
+const UNREAD_MAX: usize = 64 << 10;
 const DIALER: usize = 0;
 const ACCEPTOR: usize = 1;
 const NONCES: [u64; 2] = [11, 22];
@@ -171,6 +173,8 @@ impl Talk {
                 let end = (start + usize::from(bytes.byte())).min(self.said.len());
                 unread.extend_from_slice(&self.said[start..end]);
             }
+            // Two sides that are sent each other's bytes by turns would soon fill all memory.
+            _ if UNREAD_MAX < unread.len() => return,
             _ => {
                 let reflected = self.sides[1 - side].unread.clone();
                 self.sides[side].unread.extend(reflected);
