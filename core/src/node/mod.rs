@@ -143,9 +143,9 @@ pub struct Node {
     /// What readers were told of the members.
     shown_members: BTreeMap<NodeId, MemberView>,
     presence: Presence,
-    /// When to do next what is done once a beat.
     /// When somebody was last known to hold a journal that we do not.
     unshared_until: Time,
+    /// When to do next what is done once a beat.
     next_upkeep: Time,
     is_over: bool,
     outputs: VecDeque<Output>,
