@@ -112,6 +112,16 @@ fn the_corpus_and_random_bytes_break_no_node() {
     });
 }
 
+/// Inputs that once broke something, one file each.
+#[test]
+fn what_the_fuzzer_found_stays_mended() {
+    let found = inputs("regressions/node");
+    assert!(!found.is_empty(), "it has found something already");
+    for bytes in found {
+        fuzz::node(&bytes);
+    }
+}
+
 #[test]
 fn the_same_bytes_give_the_same_nodes() {
     let runs = || corpus("node").iter().map(|bytes| fuzz::node(bytes)).collect::<Vec<_>>();
@@ -149,10 +159,16 @@ fn for_random_bytes(runs: u64, length_max: u64, target: impl Fn(&[u8])) {
 
 /// Returns the committed corpus of `target`, in order.
 fn corpus(target: &str) -> Vec<Vec<u8>> {
-    let directory = root().join("fuzz/corpus").join(target);
+    let inputs = inputs(&format!("corpus/{target}"));
+    assert!(inputs.len() >= 4, "the corpus of {target} is there");
+    inputs
+}
+
+/// Returns what the files of `directory` hold, in the order of their names.
+fn inputs(directory: &str) -> Vec<Vec<u8>> {
+    let directory = root().join("fuzz").join(directory);
     let mut files: Vec<_> =
         fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
-    assert!(files.len() >= 4, "the corpus of {target} is there");
     files.iter().map(|file| fs::read(file).unwrap()).collect()
 }

@@ -61,13 +61,13 @@ impl Membership {
             return Verdict::Stranger;
         }
         let (highest, current) = (known.highest, known.current);
+        if self.is_forgotten(peer, incarnation) {
+            self.deny(peer);
+            return self.refuse_stale();
+        }
         let key = match (incarnation.cmp(&highest), current) {
             (Ordering::Less, _) | (Ordering::Equal, None) => return self.refuse_stale(),
             (Ordering::Equal, Some(current)) => current,
-            (Ordering::Greater, _) if self.is_forgotten(peer, incarnation) => {
-                self.deny(peer);
-                return self.refuse_stale();
-            }
             (Ordering::Greater, _) => {
                 let replica = Replica::new(peer.clone(), incarnation);
                 match self.admit(&replica, Duration::ZERO) {
@@ -436,7 +436,11 @@ impl Membership {
             known.current = None;
             // A silent member that returns is a stranger, in a new life; one that left has left.
             if life.state != State::Retired {
-                known.highest = Incarnation::NONE;
+                // Earlier lives may be remembered for longer: relays tell silences late.
+                let earlier = self.lives.values().map(|life| &life.replica);
+                let earlier = earlier.filter(|earlier| earlier.node() == life.replica.node());
+                known.highest =
+                    earlier.map(Replica::incarnation).max().unwrap_or(Incarnation::NONE);
                 let counter = life.replica.incarnation().counter;
                 self.forgotten.insert(life.replica.node().clone(), counter);
                 if self.forgotten.len() > MEMBERS_MAX {

@@ -179,8 +179,8 @@ const GREETING_BEATS: u32 = 20;
 /// An envelope costs O(log n) for n members; a beat, sent or received, O(n log n).
 ///
 /// Invariant: `nodes[n].current` is a key of `lives` whose replica is of node `n` and has the
-/// incarnation `nodes[n].highest`; every other life of `n` is lower and retired. `own` is a key of
-/// `lives` as long as this node has a life. `unreachable` holds keys of `lives` alone.
+/// incarnation `nodes[n].highest`; every other life of `n` is retired and not above that. `own` is
+/// a key of `lives` as long as this node has a life. `unreachable` holds keys of `lives` alone.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Membership {
     settings: Settings,
@@ -276,7 +276,8 @@ struct Known {
     redial_at: Option<Time>,
     round_trip: Option<Duration>,
     current: Option<ReplicaKey>,
-    /// The highest life admitted; stays when the life is forgotten.
+    /// The highest life admitted; stays when it left and is forgotten. When it is forgotten for
+    /// its silence, the highest that is remembered still.
     highest: Incarnation,
     /// When its address was last told to us.
     since: Time,

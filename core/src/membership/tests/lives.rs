@@ -5,9 +5,9 @@ use std::vec::Vec;
 
 use super::world::{World, address, id, ms};
 use crate::limits::REPLICAS_MAX;
-use crate::membership::{Output, Presence};
+use crate::membership::{Membership, Output, Presence};
 use crate::message::{Beat, Link, Message, Pulse};
-use crate::{Incarnation, MemberStatus, Replica, Role};
+use crate::{Incarnation, MemberStatus, Replica, Role, Time};
 
 /// SPEC's B140.
 #[test]
@@ -204,6 +204,35 @@ fn a_member_silent_for_long_is_forgotten_and_nobody_brings_it_back() {
         assert!(!machine.membership.handle_remembered(at, &gone, day / 2), "too old to believe");
         assert!(machine.membership.handle_remembered(at, &gone, day / 2 - ms(1)), "young enough");
     }
+}
+
+/// What others tell of lives comes with sums of silences, which may make a later one seem older.
+#[test]
+fn a_life_told_of_later_than_the_one_above_it_is_remembered_for_longer() {
+    let mut world = World::settled(1, 3);
+    let now = world.now;
+    let membership = &mut world.machines.get_mut(&1).unwrap().membership;
+    let life = |counter| Replica::new(id(4), Incarnation { counter, nonce: 7 });
+    assert!(membership.handle_remembered(now, &life(5), Duration::ZERO));
+    let mut at = now;
+    let mut pass = |membership: &mut Membership, until: Time| {
+        while at < until {
+            at = membership.poll_timeout().unwrap().max(at + ms(500));
+            membership.handle_tick(at);
+            let _ = core::iter::from_fn(|| membership.poll_output()).count();
+        }
+        at
+    };
+
+    let hours = |hours: u64| Duration::from_secs(hours * 60 * 60);
+    let at = pass(membership, now + hours(6));
+    assert!(membership.handle_remembered(at, &life(3), Duration::ZERO));
+    pass(membership, now + hours(24));
+    assert_eq!(membership.highest(&id(4)), Some(life(3)), "of the later one nothing is left");
+    assert_eq!(membership.current(&id(4)), None);
+    let at = pass(membership, now + hours(31));
+    assert_eq!(membership.highest(&id(4)), None);
+    assert!(membership.handle_remembered(at, &life(6), Duration::ZERO), "a new life is welcome");
 }
 
 #[test]
