@@ -62,6 +62,9 @@ async fn a_list_that_comes_and_goes_makes_one_cluster(log: Log, medium: Medium) 
     let directory = Directory::of(&[]);
     let mut cluster = directory.boot(&log, medium, 3);
     cluster.pass(Duration::from_secs(1)).await;
+    for host in [N1, N2, N3] {
+        assert!(cluster.members(host).is_empty(), "{host} looks for others still");
+    }
     let mut events = cluster.node(N1).events();
     directory.list(&[N1, N2, N3, N4]);
     cluster.rest(REST).await;

@@ -57,6 +57,7 @@ fn a_cluster_found_in_time_is_joined() {
         let mut world = seekers(seed, 3).build();
         world.run_for(Duration::from_secs(1));
         for host in [N1, N2, N3] {
+            assert!(!has_joined(&world, host), "{host} looks for others still; seed {seed}");
             world.discover(host, &[N1, N2, N3]);
         }
         world.settle(SETTLE);
