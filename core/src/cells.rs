@@ -91,9 +91,14 @@ impl Cells {
         self.cells.contains_key(key)
     }
 
+    /// Returns whether a write of a cell stands in the journal of `me`.
+    pub(crate) fn is_held_by(&self, me: &Replica, key: &CellKey) -> bool {
+        self.cells.get(key).is_some_and(|seen| seen.cell.of(me).next().is_some())
+    }
+
     /// Returns how many cells a registry has, deleted ones among them. Costs all cells.
     pub(crate) fn count(&self, scope: Scope) -> usize {
-        self.cells.keys().filter(|key| key.scope() == scope).count()
+        self.cells.keys().filter(|key| key.scope() == Some(scope)).count()
     }
 
     /// Returns how many writes stand in all journals.

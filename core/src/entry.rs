@@ -4,6 +4,7 @@
 //! specification, an end: it outlives the node that wrote it, by adoption). Keys start with a class
 //! byte and entries with a format byte; what a node does not understand it keeps and relays.
 
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -14,8 +15,8 @@ use crate::hash::hash128;
 use crate::membership::MemberEntry;
 use crate::rank::{Origin, Rank};
 use crate::{
-    Blob, ChildId, ChildSpec, Loss, Name, Outcome, Precedence, ProcessId, Replica, ReplicaKey,
-    Scope, Stamp, wire,
+    Blob, ChildId, ChildSpec, Incarnation, Loss, Name, NodeId, Outcome, Precedence, ProcessId,
+    Replica, ReplicaKey, Scope, Stamp, wire,
 };
 
 /// The format of the entries that we write.
@@ -47,13 +48,18 @@ pub(crate) enum Key {
 pub(crate) enum CellKey {
     /// Something that is kept beside the names of a registry.
     Meta(Scope, Name),
+    /// Which nodes may be members.
+    Members,
+    /// Which lives of a node are to be members no more.
+    Evicted(NodeId),
 }
 
 impl CellKey {
-    /// Returns the registry that it belongs to.
-    pub(crate) fn scope(&self) -> Scope {
+    /// Returns the registry that it belongs to, if it belongs to one.
+    pub(crate) fn scope(&self) -> Option<Scope> {
         match self {
-            Self::Meta(scope, _) => *scope,
+            Self::Meta(scope, _) => Some(*scope),
+            Self::Members | Self::Evicted(_) => None,
         }
     }
 }
@@ -86,9 +92,17 @@ impl Key {
             Self::Cell(CellKey::Meta(scope, name), dot) => {
                 bytes.push(7);
                 bytes.extend_from_slice(&scope.to_bytes());
-                bytes.extend_from_slice(&dot.stamp.as_u64().to_be_bytes());
-                bytes.extend_from_slice(&dot.writer.0.to_be_bytes());
+                push_dot(&mut bytes, *dot);
                 bytes.extend_from_slice(name.as_bytes());
+            }
+            Self::Cell(CellKey::Members, dot) => {
+                bytes.push(8);
+                push_dot(&mut bytes, *dot);
+            }
+            Self::Cell(CellKey::Evicted(node), dot) => {
+                bytes.push(9);
+                push_dot(&mut bytes, *dot);
+                bytes.extend_from_slice(node.as_str().as_bytes());
             }
         }
         Blob::from(bytes)
@@ -119,12 +133,18 @@ impl Key {
             }
             7 => {
                 let (scope, rest) = rest.split_first_chunk()?;
-                let (stamp, rest) = rest.split_first_chunk()?;
-                let (writer, name) = rest.split_first_chunk()?;
-                let stamp = Stamp::from_u64(u64::from_be_bytes(*stamp));
-                let dot = Dot { stamp, writer: ReplicaKey(u64::from_be_bytes(*writer)) };
+                let (dot, name) = split_dot(rest)?;
                 let (scope, name) = (Scope::from_bytes(*scope), Name::new(name).ok()?);
                 Some(Self::Cell(CellKey::Meta(scope, name), dot))
+            }
+            8 => {
+                let (dot, rest) = split_dot(rest)?;
+                rest.is_empty().then_some(Self::Cell(CellKey::Members, dot))
+            }
+            9 => {
+                let (dot, node) = split_dot(rest)?;
+                let node = NodeId::new(core::str::from_utf8(node).ok()?).ok()?;
+                Some(Self::Cell(CellKey::Evicted(node), dot))
             }
             _ => None,
         }
@@ -147,6 +167,18 @@ fn push_child(bytes: &mut Vec<u8>, class: u8, scope: Scope, child: ChildId) {
     bytes.push(class);
     bytes.extend_from_slice(&scope.to_bytes());
     bytes.extend_from_slice(&child.to_bytes());
+}
+
+fn push_dot(bytes: &mut Vec<u8>, dot: Dot) {
+    bytes.extend_from_slice(&dot.stamp.as_u64().to_be_bytes());
+    bytes.extend_from_slice(&dot.writer.0.to_be_bytes());
+}
+
+fn split_dot(bytes: &[u8]) -> Option<(Dot, &[u8])> {
+    let (stamp, rest) = bytes.split_first_chunk()?;
+    let (writer, rest) = rest.split_first_chunk()?;
+    let stamp = Stamp::from_u64(u64::from_be_bytes(*stamp));
+    Some((Dot { stamp, writer: ReplicaKey(u64::from_be_bytes(*writer)) }, rest))
 }
 
 fn split_child(bytes: &[u8]) -> Option<(Scope, ChildId)> {
@@ -275,6 +307,22 @@ pub(crate) struct GroupEntry {
     pub(crate) metadata: Blob,
 }
 
+/// The nodes that may be members.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub(crate) struct MembersEntry {
+    /// Their names.
+    pub(crate) nodes: BTreeSet<NodeId>,
+}
+
+/// Lives that are to be members no more.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub(crate) struct EvictionEntry {
+    /// The last of them; all before it are meant as well.
+    pub(crate) incarnation: Incarnation,
+    /// Whether they are over at once, rather than asked to leave.
+    pub(crate) at_once: bool,
+}
+
 /// Why a node deleted an entry of its own: a byte beside the tombstone.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Reason {
@@ -322,6 +370,8 @@ impl Entry for EndedEntry {}
 impl Entry for AbsorbedEntry {}
 impl Entry for GroupEntry {}
 impl Entry for Write {}
+impl Entry for MembersEntry {}
+impl Entry for EvictionEntry {}
 
 #[cfg(test)]
 mod tests {
@@ -332,6 +382,7 @@ mod tests {
     fn keys_come_back_from_their_bytes() {
         let scope = Scope::named("default");
         let child = ChildId::from_bytes([7; 16]);
+        let dot = Dot { stamp: Stamp::first_of(Wall::from_millis(5)), writer: ReplicaKey(9) };
         let keys = [
             Key::Member,
             Key::Name(scope, Name::new("cart/7").unwrap()),
@@ -340,10 +391,9 @@ mod tests {
             Key::Ended(scope, child),
             Key::Absorbed(ReplicaKey(9), 4),
             Key::Group(scope, Name::new("room/1").unwrap(), 4),
-            Key::Cell(
-                CellKey::Meta(scope, Name::new("owner").unwrap()),
-                Dot { stamp: Stamp::first_of(Wall::from_millis(5)), writer: ReplicaKey(9) },
-            ),
+            Key::Cell(CellKey::Meta(scope, Name::new("owner").unwrap()), dot),
+            Key::Cell(CellKey::Members, dot),
+            Key::Cell(CellKey::Evicted(NodeId::new("b").unwrap()), dot),
         ];
         for key in keys {
             assert_eq!(Key::decode(&key.encode()), Some(key));

@@ -1,13 +1,16 @@
 //! Why operations fail: one enum each.
 
+mod node;
+
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::crdt::Version;
-use crate::{ChildId, Name, NameError, NodeId, Outcome, ProcessId, Replica};
+use crate::{ChildId, Name, NameError, NodeId, Outcome, ProcessId};
+
+pub use self::node::{CatchUpError, EvictError, LeaveError, SetMembersError, SettleError};
 
 /// Why text is no id or address.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -500,57 +503,4 @@ pub enum CallError {
     /// This node was not told of the registry; declare it on the builder, or correct its name.
     #[error(transparent)]
     UnknownRegistry(#[from] UnknownRegistry),
-}
-
-/// Why a node did not leave in order.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
-#[non_exhaustive]
-pub enum LeaveError {
-    /// The deadline passed. The node is over all the same; what it still ran starts elsewhere, once
-    /// those who have not heard that it left take it for dead.
-    #[error(
-        "{remaining} children had not stopped in time, nor had [{}] heard of all; the node is over, \
-         and what it ran starts elsewhere",
-        unaware.iter().map(NodeId::as_str).collect::<Vec<_>>().join(", ")
-    )]
-    TimedOut {
-        /// How many children had not been handed over.
-        remaining: usize,
-        /// The members that had not said that they know all it wrote.
-        unaware: Vec<NodeId>,
-    },
-}
-
-/// Why a node has not seen what a token speaks of. Nothing is changed by waiting for it.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
-#[non_exhaustive]
-pub enum CatchUpError {
-    /// The deadline passed, and this was still missing; ask again, or another node.
-    #[error("journal {journal} is here up to {here}, and {demanded} is demanded")]
-    TimedOut {
-        /// A journal that is behind.
-        journal: Replica,
-        /// How far it is here.
-        here: Version,
-        /// How far it has to be.
-        demanded: Version,
-    },
-    /// This node has not joined yet, or is over; wait until it is ready, or ask another.
-    #[error("the node is not ready: it is joining or over")]
-    NotReady,
-}
-
-/// Why a cluster was not found at rest.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
-#[non_exhaustive]
-pub enum SettleError {
-    /// The deadline passed; `reason` says what was still under way at the last look.
-    #[error("the cluster is not at rest: {reason}")]
-    TimedOut {
-        /// What was still under way.
-        reason: String,
-    },
-    /// This node has not joined yet, or is over.
-    #[error("the node is not ready: it is joining or over")]
-    NotReady,
 }

@@ -57,9 +57,9 @@ pub use crate::child::{ChildSpec, Outcome, Restart};
 pub use crate::clock::{HybridClock, Stamp};
 pub use crate::config::{Config, ConfigError};
 pub use crate::error::{
-    CallError, CatchUpError, IdError, JoinGroupError, LeaveError, LeaveGroupError, Occupant,
-    PublishError, RegisterError, SettleError, StartChildError, TerminateError, UnknownRegistry,
-    UnregisterError, UpdateError, WriteMetaError,
+    CallError, CatchUpError, EvictError, IdError, JoinGroupError, LeaveError, LeaveGroupError,
+    Occupant, PublishError, RegisterError, SetMembersError, SettleError, StartChildError,
+    TerminateError, UnknownRegistry, UnregisterError, UpdateError, WriteMetaError,
 };
 pub use crate::hash::{hash64, hash64_seeded, hash128};
 pub use crate::id::{

@@ -62,15 +62,20 @@ pub enum Message {
     Condition(Condition),
     /// Brings a message for the members of a group that run on the receiver.
     Publish(Publish),
+    /// Tells the receiver that it is no member.
+    Excluded(Excluded),
 }
 
 impl Message {
     /// Returns the queue the message waits in.
     pub fn lane(&self) -> Lane {
         match self {
-            Self::Hello(_) | Self::Join | Self::Welcome(_) | Self::Beat(_) | Self::Ack(_) => {
-                Lane::Control
-            }
+            Self::Hello(_)
+            | Self::Join
+            | Self::Welcome(_)
+            | Self::Beat(_)
+            | Self::Ack(_)
+            | Self::Excluded(_) => Lane::Control,
             Self::Won(_)
             | Self::Digest(_)
             | Self::Need(_)
@@ -111,6 +116,15 @@ pub struct Welcome {
     pub stamp: Stamp,
     /// Where the other members listen.
     pub members: Vec<(NodeId, Address)>,
+}
+
+/// Why the receiver is no member.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum Excluded {
+    /// It asked to join and is not on the list of members.
+    NotListed,
+    /// An operator evicted its lives up to this one, at once.
+    Evicted(Incarnation),
 }
 
 /// A heartbeat: how the sender hears of everyone, itself first.

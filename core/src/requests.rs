@@ -11,9 +11,9 @@ use crate::crdt::Version;
 use crate::message::Refusal;
 use crate::supervisor::ChildKey;
 use crate::{
-    CallError, CatchUpError, CausalToken, JoinGroupError, LeaveError, LeaveGroupError, Name,
-    ProcessId, RegisterError, Replica, Replicas, Reply, SettleError, StartChildError,
-    TerminateError, Time, UnregisterError, UpdateError, Updated, WriteMetaError,
+    CallError, CatchUpError, CausalToken, EvictError, JoinGroupError, LeaveError, LeaveGroupError,
+    Name, ProcessId, RegisterError, Replica, Replicas, Reply, SetMembersError, SettleError,
+    StartChildError, TerminateError, Time, UnregisterError, UpdateError, Updated, WriteMetaError,
 };
 
 /// A request that has not been answered.
@@ -81,6 +81,11 @@ pub(crate) enum Wait {
     Call,
     /// This node to have left.
     Leave,
+    /// A member to be gone.
+    Evict {
+        /// Its life.
+        replica: Replica,
+    },
     /// The cluster to be at rest.
     Settled,
 }
@@ -92,6 +97,8 @@ pub(crate) enum Written {
     Name,
     /// Metadata of a registry.
     Meta,
+    /// Who may be a member.
+    Members,
 }
 
 impl Written {
@@ -100,6 +107,7 @@ impl Written {
         match self {
             Self::Name => Reply::Register(Ok(token)),
             Self::Meta => Reply::WriteMeta(Ok(token)),
+            Self::Members => Reply::SetMembers(Ok(token)),
         }
     }
 
@@ -109,6 +117,7 @@ impl Written {
         match self {
             Self::Name => Reply::Register(Err(RegisterError::TimedOut { wanted })),
             Self::Meta => Reply::WriteMeta(Err(WriteMetaError::TimedOut { wanted })),
+            Self::Members => Reply::SetMembers(Err(SetMembersError::TimedOut { wanted })),
         }
     }
 }
@@ -209,6 +218,7 @@ impl Wait {
             | Self::Forwarded { .. }
             | Self::Shown { .. }
             | Self::CatchUp { .. }
+            | Self::Evict { .. }
             | Self::Call
             | Self::Leave
             | Self::Settled => None,
@@ -225,7 +235,11 @@ impl Wait {
                 Some((journal, *version))
             }
             Self::CatchUp { behind: (journal, version), .. } => Some((journal, *version)),
-            Self::Forwarded { .. } | Self::Call | Self::Leave | Self::Settled => None,
+            Self::Forwarded { .. }
+            | Self::Evict { .. }
+            | Self::Call
+            | Self::Leave
+            | Self::Settled => None,
         }
     }
 
@@ -241,6 +255,10 @@ impl Wait {
             Self::Replicated { written, replicas, .. } => written.timed_out(at_least(*replicas)),
             Self::Forwarded { asked } | Self::Shown { asked, .. } => asked.timed_out(),
             Self::CatchUp { .. } => Reply::CatchUp(Err(CatchUpError::NotReady)),
+            Self::Evict { replica } => {
+                let node = replica.node().clone();
+                Reply::Evict(Err(EvictError::TimedOut { node }))
+            }
             Self::Call => Reply::Call(Err(CallError::TimedOut { timeout })),
             Self::Leave => {
                 let (remaining, unaware) = (0, Vec::new());

@@ -4,9 +4,9 @@
 
 use ordu_core::crdt::{Delta, DeltaEntry, Written};
 use ordu_core::message::{
-    Ack, Beat, Call, CallFailure, CallReply, Cast, Condition, Digest, DigestRow, Envelope, Forward,
-    Forwarded, Hello, Link, Message, Need, Operation, Probe, Publish, Pulse, Refusal, Seat,
-    Welcome, Won, Yield,
+    Ack, Beat, Call, CallFailure, CallReply, Cast, Condition, Digest, DigestRow, Envelope,
+    Excluded, Forward, Forwarded, Hello, Link, Message, Need, Operation, Probe, Publish, Pulse,
+    Refusal, Seat, Welcome, Won, Yield,
 };
 use ordu_core::wire::{Greeting, decode, decode_frame, encode, encode_frame};
 use ordu_core::{
@@ -112,6 +112,8 @@ fn messages() -> Vec<Message> {
             result: Err(Refusal::NameTaken { holder: Occupant::Child(child) }),
         }),
         Message::Publish(Publish { scope, group: name, payload: blob }),
+        Message::Excluded(Excluded::NotListed),
+        Message::Excluded(Excluded::Evicted(Incarnation { counter: 1, nonce: 77 })),
     ]
 }
 

@@ -97,6 +97,7 @@ mod meta;
 mod node;
 mod operation;
 mod phase;
+mod policy;
 mod process;
 mod pump;
 mod recipient;
@@ -115,12 +116,12 @@ pub use ordu_core::flight::Payloads;
 pub use ordu_core::transport::{Address, BoxFuture, Runtime, Transport};
 pub use ordu_core::{
     Blob, CallError, CatchUpError, CausalToken, ChildId, ConfigError, Conflict, ConflictRule,
-    Contender, Event, ExitReason, IdError, Incarnation, JoinGroupError, LabelError, Labels,
-    LeaveError, LeaveGroupError, Loss, MemberStatus, Name, NameConflict, NameError, NodeId,
+    Contender, Event, EvictError, ExitReason, IdError, Incarnation, JoinGroupError, LabelError,
+    Labels, LeaveError, LeaveGroupError, Loss, MemberStatus, Name, NameConflict, NameError, NodeId,
     Occupant, Origin, Outcome, Precedence, ProcessId, PublishError, Published, Rank, RegisterError,
-    Replica, Replicas, Restart, Role, Rule, Scope, SettleError, Stamp, StartChildError,
-    StartReason, StopReason, TerminateError, Time, UnknownRegistry, UnregisterError, UpdateError,
-    Wall, WriteMetaError,
+    Replica, Replicas, Restart, Role, Rule, Scope, SetMembersError, SettleError, Stamp,
+    StartChildError, StartReason, StopReason, TerminateError, Time, UnknownRegistry,
+    UnregisterError, UpdateError, Wall, WriteMetaError,
 };
 
 pub use ordu_transport_tcp::{Secret, SecretError};
@@ -137,6 +138,7 @@ pub use crate::flight::{DumpFlightError, FlightRecorder};
 pub use crate::groups::{GroupMember, Groups, JoinGroup, LeaveGroup, Publish};
 pub use crate::meta::WriteMeta;
 pub use crate::node::{Leave, Member, Node, ReadyError, Settled, Spawn, SpawnError};
+pub use crate::policy::{Evict, SetMembers};
 pub use crate::process::{Finish, Process, StartError};
 pub use crate::recipient::Recipient;
 pub use crate::registry::{Register, Registry, Unregister, UnregisterMatching};

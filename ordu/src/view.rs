@@ -16,6 +16,7 @@ use crate::feed::Feed;
 use crate::group_view::GroupView;
 use crate::index::{Index, Part};
 use crate::meta::MetaView;
+use crate::policy::ListView;
 
 /// What readers see. One writer, the driver; any number of readers, who never wait for it, but for
 /// questions about many names, groups or metadata: those and the writer wait for each other.
@@ -34,6 +35,7 @@ pub(crate) struct View {
     index: RwLock<Index>,
     groups: GroupView,
     metadata: MetaView,
+    member_list: ListView,
     version: AtomicU64,
     feed: Feed<NameChange>,
 }
@@ -131,6 +133,7 @@ impl View {
             index: RwLock::default(),
             groups: GroupView::default(),
             metadata: MetaView::default(),
+            member_list: ListView::default(),
             version: AtomicU64::new(0),
             feed: Feed::new(),
         }
@@ -151,6 +154,7 @@ impl View {
                 self.groups.apply((scope, group), process, metadata);
             }
             ViewChange::Meta { scope, key, value } => self.metadata.apply(scope, key, value),
+            ViewChange::MemberList { listed } => self.member_list.set(listed),
         }
     }
 
@@ -294,6 +298,11 @@ impl View {
         &self.metadata
     }
 
+    /// Returns what readers see of the list of members.
+    pub(crate) fn member_list(&self) -> &ListView {
+        &self.member_list
+    }
+
     /// Returns what readers see of groups.
     pub(crate) fn groups(&self) -> &GroupView {
         &self.groups
@@ -353,6 +362,7 @@ impl View {
         drop(index);
         self.groups.clear();
         self.metadata.clear();
+        self.member_list.set(None);
         self.of_process.pin().clear();
         self.children.pin().clear();
         self.members.pin().clear();

@@ -146,6 +146,8 @@ impl Teller {
                     | Command::LeaveGroup { .. }
                     | Command::Publish { .. }
                     | Command::WriteMeta { .. }
+                    | Command::SetMembers { .. }
+                    | Command::Evict { .. }
                     | Command::CatchUp { .. }
                     | Command::Leave
                     | Command::Settled => false,
@@ -201,7 +203,8 @@ impl Teller {
             | Message::Cast(_)
             | Message::Probe(_)
             | Message::Condition(_)
-            | Message::Publish(_) => None,
+            | Message::Publish(_)
+            | Message::Excluded(_) => None,
         }
     }
 
@@ -269,6 +272,8 @@ impl Teller {
                 Some(match reason {
                     ExitReason::Left => "has left".to_owned(),
                     ExitReason::Superseded { by } => format!("gives up for {by:?}"),
+                    ExitReason::Evicted => "is evicted".to_owned(),
+                    ExitReason::NotListed => "is not on the list of members".to_owned(),
                 })
             }
             Output::Dial { .. }

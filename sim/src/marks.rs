@@ -145,7 +145,9 @@ impl Sightings {
             Output::Event(Event::Refused { .. }) => Some(Mark::Refused),
             Output::Event(Event::ClockRefused { .. }) => Some(Mark::ClockRefused),
             Output::Event(_)
-            | Output::Exit(ExitReason::Superseded { .. })
+            | Output::Exit(
+                ExitReason::Superseded { .. } | ExitReason::Evicted | ExitReason::NotListed,
+            )
             | Output::Dial { .. }
             | Output::HangUp { .. }
             | Output::Disconnect { .. }
@@ -183,7 +185,8 @@ fn of_message(message: &Message) -> Option<Mark> {
         | Message::Cast(_)
         | Message::Probe(_)
         | Message::Condition(_)
-        | Message::Publish(_) => None,
+        | Message::Publish(_)
+        | Message::Excluded(_) => None,
     }
 }
 

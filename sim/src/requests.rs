@@ -5,10 +5,10 @@ use std::mem;
 use std::time::Duration;
 
 use ordu_core::{
-    Blob, CallError, ChildId, ChildSpec, Command, Input, JoinGroupError, LeaveError,
+    Blob, CallError, ChildId, ChildSpec, Command, EvictError, Input, JoinGroupError, LeaveError,
     LeaveGroupError, Name, ProcessId, PublishError, Published, RegisterError, Replicas, Reply,
-    Restart, Scope, SettleError, StartChildError, StartedChild, Target, TerminateError, Time,
-    UnregisterError, UpdateError, Updated, WriteMetaError,
+    Restart, Scope, SetMembersError, SettleError, StartChildError, StartedChild, Target,
+    TerminateError, Time, UnregisterError, UpdateError, Updated, WriteMetaError,
 };
 
 use crate::World;
@@ -91,6 +91,8 @@ impl Requests {
             | (Command::LeaveGroup { .. }, Reply::LeaveGroup(_))
             | (Command::Publish { .. }, Reply::Publish(_))
             | (Command::WriteMeta { .. }, Reply::WriteMeta(_))
+            | (Command::SetMembers { .. }, Reply::SetMembers(_))
+            | (Command::Evict { .. }, Reply::Evict(_))
             | (Command::Leave, Reply::Leave(_))
             | (Command::CatchUp { .. }, Reply::CatchUp(_))
             | (Command::Settled, Reply::Settled(_)) => true,
@@ -292,6 +294,30 @@ impl World {
             self.out_of_kind()
         };
         result.map(drop)
+    }
+
+    /// Lets `others` be members and nobody else, or anybody, through `host`; returns the answer.
+    pub fn set_members(
+        &mut self,
+        host: Host,
+        others: Option<&[Host]>,
+    ) -> Result<(), SetMembersError> {
+        let members = others.map(|others| others.iter().map(|other| other.id()).collect());
+        let Reply::SetMembers(result) =
+            self.ask(host, Command::SetMembers { members, replicas: Replicas::One })
+        else {
+            self.out_of_kind()
+        };
+        result.map(drop)
+    }
+
+    /// Evicts `other` through `host`, and returns the answer.
+    pub fn evict(&mut self, host: Host, other: Host, at_once: bool) -> Result<(), EvictError> {
+        let Reply::Evict(result) = self.ask(host, Command::Evict { node: other.id(), at_once })
+        else {
+            self.out_of_kind()
+        };
+        result
     }
 
     /// Makes `process` a member of the group `text` through `host`, and returns the answer.

@@ -94,7 +94,8 @@ fn is_of_session(message: &Message) -> bool {
         | Message::Delta(_)
         | Message::Ack(_)
         | Message::Won(_)
-        | Message::Yield(_) => false,
+        | Message::Yield(_)
+        | Message::Excluded(_) => false,
     }
 }
 

@@ -129,6 +129,7 @@ fn is_routine(message: &Message) -> bool {
         | Message::Call(_)
         | Message::Reply(_)
         | Message::Cast(_)
-        | Message::Publish(_) => false,
+        | Message::Publish(_)
+        | Message::Excluded(_) => false,
     }
 }

@@ -1,6 +1,6 @@
 //! What the readers of one node see: its view changes, added up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ordu_core::{
     Blob, ChildId, ChildView, Holder, Loss, MemberView, Name, NodeId, ProcessId, Scope, ViewChange,
@@ -21,6 +21,8 @@ pub struct View {
     pub groups: BTreeMap<(Scope, Name, ProcessId), Blob>,
     /// The metadata of registries.
     pub metadata: BTreeMap<(Scope, Name), Blob>,
+    /// Who may be a member; `None` if anybody may.
+    pub member_list: Option<BTreeSet<NodeId>>,
 }
 
 impl View {
@@ -41,6 +43,7 @@ impl View {
                 set(&mut self.groups, (scope, group, process), metadata);
             }
             ViewChange::Meta { scope, key, value } => set(&mut self.metadata, (scope, key), value),
+            ViewChange::MemberList { listed } => self.member_list = listed,
         }
     }
 }

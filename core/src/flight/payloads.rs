@@ -115,7 +115,8 @@ macro_rules! way_to_payload {
                     | Self::Forward(_)
                     | Self::Forwarded(_)
                     | Self::Probe(_)
-                    | Self::Condition(_) => None,
+                    | Self::Condition(_)
+                    | Self::Excluded(_) => None,
                 }
             }
         }
@@ -135,6 +136,8 @@ macro_rules! way_to_payload {
                     | Self::JoinGroup { .. }
                     | Self::LeaveGroup { .. }
                     | Self::WriteMeta { .. }
+                    | Self::SetMembers { .. }
+                    | Self::Evict { .. }
                     | Self::CatchUp { .. }
                     | Self::Leave
                     | Self::Settled => None,

@@ -61,8 +61,11 @@ impl Membership {
             return Verdict::Stranger;
         }
         let (highest, current) = (known.highest, known.current);
-        if self.is_forgotten(peer, incarnation) {
-            self.deny(peer);
+        if self.policy.is_cast_out(peer, incarnation) {
+            return self.refuse_excluded(peer, incarnation);
+        }
+        if let Some(counter) = self.forgotten(peer, incarnation) {
+            self.deny(peer, counter);
             return self.refuse_stale();
         }
         let key = match (incarnation.cmp(&highest), current) {
@@ -82,7 +85,13 @@ impl Membership {
         self.raise(key, beat, Duration::ZERO);
         let life = &self.lives[&key];
         if life.state == State::Retired {
-            return self.refuse_stale();
+            // Who has left by itself waits for no more than that we know.
+            let has_left = life.entry.as_ref().is_some_and(|e| e.presence == Presence::Left);
+            return if has_left {
+                self.refuse_stale()
+            } else {
+                self.refuse_excluded(peer, incarnation)
+            };
         }
         Verdict::Member(life.replica.clone())
     }
@@ -145,6 +154,9 @@ impl Membership {
         let kept = match replica.incarnation().cmp(&highest) {
             Ordering::Less => self.remember_retired(replica, silence),
             Ordering::Equal => known.is_some_and(|known| known.current.is_some()),
+            Ordering::Greater if self.is_cast_out(replica) => {
+                self.remember_retired(replica, silence)
+            }
             Ordering::Greater if fresh => self.admit(replica, silence).is_ok(),
             Ordering::Greater => false,
         };
@@ -357,6 +369,7 @@ impl Membership {
         }
         if down {
             self.hide(replica.clone(), silence);
+            self.enforce();
         } else {
             self.next_judgement = self.next_judgement.min(suspected_at);
             self.show(replica.clone());
@@ -383,7 +396,7 @@ impl Membership {
     }
 
     /// Ends a life for good.
-    fn retire(&mut self, key: ReplicaKey, superseded: bool) {
+    pub(super) fn retire(&mut self, key: ReplicaKey, superseded: bool) {
         self.unreachable.remove(&key);
         let life = self.lives.get_mut(&key).expect("only a known life ends");
         if life.state == State::Retired {
@@ -475,29 +488,31 @@ impl Membership {
         (self.lives[&key].replica == *replica).then_some(key)
     }
 
-    fn is_forgotten(&self, node: &NodeId, incarnation: Incarnation) -> bool {
-        self.forgotten.get(node).is_some_and(|&counter| incarnation.counter <= counter)
+    /// Returns up to which counter lives of `node` are forgotten, if this one is among them.
+    fn forgotten(&self, node: &NodeId, incarnation: Incarnation) -> Option<u64> {
+        let counter = self.forgotten.get(node).copied();
+        counter.filter(|&counter| incarnation.counter <= counter)
     }
 
-    /// Tells `peer` that its life has been forgotten here, once a beat: it has to take a new one.
-    fn deny(&mut self, peer: &NodeId) {
+    /// Tells `peer` that lives up to `counter` are not taken in any more: it has to take a new one.
+    pub(super) fn deny(&mut self, peer: &NodeId, counter: u64) {
+        let (counter, stamp, members) = (counter.saturating_add(1), Stamp::default(), Vec::new());
+        self.rebuff(peer, Message::Welcome(Welcome { counter, stamp, members }));
+    }
+
+    /// Says to a peer that is not believed what is wrong with it, at most once a beat.
+    pub(super) fn rebuff(&mut self, peer: &NodeId, message: Message) {
         let (now, interval) = (self.now, self.settings.beat_interval);
-        let Some(&forgotten) = self.forgotten.get(peer) else { return };
-        let Some(session) = self.nodes.get_mut(peer).and_then(|known| known.session.as_mut())
-        else {
-            return;
-        };
-        if session.denied.is_some_and(|denied| now.since(denied) < interval) {
-            return;
+        let session = self.nodes.get_mut(peer).and_then(|known| known.session.as_mut());
+        if let Some(session) = session
+            && session.denied.is_none_or(|denied| interval <= now.since(denied))
+        {
+            session.denied = Some(now);
+            self.outputs.push_back(Output::Send { to: peer.clone(), message });
         }
-        session.denied = Some(now);
-        let counter = forgotten.saturating_add(1);
-        let welcome = Welcome { counter, stamp: Stamp::default(), members: Vec::new() };
-        let message = Message::Welcome(welcome);
-        self.outputs.push_back(Output::Send { to: peer.clone(), message });
     }
 
-    fn refuse_stale(&mut self) -> Verdict {
+    pub(super) fn refuse_stale(&mut self) -> Verdict {
         self.refused = self.refused.saturating_add(1);
         Verdict::Stale
     }

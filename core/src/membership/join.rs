@@ -14,6 +14,9 @@ impl Membership {
     /// Answers a node that asks for what a new life of it must know; `stamp` is our hybrid clock.
     pub(crate) fn handle_join(&mut self, now: Time, from: &NodeId, stamp: Stamp) {
         self.advance(now);
+        if !self.may_join(from) {
+            return;
+        }
         let counter = self.nodes.get(from).map_or(0, |known| known.highest.counter);
         let settings = &self.settings;
         let ours = self.own.map(|_| (settings.id.clone(), settings.address.clone()));
@@ -207,6 +210,7 @@ impl Membership {
         known.current = Some(key);
         self.lives.insert(key, Life::new(replica.clone(), self.now));
         self.own = Some(key);
+        self.enforce();
         replica
     }
 

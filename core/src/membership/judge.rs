@@ -71,6 +71,7 @@ impl Membership {
         if any {
             self.weigh_silence();
             self.weigh_doom();
+            self.enforce();
         }
         assert!(now < self.next_judgement, "the next judgement lies ahead");
     }

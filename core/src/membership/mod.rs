@@ -13,6 +13,7 @@
 mod detect;
 mod join;
 mod judge;
+mod policy;
 mod seeds;
 mod session;
 mod view;
@@ -27,12 +28,16 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use self::policy::Policy;
+
 use crate::crdt::Version;
 use crate::message::Message;
 use crate::{
-    Address, Config, Event, Incarnation, Labels, NodeId, Random, Replica, ReplicaKey, Role, Stamp,
-    Time, Wall,
+    Address, Config, Event, ExitReason, Incarnation, Labels, NodeId, Random, Replica, ReplicaKey,
+    Role, Stamp, Time, Wall,
 };
+
+pub(crate) use self::policy::Eviction;
 
 /// Everything a [`Membership`] asks of its node, in the order it must be done.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -85,6 +90,10 @@ pub(crate) enum Output {
         /// The higher life.
         by: Incarnation,
     },
+    /// Operators want this node to be no member: leave, and exit for this reason.
+    Unwanted(ExitReason),
+    /// This node is no member any more, or is not let in: stop every process and exit.
+    Excluded(ExitReason),
     /// Show the replica's journal.
     Up {
         /// Whose journal.
@@ -213,6 +222,7 @@ pub(crate) struct Membership {
     /// How late our own timers were of late.
     strain: u32,
     refused: u64,
+    policy: Policy,
     outputs: VecDeque<Output>,
 }
 
@@ -299,7 +309,7 @@ struct Session {
     welcomed: bool,
     /// We have told the user that something it sent was refused.
     complained: bool,
-    /// When we last told it that its life has been forgotten.
+    /// When we last told it why it is not believed.
     denied: Option<Time>,
     next_greeting: Time,
 }
@@ -392,6 +402,7 @@ impl Membership {
             takeover_after: now,
             strain: 0,
             refused: 0,
+            policy: Policy::default(),
             outputs: VecDeque::new(),
         }
     }

@@ -43,6 +43,7 @@ impl Node {
             | Wait::Terminate { .. }
             | Wait::Forwarded { .. }
             | Wait::Shown { .. }
+            | Wait::Evict { .. }
             | Wait::Call => pending.wait.timed_out(pending.timeout),
         };
         let leaves = pending.wait == Wait::Leave;
@@ -72,6 +73,7 @@ impl Node {
                 | Wait::Forwarded { .. }
                 | Wait::Shown { .. }
                 | Wait::CatchUp { .. }
+                | Wait::Evict { .. }
                 | Wait::Call
                 | Wait::Leave
                 | Wait::Settled => None,
@@ -95,6 +97,7 @@ impl Node {
             | Wait::Forwarded { .. }
             | Wait::Shown { .. }
             | Wait::CatchUp { .. }
+            | Wait::Evict { .. }
             | Wait::Call
             | Wait::Leave
             | Wait::Settled => false,
@@ -148,7 +151,11 @@ impl Node {
                     let is_over = self.is_over_for_good(*key, entry.as_ref());
                     is_over.then_some(Reply::Terminate(Ok(())))
                 }
-                Wait::Forwarded { .. } | Wait::Call | Wait::Leave | Wait::Settled => None,
+                Wait::Forwarded { .. }
+                | Wait::Evict { .. }
+                | Wait::Call
+                | Wait::Leave
+                | Wait::Settled => None,
             };
             if let Some(reply) = reply {
                 self.reply(ticket, reply);

@@ -11,10 +11,10 @@ use crate::registry::Denial;
 use crate::requests::{Asked, Wait, Written};
 use crate::supervisor::ChildKey;
 use crate::{
-    Blob, CallError, CatchUpError, ChildId, ChildSpec, Command, JoinGroupError, LeaveGroupError,
-    Name, Occupant, Outcome, ProcessId, PublishError, RegisterError, Replicas, Reply, RequestId,
-    Scope, SettleError, StartChildError, Target, TerminateError, UnregisterError, UpdateError,
-    WriteMetaError, wire,
+    Blob, CallError, CatchUpError, ChildId, ChildSpec, Command, EvictError, JoinGroupError,
+    LeaveGroupError, Name, Occupant, Outcome, ProcessId, PublishError, RegisterError, Replicas,
+    Reply, RequestId, Scope, SetMembersError, SettleError, StartChildError, Target, TerminateError,
+    UnregisterError, UpdateError, WriteMetaError, wire,
 };
 
 impl Node {
@@ -64,6 +64,10 @@ impl Node {
             }
             Command::CatchUp { token } => self.catch_up(ticket, timeout, token),
             Command::Leave => self.leave(ticket, timeout),
+            Command::SetMembers { members, replicas } => {
+                self.set_members(ticket, timeout, members, replicas);
+            }
+            Command::Evict { node, at_once } => self.evict(ticket, timeout, node, at_once),
             Command::Settled => {
                 self.wait(ticket, timeout, Wait::Settled);
                 let rest = self.rest();
@@ -105,6 +109,10 @@ impl Node {
             Command::WriteMeta { .. } if !takes_on => {
                 Some(Reply::WriteMeta(Err(WriteMetaError::NotReady)))
             }
+            Command::SetMembers { .. } if !takes_on => {
+                Some(Reply::SetMembers(Err(SetMembersError::NotReady)))
+            }
+            Command::Evict { .. } if !takes_on => Some(Reply::Evict(Err(EvictError::NotReady))),
             Command::Call { .. } if !has_joined => Some(Reply::Call(Err(CallError::NotReady))),
             Command::Send { .. } if !has_joined => Some(Reply::Send(Err(CallError::NotReady))),
             Command::Spawn { .. } if !has_joined => Some(Reply::Call(Err(CallError::NotReady))),
@@ -125,6 +133,8 @@ impl Node {
             | Command::Call { .. }
             | Command::Send { .. }
             | Command::CatchUp { .. }
+            | Command::SetMembers { .. }
+            | Command::Evict { .. }
             | Command::Leave
             | Command::Settled => None,
         }

@@ -191,6 +191,8 @@ impl Node {
                 self.outputs.push_back(Output::Event(Event::Joined { replica }));
             }
             MembershipOutput::Superseded { by } => self.exit(ExitReason::Superseded { by }),
+            MembershipOutput::Unwanted(reason) => self.handle_unwanted(reason),
+            MembershipOutput::Excluded(reason) => self.exit(reason),
             MembershipOutput::Up { replica } => {
                 self.adoption.handle_back(&replica);
                 self.set_visible(&replica, true);
@@ -201,6 +203,7 @@ impl Node {
             }
             MembershipOutput::Retired { replica, .. } | MembershipOutput::Forgotten { replica } => {
                 self.retire(&replica);
+                self.check_evictions();
             }
             MembershipOutput::Changed { .. } => self.members_changed = true,
             MembershipOutput::Event(event) => self.outputs.push_back(Output::Event(event)),

@@ -1,5 +1,6 @@
 //! What the outside world can do to a node.
 
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -191,6 +192,20 @@ pub enum Command {
         value: Option<Blob>,
         /// How many members must hold the entry before the answer.
         replicas: Replicas,
+    },
+    /// Say which nodes may be members; those that are and may not leave.
+    SetMembers {
+        /// Which; `None` lets anybody be one.
+        members: Option<BTreeSet<NodeId>>,
+        /// How many members must hold the list before the answer.
+        replicas: Replicas,
+    },
+    /// Let a member go: it leaves, if it is not down. It may come back in a later life.
+    Evict {
+        /// Which.
+        node: NodeId,
+        /// Whether it is over at once, whatever it does.
+        at_once: bool,
     },
 }
 

@@ -133,9 +133,10 @@ impl Node {
 
     /// Iterates over the metadata of all registries, as readers should see them now.
     pub fn metadata(&self) -> impl Iterator<Item = ((Scope, Name), Blob)> {
-        self.cells
-            .values()
-            .map(|(CellKey::Meta(scope, key), value)| ((*scope, key.clone()), value.clone()))
+        self.cells.values().filter_map(|(key, value)| match key {
+            CellKey::Meta(scope, key) => Some(((*scope, key.clone()), value.clone())),
+            CellKey::Members | CellKey::Evicted(_) => None,
+        })
     }
 
     /// Returns how many writes of metadata stand in all journals held here, deletes and superseded

@@ -15,6 +15,10 @@ impl Node {
         if self.me.is_none() {
             return self.exit(ExitReason::Left);
         }
+        self.begin_to_leave();
+    }
+
+    pub(super) fn begin_to_leave(&mut self) {
         if self.presence == Presence::Here {
             self.membership.leave(self.now);
             self.write_member(Presence::Leaving);
@@ -29,7 +33,7 @@ impl Node {
             self.write_member(Presence::Left);
         }
         if self.presence == Presence::Left && self.unaware().next().is_none() {
-            self.exit(ExitReason::Left);
+            self.exit(self.exit_as.clone());
         }
     }
 
@@ -60,8 +64,13 @@ impl Node {
         for ticket in self.requests.tickets() {
             let Some(pending) = self.requests.remove(ticket) else { continue };
             let reply = match (&pending.wait, &reason) {
-                (Wait::Leave, ExitReason::Left) => self.leave_reply(),
                 (Wait::Leave, ExitReason::Superseded { .. }) => Reply::Leave(Ok(())),
+                (Wait::Leave, ExitReason::Left | ExitReason::Evicted | ExitReason::NotListed) => {
+                    self.leave_reply()
+                }
+                (Wait::Evict { replica }, _) if self.me.as_ref() == Some(replica) => {
+                    Reply::Evict(Ok(()))
+                }
                 (wait, _) => wait.timed_out(pending.timeout),
             };
             self.replies.push_back(Output::Reply { ticket, reply });

@@ -31,6 +31,9 @@ impl Node {
             (Verdict::Stranger | Verdict::Member(_), Message::Welcome(welcome)) => {
                 self.membership.handle_welcome(self.now, &from, &welcome);
             }
+            (Verdict::Member(_), Message::Excluded(excluded)) => {
+                self.membership.handle_excluded(self.now, &excluded);
+            }
             (Verdict::Member(from), message) => {
                 self.replication.handle_peer(self.now, from.node(), &from);
                 self.handle_message(&from, message);
@@ -84,7 +87,7 @@ impl Node {
     pub(super) fn handle_message(&mut self, from: &Replica, message: Message) {
         let now = self.now;
         match message {
-            Message::Hello(_) | Message::Join | Message::Welcome(_) => {
+            Message::Hello(_) | Message::Join | Message::Welcome(_) | Message::Excluded(_) => {
                 self.refuse(from, "it greets as one who has joined");
             }
             Message::Beat(beat) => {

@@ -30,18 +30,21 @@ impl Node {
         }
         // Of what nobody wrote there is nothing to delete.
         if value.is_some() || is_known {
-            let me = self.me.as_ref().expect("only a node that has joined writes");
-            self.cells.write(me, self.clock.stamp(), &cell, value);
+            self.write_cell(&cell, value);
         }
         self.await_replicas(ticket, timeout, Written::Meta, replicas);
     }
 
-    /// Tells readers of the next metadata that changed; returns whether there was any.
+    /// Tells whom it concerns of the next cell that changed; returns whether there was any.
     pub(super) fn show_cell(&mut self) -> bool {
-        let Some((CellKey::Meta(scope, key), value)) = self.cells.poll_change() else {
-            return false;
-        };
-        self.outputs.push_back(Output::View(ViewChange::Meta { scope, key, value }));
+        let Some((key, value)) = self.cells.poll_change() else { return false };
+        match key {
+            CellKey::Meta(scope, key) => {
+                self.outputs.push_back(Output::View(ViewChange::Meta { scope, key, value }));
+            }
+            CellKey::Members => self.handle_list(value.as_ref()),
+            CellKey::Evicted(node) => self.handle_eviction(&node, value.as_ref()),
+        }
         true
     }
 }

@@ -26,6 +26,7 @@ mod message;
 mod meta;
 mod output;
 mod payloads;
+mod policy;
 mod rest;
 mod upkeep;
 mod value;
@@ -143,6 +144,8 @@ pub struct Node {
     /// What readers were told of the members.
     shown_members: BTreeMap<NodeId, MemberView>,
     presence: Presence,
+    /// Why it will be over once it has left.
+    exit_as: ExitReason,
     /// When somebody was last known to hold a journal that we do not.
     unshared_until: Time,
     /// When to do next what is done once a beat.
@@ -203,6 +206,7 @@ impl Node {
             members_changed: false,
             shown_members: BTreeMap::new(),
             presence: Presence::Here,
+            exit_as: ExitReason::Left,
             unshared_until: now,
             next_upkeep,
             is_over: false,

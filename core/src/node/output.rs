@@ -1,5 +1,6 @@
 //! What a node asks of the outside world.
 
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -9,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use crate::message::Envelope;
 use crate::node::input::CallId;
 use crate::{
-    Address, Blob, CallError, CatchUpError, CausalToken, ChildId, Incarnation, JoinGroupError,
-    Labels, LeaveError, LeaveGroupError, Name, NodeId, ProcessId, PublishError, Rank,
-    RegisterError, Replica, Role, Scope, SettleError, StartChildError, TerminateError,
-    UnregisterError, UpdateError, Wall, WriteMetaError,
+    Address, Blob, CallError, CatchUpError, CausalToken, ChildId, EvictError, Incarnation,
+    JoinGroupError, Labels, LeaveError, LeaveGroupError, Name, NodeId, ProcessId, PublishError,
+    Rank, RegisterError, Replica, Role, Scope, SetMembersError, SettleError, StartChildError,
+    TerminateError, UnregisterError, UpdateError, Wall, WriteMetaError,
 };
 
 /// Everything a [`Node`](crate::Node) can ask of the outside world, in the order it must be done.
@@ -176,6 +177,10 @@ pub enum Reply {
     Publish(Result<Published, PublishError>),
     /// To [`Command::WriteMeta`](crate::Command::WriteMeta).
     WriteMeta(Result<CausalToken, WriteMetaError>),
+    /// To [`Command::SetMembers`](crate::Command::SetMembers).
+    SetMembers(Result<CausalToken, SetMembersError>),
+    /// To [`Command::Evict`](crate::Command::Evict).
+    Evict(Result<(), EvictError>),
 }
 
 /// What came of an attempt to replace a value.
@@ -268,6 +273,11 @@ pub enum ViewChange {
         key: Name,
         /// What is kept; `None` if nothing is any more.
         value: Option<Blob>,
+    },
+    /// Other nodes may be members from now on.
+    MemberList {
+        /// Which; `None` if anybody may.
+        listed: Option<BTreeSet<NodeId>>,
     },
 }
 
@@ -441,4 +451,8 @@ pub enum ExitReason {
         /// The later life.
         by: Incarnation,
     },
+    /// An operator evicted it. Started again it may join.
+    Evicted,
+    /// It is not on the list of members that an operator set.
+    NotListed,
 }

@@ -102,6 +102,7 @@ impl Node {
         let old = if is_all_shared { Stamp::first_of(old) } else { Stamp::default() };
         self.collect_endings(old);
         self.collect_cells(old);
+        self.collect_evictions();
     }
 
     /// Returns whether nobody holds a journal that we do not: what no journal here mentions, none

@@ -41,6 +41,7 @@ pub fn encode_frame(envelope: &Envelope) -> Vec<u8> {
         Message::Probe(body) => with(15, 0, body),
         Message::Condition(body) => with(16, 0, body),
         Message::Publish(body) => with(17, 0, body),
+        Message::Excluded(body) => with(18, 0, body),
     }
 }
 
@@ -75,6 +76,7 @@ pub fn decode_frame(frame: &[u8]) -> Result<Option<Envelope>, WireError> {
         15 => body_of(body, Message::Probe),
         16 => body_of(body, Message::Condition),
         17 => body_of(body, Message::Publish),
+        18 => body_of(body, Message::Excluded),
         _ if flags & SKIPPABLE != 0 => Ok(None),
         kind => Err(WireError::UnknownType { kind }),
     }

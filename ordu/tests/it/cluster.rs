@@ -71,7 +71,7 @@ fn describe(id: &str) -> NodeBuilder {
     Node::builder("shop", id).kind::<Counter>().registry("tools").groups("rooms")
 }
 
-async fn started(builder: NodeBuilder) -> Node {
+pub(crate) async fn started(builder: NodeBuilder) -> Node {
     let node = builder.start().await.unwrap();
     node.ready(PATIENCE).await.unwrap();
     node

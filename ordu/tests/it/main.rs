@@ -12,6 +12,7 @@ mod groups;
 mod metadata;
 mod names;
 mod over;
+mod policy;
 mod queries;
 mod start;
 mod world;

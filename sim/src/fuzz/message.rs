@@ -46,7 +46,7 @@ pub fn message(bytes: &[u8]) -> MessageRun {
 }
 
 /// How many kinds of messages there are.
-const KINDS: u8 = 18;
+const KINDS: u8 = 19;
 /// Bytes before the body: the kind and the flags.
 const HEADER_BYTES: usize = 2;
 
@@ -110,5 +110,6 @@ fn kind(message: &Message) -> u8 {
         Message::Probe(_) => 15,
         Message::Condition(_) => 16,
         Message::Publish(_) => 17,
+        Message::Excluded(_) => 18,
     }
 }

@@ -42,9 +42,9 @@ impl Invariant for NobodyIsTakenForDead {
         {
             return Err(format!("{host} suspects {replica:?}, and nothing is wrong"));
         }
-        // One death, and nothing else was ever done to the world.
+        // One death, and nothing else was ever done to the world; nor has the dead risen again.
         let [(dead, at)] = world.deaths.as_slice() else { return Ok(()) };
-        if 1 < world.faults() || !world.is_lan() {
+        if 1 < world.faults() || !world.is_lan() || world.up().contains(dead) {
             return Ok(());
         }
         for (host, state) in world.hosts.iter().filter(|(_, state)| state.is_up()) {

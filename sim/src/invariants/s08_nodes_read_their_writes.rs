@@ -101,6 +101,8 @@ impl Invariant for NodesReadTheirWrites {
             | Command::LeaveGroup { .. }
             | Command::Publish { .. }
             | Command::WriteMeta { .. }
+            | Command::SetMembers { .. }
+            | Command::Evict { .. }
             | Command::Leave
             | Command::CatchUp { .. }
             | Command::Settled => (),

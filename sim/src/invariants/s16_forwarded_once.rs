@@ -97,7 +97,10 @@ impl Invariant for ForwardedOnce {
                 *process.replica.node() == scene.host.id()
                     && asked.is_done_in(*scope, group, process.number, metadata.as_ref())
             }
-            ViewChange::Child { .. } | ViewChange::Member { .. } | ViewChange::Meta { .. } => false,
+            ViewChange::Child { .. }
+            | ViewChange::Member { .. }
+            | ViewChange::Meta { .. }
+            | ViewChange::MemberList { .. } => false,
         };
         if !is_done {
             return Ok(());

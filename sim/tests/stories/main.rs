@@ -16,6 +16,7 @@ mod losses;
 mod machines;
 mod metadata;
 mod names;
+mod policy;
 mod replays;
 mod roles;
 mod sabotage;

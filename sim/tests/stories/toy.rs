@@ -171,6 +171,8 @@ impl Toy {
             | Command::LeaveGroup { .. }
             | Command::Publish { .. }
             | Command::WriteMeta { .. }
+            | Command::SetMembers { .. }
+            | Command::Evict { .. }
             | Command::Leave => panic!("a toy knows nothing of it"),
         }
     }

@@ -502,7 +502,8 @@ impl World {
                     self.say(number, Presence::Here);
                 }
                 Output::Opened { .. } => self.send_rows(number),
-                Output::Superseded { .. } => self.kill(number),
+                Output::Superseded { .. } | Output::Excluded(_) => self.kill(number),
+                Output::Unwanted(_) => unreachable!("nobody here writes what operators want"),
                 Output::Up { .. }
                 | Output::Down { .. }
                 | Output::Retired { .. }

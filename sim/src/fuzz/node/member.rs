@@ -47,6 +47,8 @@ impl Request {
             Reply::LeaveGroup(_) => matches!(command, Command::LeaveGroup { .. }),
             Reply::Publish(_) => matches!(command, Command::Publish { .. }),
             Reply::WriteMeta(_) => matches!(command, Command::WriteMeta { .. }),
+            Reply::SetMembers(_) => matches!(command, Command::SetMembers { .. }),
+            Reply::Evict(_) => matches!(command, Command::Evict { .. }),
             Reply::CatchUp(_) => matches!(command, Command::CatchUp { .. }),
             Reply::Leave(_) => matches!(command, Command::Leave),
             Reply::Settled(_) => matches!(command, Command::Settled),
@@ -111,6 +113,8 @@ impl Member {
             | Reply::LeaveGroup(_)
             | Reply::Publish(_)
             | Reply::WriteMeta(_)
+            | Reply::SetMembers(_)
+            | Reply::Evict(_)
             | Reply::CatchUp(_)
             | Reply::Leave(_)
             | Reply::Settled(_) => {}

@@ -8,7 +8,7 @@ use ordu_core::{
 };
 
 use super::member::{KIND, Process, Request};
-use super::{Cluster, NODES, TIMEOUT};
+use super::{Cluster, NODES, TIMEOUT, id};
 use crate::fuzz::bytes::Bytes;
 
 impl Cluster {
@@ -84,6 +84,16 @@ impl Cluster {
                     let (key, value) = (name, Blob::from([bytes.byte()].as_slice()));
                     let value = Some(value).filter(|value| !value[0].is_multiple_of(4));
                     Command::WriteMeta { scope, key, value, replicas: Replicas::One }
+                }
+                (6, _) => {
+                    let (node, at_once) = (id(bytes.below(NODES)), bytes.byte().is_multiple_of(2));
+                    Command::Evict { node, at_once }
+                }
+                (7, _) => {
+                    let listed = bytes.byte();
+                    let on_it = (0..NODES).filter(|index| listed >> index & 1 == 1).map(id);
+                    let members = (listed < 128).then(|| on_it.collect());
+                    Command::SetMembers { members, replicas: Replicas::One }
                 }
                 (_, _) => Command::Spawn { precedence: ordu_core::Precedence::default() },
             },

@@ -1,0 +1,109 @@
+//! Why what is asked of a node itself fails.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::crdt::Version;
+use crate::{NodeId, Replica};
+
+/// Why a node did not leave in order.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum LeaveError {
+    /// The deadline passed. The node is over all the same; what it still ran starts elsewhere, once
+    /// those who have not heard that it left take it for dead.
+    #[error(
+        "{remaining} children had not stopped in time, nor had [{}] heard of all; the node is over, \
+         and what it ran starts elsewhere",
+        unaware.iter().map(NodeId::as_str).collect::<Vec<_>>().join(", ")
+    )]
+    TimedOut {
+        /// How many children had not been handed over.
+        remaining: usize,
+        /// The members that had not said that they know all it wrote.
+        unaware: Vec<NodeId>,
+    },
+}
+
+/// Why the list of members was not set.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum SetMembersError {
+    /// Nobody would be a member; name at least one node. The list is as it was.
+    #[error("the list names nobody; name at least one node")]
+    Empty,
+    /// There are more names than a cluster may have members. The list is as it was.
+    #[error("{count} names are on the list; at most {max} nodes are a cluster")]
+    TooMany {
+        /// How many names were given.
+        count: usize,
+        /// Most that may be.
+        max: usize,
+    },
+    /// The list stands, but fewer than `wanted` members are known to hold it; it goes on spreading.
+    #[error("the list is set, but {wanted} members did not say in time that they have it")]
+    TimedOut {
+        /// How many members should hold it.
+        wanted: u32,
+    },
+    /// This node has not joined yet, or leaves; ask another.
+    #[error("the node is not ready: it is joining, leaving or over")]
+    NotReady,
+}
+
+/// Why a member is not gone.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum EvictError {
+    /// No such node is a member here. Nothing is changed.
+    #[error("{node} is no member; nothing was changed")]
+    Unknown {
+        /// The node that was asked for.
+        node: NodeId,
+    },
+    /// It was told to leave, or will be, and had not left in time. Wait on, or evict it at once.
+    #[error("{node} has not left in time; it will, unless it is evicted at once before")]
+    TimedOut {
+        /// The node that should go.
+        node: NodeId,
+    },
+    /// This node has not joined yet, or leaves; ask another.
+    #[error("the node is not ready: it is joining, leaving or over")]
+    NotReady,
+}
+
+/// Why a node has not seen what a token speaks of. Nothing is changed by waiting for it.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum CatchUpError {
+    /// The deadline passed, and this was still missing; ask again, or another node.
+    #[error("journal {journal} is here up to {here}, and {demanded} is demanded")]
+    TimedOut {
+        /// A journal that is behind.
+        journal: Replica,
+        /// How far it is here.
+        here: Version,
+        /// How far it has to be.
+        demanded: Version,
+    },
+    /// This node has not joined yet, or is over; wait until it is ready, or ask another.
+    #[error("the node is not ready: it is joining or over")]
+    NotReady,
+}
+
+/// Why a cluster was not found at rest.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum SettleError {
+    /// The deadline passed; `reason` says what was still under way at the last look.
+    #[error("the cluster is not at rest: {reason}")]
+    TimedOut {
+        /// What was still under way.
+        reason: String,
+    },
+    /// This node has not joined yet, or is over.
+    #[error("the node is not ready: it is joining or over")]
+    NotReady,
+}
