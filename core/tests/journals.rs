@@ -26,6 +26,7 @@ const ONE: Budget = Budget { entries: 1, bytes: 0 };
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
 
+    /// B105. The join of states has what each of them had.
     #[test]
     fn joins_are_lawful([a, b, c] in strategies::states()) {
         laws::commutative(&a, &b);
@@ -56,7 +57,7 @@ proptest! {
         }
     }
 
-    /// Any limit on deltas, any loss, order and repetition leads to the state of no limit.
+    /// B110, B111, B129. Any limit on deltas, any loss, order and repetition leads to the state of no limit.
     #[test]
     fn copies_follow_their_owner_however_deltas_arrive(
         turns in vec(strategies::turns(), 0..120),
@@ -95,6 +96,7 @@ proptest! {
         prop_assert_eq!(second.journal().fingerprint(), first.owner().fingerprint());
     }
 
+    /// B104, B106 to B109, B120. What is put is read, what is deleted is not, what is put again counts.
     #[test]
     fn a_journal_is_a_plain_map(writes in vec(strategies::writes(), 0..100)) {
         let mut journal = Journal::new();

@@ -157,6 +157,7 @@ mod tests {
         node.view().apply(ViewChange::Name { scope, name, holder, loss });
     }
 
+    /// B121, B123. What changes is told, in order; what does not is not.
     #[tokio::test]
     async fn a_snapshot_comes_first_and_then_every_change_of_this_registry() {
         let undriven = undriven(1);

@@ -141,6 +141,7 @@ async fn a_named_child_is_called_from_everywhere_and_ends_everywhere() {
     }
 }
 
+/// B139. A handle outlives a restart; the number of the run that ended is told to be stale.
 #[tokio::test]
 async fn a_child_that_panics_starts_again_and_a_finished_one_does_not() {
     let a = started(describe("a")).await;
@@ -175,6 +176,7 @@ async fn a_child_that_panics_starts_again_and_a_finished_one_does_not() {
     a.leave().await.unwrap();
 }
 
+/// B136. What is told to stop stops, by force if it has to be.
 #[tokio::test]
 async fn a_call_ends_at_its_deadline_whatever_the_process_does() {
     let a = started(describe("a")).await;

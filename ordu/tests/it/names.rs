@@ -23,6 +23,7 @@ pub(crate) async fn idle(node: &Node) -> ProcessId {
     node.spawn(async |context: Context| context.stopped().await).await.unwrap()
 }
 
+/// B3. Any bytes are a name, and of text all that can be printed.
 #[tokio::test(start_paused = true)]
 async fn every_operation_says_what_is_wrong_with_a_name() {
     let node = ready().await;

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use ordu_core::{Config, ExitReason, MemberStatus, StartReason, StopReason};
-use ordu_sim::{N1, N2, N3, N4, World, named, seeds};
+use ordu_core::{
+    Blob, Command, Config, ExitReason, MemberStatus, Reply, StartReason, StopReason, Target,
+};
+use ordu_sim::{Host, N1, N2, N3, N4, World, named, scope, seeds};
 
 use crate::{LONG, SETTLE, home, others, start_children};
 
@@ -54,6 +56,37 @@ fn an_idle_cluster_stays_as_it_is() {
         assert_eq!(world.runs().len(), 10, "seed {seed}");
         assert_eq!(world.events().len(), events, "{:?}", &world.events()[events..]);
         world.assert_settled();
+    }
+}
+
+/// B147. Sixteen nodes join four at once: whoever is called meanwhile answers in time, and in the end
+/// all know all.
+#[test]
+fn sixteen_nodes_join_four_at_once_and_keep_nobody_waiting() {
+    for seed in seeds(4) {
+        let hosts: Vec<Host> = (1..=20).map(Host::new).collect();
+        let builder = hosts[4..].iter().fold(World::builder(seed, 20), |b, &host| b.absent(host));
+        let mut world = builder.joined();
+        let children = start_children(&mut world, "counter", 8);
+        world.settle(SETTLE);
+
+        for &host in &hosts[4..] {
+            world.start(host);
+        }
+        for round in 0..40 {
+            let host = hosts[round % 4];
+            let target = Target::Child(scope(), children[round % children.len()]);
+            let payload = Blob::from("1");
+            let call = world.request(host, Command::Call { target, payload });
+            let answer = world.answer(call);
+            assert!(matches!(answer, Reply::Call(Ok(_))), "{answer:?}; seed {seed}");
+            world.run_for(Duration::from_millis(100));
+        }
+        world.settle(SETTLE);
+        for &host in &hosts {
+            assert_eq!(world.members(host).len(), 20, "{host}; seed {seed}");
+            assert_eq!(world.children(host).len(), 8, "{host}; seed {seed}");
+        }
     }
 }
 

@@ -44,7 +44,7 @@ fn writes(world: &World, hosts: &[Host]) -> usize {
     writes.max().expect("some node is up")
 }
 
-/// B91 to B94. What one node puts is read on all, any node replaces it, and any deletes it.
+/// B91 to B94, B113. What one node puts is read on all, any node replaces it, and any deletes it.
 #[test]
 fn what_one_node_puts_all_read_and_any_deletes() {
     for seed in seeds(20) {
@@ -75,8 +75,8 @@ fn what_one_node_puts_all_read_and_any_deletes() {
     }
 }
 
-/// Of two values that did not know of each other the later counts on all nodes, and a delete takes
-/// only what it knew of.
+/// B112, B118. Of two values that did not know of each other the later counts on all nodes, and a
+/// delete takes only what it knew of.
 #[test]
 fn after_a_split_the_later_value_counts_and_a_delete_takes_what_it_knew() {
     for seed in seeds(20) {
@@ -106,6 +106,23 @@ fn after_a_split_the_later_value_counts_and_a_delete_takes_what_it_knew() {
         assert_read(&world, &all, "both", Some("right"));
         assert_read(&world, &all, "deleted", None);
         assert_read(&world, &all, "refreshed", Some("left"));
+    }
+}
+
+/// B119. What both sides of a split put, be it the same, is deleted by whoever saw both.
+#[test]
+fn what_both_sides_put_alike_one_deletes_for_both() {
+    for seed in seeds(20) {
+        let mut world = World::new(seed, 2);
+        world.partition(&[N1], &[N2]);
+        world.run_for(LONG);
+        put(&mut world, N1, "colour", "red");
+        put(&mut world, N2, "colour", "red");
+        world.heal();
+        world.settle(SETTLE + LONG);
+        delete(&mut world, N1, "colour");
+        world.settle(SETTLE);
+        assert_read(&world, &[N1, N2], "colour", None);
     }
 }
 
@@ -203,7 +220,7 @@ fn what_the_forgotten_wrote_stays() {
     }
 }
 
-/// Whoever comes late reads all that there is, and nothing that was deleted.
+/// B117. Whoever comes late reads all that there is, and nothing that was deleted.
 #[test]
 fn a_late_joiner_reads_what_there_is() {
     for seed in seeds(20) {

@@ -1,4 +1,4 @@
-//! B148. One seed is one history.
+//! One seed is one history.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ fn live(seed: u64) -> World {
     world
 }
 
-/// Whatever a failing seed shows, a second run of it shows again.
+/// B148. Whatever a failing seed shows, a second run of it shows again.
 #[test]
 fn the_same_seed_gives_the_same_trace() {
     for seed in seeds(3) {
