@@ -105,6 +105,7 @@ impl Adoption {
         journals: &Journals<'_>,
     ) {
         let mut forgotten = Vec::new();
+        let mut heads = None;
         for (replica, estate) in &mut self.estates {
             estate.orphans.retain(|key| !(journals.is_held)(key));
             let turn = now.since(estate.since).as_millis() / TURN.as_millis();
@@ -121,14 +122,14 @@ impl Adoption {
             }
             // A journal that has gone since will never be acknowledged: what it held of the estate
             // is of its own estate now.
-            let living = (journals.heads)();
+            let living: &Vec<_> = heads.get_or_insert_with(|| (journals.heads)());
             let lives = |(journal, _): &(Replica, Version)| {
                 living.iter().any(|(living, _)| living == journal)
             };
             if estate.adopted_at.as_ref().is_some_and(|at| !at.iter().all(lives)) {
                 estate.adopted_at = None;
             }
-            let adopted_at = estate.adopted_at.get_or_insert(living);
+            let adopted_at = estate.adopted_at.get_or_insert_with(|| living.clone());
             let is_safe =
                 |(journal, head): &(Replica, Version)| (journals.is_everywhere)(journal, *head);
             if adopted_at.iter().all(is_safe) {

@@ -190,9 +190,7 @@ fn split_child(bytes: &[u8]) -> Option<(Scope, ChildId)> {
 pub(crate) trait Entry: Serialize + for<'a> Deserialize<'a> {
     /// Returns the entry as bytes.
     fn encode(&self) -> Blob {
-        let mut bytes = wire::encode(&(FORMAT, self));
-        bytes.shrink_to_fit();
-        Blob::from(bytes)
+        Blob::from(wire::encode(&(FORMAT, self)))
     }
 
     /// Returns the entry that `bytes` are, or `None` if they are of another format.

@@ -3,9 +3,10 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 use core::fmt;
 
-use serde::de::Error as _;
+use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::hash::{hash64, hash128};
@@ -15,7 +16,7 @@ use crate::{IdError, Stamp};
 /// The stable name of a member, chosen by its operator.
 ///
 /// It outlives restarts and addresses; [`Incarnation`] tells one life of it from the next.
-#[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Eq, Hash, PartialEq)]
 pub struct NodeId(Arc<str>);
 
 impl NodeId {
@@ -25,7 +26,10 @@ impl NodeId {
     ///
     /// Refuses an empty id, one of more than 255 bytes, and one with control characters.
     pub fn new(id: impl Into<String>) -> Result<Self, IdError> {
-        let id = id.into();
+        Self::of_text(&id.into())
+    }
+
+    fn of_text(id: &str) -> Result<Self, IdError> {
         if id.is_empty() {
             return Err(IdError::Empty { what: "node id" });
         }
@@ -42,6 +46,19 @@ impl NodeId {
     /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl Ord for NodeId {
+    /// Orders as the texts do; clones are known to be equal without a look at them.
+    fn cmp(&self, other: &Self) -> Ordering {
+        if Arc::ptr_eq(&self.0, &other.0) { Ordering::Equal } else { self.0.cmp(&other.0) }
+    }
+}
+
+impl PartialOrd for NodeId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -65,7 +82,21 @@ impl Serialize for NodeId {
 
 impl<'de> Deserialize<'de> for NodeId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::new(String::deserialize(deserializer)?).map_err(D::Error::custom)
+        deserializer.deserialize_str(NodeIdVisitor)
+    }
+}
+
+struct NodeIdVisitor;
+
+impl Visitor<'_> for NodeIdVisitor {
+    type Value = NodeId;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a node id")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<NodeId, E> {
+        NodeId::of_text(text).map_err(E::custom)
     }
 }
 
@@ -92,32 +123,61 @@ impl fmt::Display for Incarnation {
 }
 
 /// One life of one node: the only writer of one journal. A clone shares it.
-#[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Replica(Arc<(NodeId, Incarnation)>);
+#[derive(Clone, Eq, Hash, PartialEq)]
+pub struct Replica(Arc<Life>);
+
+/// What a [`Replica`] shares; equal, ordered and hashed as its node and its incarnation.
+#[derive(Eq, Hash, PartialEq)]
+struct Life {
+    node: NodeId,
+    incarnation: Incarnation,
+    /// The short form of both, which follows from them.
+    key: ReplicaKey,
+}
 
 impl Replica {
     /// Returns the life `incarnation` of `node`.
     pub fn new(node: NodeId, incarnation: Incarnation) -> Self {
-        Self(Arc::new((node, incarnation)))
+        let mut bytes = [0; 16 + NODE_ID_BYTES_MAX];
+        let (numbers, text) = bytes.split_at_mut(16);
+        numbers[..8].copy_from_slice(&incarnation.counter.to_le_bytes());
+        numbers[8..].copy_from_slice(&incarnation.nonce.to_le_bytes());
+        let length = node.as_str().len();
+        text[..length].copy_from_slice(node.as_str().as_bytes());
+        let key = ReplicaKey(hash64(&bytes[..16 + length]));
+        Self(Arc::new(Life { node, incarnation, key }))
     }
 
     /// Returns whose life it is.
     pub fn node(&self) -> &NodeId {
-        &self.0.0
+        &self.0.node
     }
 
     /// Returns which of the node's lives it is.
     pub fn incarnation(&self) -> Incarnation {
-        self.0.1
+        self.0.incarnation
     }
 
     /// Returns the short form that beats carry.
     pub fn key(&self) -> ReplicaKey {
-        let mut bytes = Vec::with_capacity(self.node().as_str().len() + 16);
-        bytes.extend_from_slice(&self.incarnation().counter.to_le_bytes());
-        bytes.extend_from_slice(&self.incarnation().nonce.to_le_bytes());
-        bytes.extend_from_slice(self.node().as_str().as_bytes());
-        ReplicaKey(hash64(&bytes))
+        self.0.key
+    }
+}
+
+impl Ord for Replica {
+    /// Orders by node, and the lives of one node by incarnation.
+    fn cmp(&self, other: &Self) -> Ordering {
+        if Arc::ptr_eq(&self.0, &other.0) {
+            return Ordering::Equal;
+        }
+        let nodes = self.node().cmp(other.node());
+        nodes.then_with(|| self.incarnation().cmp(&other.incarnation()))
+    }
+}
+
+impl PartialOrd for Replica {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

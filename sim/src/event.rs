@@ -70,8 +70,11 @@ impl Queue {
 
     /// Takes out everything that is due by `now`.
     pub(crate) fn take_until(&mut self, now: Time) -> Vec<Due> {
-        let later = self.due.split_off(&(now, u64::MAX));
-        std::mem::replace(&mut self.due, later).into_values().collect()
+        let mut taken = Vec::new();
+        while let Some(first) = self.due.first_entry().filter(|first| first.key().0 <= now) {
+            taken.push(first.remove());
+        }
+        taken
     }
 }
 

@@ -60,9 +60,9 @@ impl Host {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let number = text.strip_prefix('n')?.parse().ok().filter(|&number| number > 0)?;
-        let host = Self(number);
-        (host.to_string() == text).then_some(host)
+        let digits = text.strip_prefix('n')?;
+        let is_canonical = digits.bytes().next().is_some_and(|first| matches!(first, b'1'..=b'9'));
+        is_canonical.then(|| digits.parse().ok().map(Self)).flatten()
     }
 }
 

@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 
 use ordu_core::flight::{Dump, Payloads, Reason, Recorder, Settings};
-use ordu_core::{Config, Input, Output, Time, hash64, wire};
+use ordu_core::{Config, Input, Time};
 
 use crate::World;
 use crate::host::Host;
 use crate::machine::{Machine, MachineMaker};
+use crate::trace::hash_of;
 use crate::verdict::Class;
 
 /// Bytes of inputs and states that are kept of each life.
@@ -60,10 +61,11 @@ impl Recording {
         }
     }
 
-    /// Takes in that the machine asked for `output`, after the last input.
-    pub(crate) fn output(&mut self, output: &Output) {
+    /// Takes in that the machine asked for something that has the hash `output`, after the last
+    /// input.
+    pub(crate) fn output(&mut self, output: u64) {
         if let Some(last) = self.outputs.back_mut() {
-            last.push(hash_of(output));
+            last.push(output);
         }
     }
 
@@ -152,8 +154,4 @@ impl World {
         let dump = running.recording.dump(&*running.machine);
         dump.unwrap_or_else(|wrong| self.fail(format!("{host} {wrong}")))
     }
-}
-
-fn hash_of(output: &Output) -> u64 {
-    hash64(&wire::encode(output))
 }

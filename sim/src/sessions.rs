@@ -267,7 +267,10 @@ impl World {
             return;
         }
         match wire::decode_frame(frame) {
-            Ok(Some(envelope)) => self.feed(host, Input::Message { from: from.id(), envelope }),
+            Ok(Some(envelope)) => {
+                let from = self.state(from).config.id.clone();
+                self.feed(host, Input::Message { from, envelope });
+            }
             Ok(None) => {}
             Err(wrong) => {
                 let reason = format!("{from} sent {host} a frame that is none: {wrong}");

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use ordu_core::{Input, Output, Time, hash64_seeded, wire};
+use ordu_core::{Input, Output, Time, hash64, hash64_seeded, wire};
 use serde::{Deserialize, Serialize};
 
 use crate::Host;
@@ -74,9 +74,9 @@ impl Trace {
         self.record(at, Some(host), Happening::Input(input));
     }
 
-    /// Records what a node asked for.
-    pub(crate) fn output(&mut self, at: Time, host: Host, output: &Output) {
-        self.record(at, Some(host), Happening::Output(output));
+    /// Records what a node asked for; returns [`hash_of`] that.
+    pub(crate) fn output(&mut self, at: Time, host: Host, output: &Output) -> u64 {
+        self.record(at, Some(host), Happening::Output(output))
     }
 
     /// Records something that was done to the world: a fault, or the end of one.
@@ -105,11 +105,14 @@ impl Trace {
         self.hash
     }
 
-    fn record(&mut self, at: Time, host: Option<Host>, happening: Happening<'_>) {
+    /// Records `happening`; returns the hash of it alone, without when and where.
+    fn record(&mut self, at: Time, host: Option<Host>, happening: Happening<'_>) -> u64 {
         let full = self.tail.len() == TAIL_MAX;
         let mut bytes = if full { self.tail.pop_front() } else { None }.unwrap_or_default();
         bytes.clear();
-        wire::encode_onto(&(at, host.map(Host::number), happening), &mut bytes);
+        wire::encode_onto(&(at, host.map(Host::number)), &mut bytes);
+        let when_and_where = bytes.len();
+        wire::encode_onto(&happening, &mut bytes);
         self.hash = hash64_seeded(&bytes, self.hash);
         self.count += 1;
         if let Some(listener) = &mut self.listener
@@ -117,8 +120,15 @@ impl Trace {
         {
             listener(&line);
         }
+        let hash = hash64(&bytes[when_and_where..]);
         self.tail.push_back(bytes);
+        hash
     }
+}
+
+/// Returns a hash of `output`, whenever and wherever it was asked for.
+pub(crate) fn hash_of(output: &Output) -> u64 {
+    hash64(&wire::encode(&Happening::Output(output)))
 }
 
 impl Line {

@@ -353,8 +353,8 @@ impl World {
 
         let mut outputs = Vec::new();
         while let Some(output) = self.running_mut(host).machine.poll_output() {
-            self.trace.output(now, host, &output);
-            self.running_mut(host).recording.output(&output);
+            let hash = self.trace.output(now, host, &output);
+            self.running_mut(host).recording.output(hash);
             outputs.push(output);
             if outputs.len() > OUTPUTS_MAX + OUTPUTS_PER_CHILD_MAX * children {
                 let reason = format!("one input made {host} ask for over {} things", outputs.len());

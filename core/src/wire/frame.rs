@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::message::{Envelope, Message};
-use crate::wire::{WireError, decode, encode};
+use crate::wire::{BYTES_EXPECTED, WireError, decode, encode_onto};
 use crate::{Incarnation, limits::FRAME_BYTES_MAX};
 
 /// Bytes before the body: the type and the flags.
@@ -18,8 +18,9 @@ const SKIPPABLE: u8 = 1;
 /// Returns `envelope` as a frame.
 pub fn encode_frame(envelope: &Envelope) -> Vec<u8> {
     let with = |kind: u8, flags: u8, body: &dyn ErasedBody| {
-        let mut frame = Vec::from([kind, flags]);
-        frame.extend(body.encode_after(envelope.incarnation, envelope.beat));
+        let mut frame = Vec::with_capacity(BYTES_EXPECTED);
+        frame.extend_from_slice(&[kind, flags]);
+        body.encode_after(envelope.incarnation, envelope.beat, &mut frame);
         frame
     };
     match &envelope.message {
@@ -92,11 +93,11 @@ fn body_of<T: DeserializeOwned>(
 
 /// A body of any type, so that one closure encodes them all.
 trait ErasedBody {
-    fn encode_after(&self, incarnation: Incarnation, beat: u64) -> Vec<u8>;
+    fn encode_after(&self, incarnation: Incarnation, beat: u64, frame: &mut Vec<u8>);
 }
 
 impl<T: Serialize> ErasedBody for T {
-    fn encode_after(&self, incarnation: Incarnation, beat: u64) -> Vec<u8> {
-        encode(&(incarnation, beat, self))
+    fn encode_after(&self, incarnation: Incarnation, beat: u64, frame: &mut Vec<u8>) {
+        encode_onto(&(incarnation, beat, self), frame);
     }
 }

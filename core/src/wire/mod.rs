@@ -19,10 +19,14 @@ use crate::limits::FRAME_BYTES_MAX;
 pub use crate::wire::frame::{decode_frame, encode_frame};
 pub use crate::wire::greeting::{Greeting, GreetingError, PROTOCOL_MAX, PROTOCOL_MIN};
 
+/// Bytes that most values take at most: growing to there byte by byte would cost more than they do.
+const BYTES_EXPECTED: usize = 128;
+
 /// Returns `value` as bytes. Its length is the caller's to check.
 pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    bincode::serde::encode_to_vec(value, bincode::config::standard())
-        .expect("memory is the only thing that encoding needs")
+    let mut bytes = Vec::with_capacity(BYTES_EXPECTED);
+    encode_onto(value, &mut bytes);
+    bytes
 }
 
 /// Returns the value that `bytes` encode.

@@ -35,9 +35,9 @@ impl Invariant for WhoLeavesIsHeard {
         if *life != scene.life {
             (*life, *words) = (scene.life, BTreeMap::new());
         }
-        let me = scene.host.id();
-        let own = scene.view.members.get(&me).map(|own| own.incarnation);
-        if self.shown.life(from, &me) == own {
+        let me = &scene.config.id;
+        let own = scene.view.members.get(me).map(|own| own.incarnation);
+        if self.shown.life(from, me) == own {
             words.remove(from);
         } else {
             *words.entry(from.clone()).or_default() += 1;

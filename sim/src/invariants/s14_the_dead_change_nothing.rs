@@ -54,11 +54,9 @@ impl Invariant for TheDeadChangeNothing {
         let Some(before) = self.before.take() else { return Ok(()) };
         let after = held(scene);
         // Of its own lives a node may learn from anybody.
-        let own = scene.host.id();
-        let Some(replica) = changed(&before, &after).filter(|replica| *replica.node() != own)
-        else {
-            return Ok(());
-        };
+        let own = &scene.config.id;
+        let others = |replica: &&Replica| replica.node() != own;
+        let Some(replica) = changed(&before, &after).filter(others) else { return Ok(()) };
         let Input::Message { from, .. } = input else { return Ok(()) };
         Err(format!("a life of {from} that is over changes {replica:?} on {}", scene.host))
     }
