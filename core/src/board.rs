@@ -87,8 +87,8 @@ impl Board {
         before: Option<&ProcessId>,
         after: Option<Claimant>,
     ) -> Option<Shift> {
-        let was = self.seen(seat);
-        let mut claimants = self.seats.remove(seat).unwrap_or_default();
+        let claimants = self.seats.entry(seat.clone()).or_default();
+        let was = seen_among(claimants).map(Claimant::holder);
         if let Some(process) = before {
             claimants.retain(|claimant| claimant.rank.process != *process);
         }
@@ -96,43 +96,30 @@ impl Board {
             claimants.retain(|other| other.rank.process != claimant.rank.process);
             let beats = |other: &Claimant| self.rule.beats(&other.rank, &claimant.rank);
             let place = claimants.partition_point(beats);
+            // Mostly there is one for good, and room for more would be most of what a name costs.
+            claimants.reserve_exact(1);
             claimants.insert(place, claimant);
         }
         if !self.rule.is_built_in() {
-            self.arrange(&mut claimants);
+            arrange(&self.rule, claimants);
         }
-        if is_contested(seat, &claimants) {
+        if is_contested(seat, claimants) {
             self.contested.insert(seat.clone());
         } else {
             self.contested.remove(seat);
         }
-        if !claimants.is_empty() {
-            self.seats.insert(seat.clone(), claimants);
-        }
-        let holder = self.seen(seat);
+        let holder = seen_among(claimants).map(Claimant::holder);
         let is_other = |was: &Holder| holder.as_ref().is_none_or(|now| now.process != was.process);
         let claims = |was: &Holder| {
             let is_it = |claimant: &Claimant| claimant.rank.process == was.process;
-            self.claimants(seat).iter().any(|claimant| claimant.running && is_it(claimant))
+            claimants.iter().any(|claimant| claimant.running && is_it(claimant))
         };
         let loser = was.as_ref().filter(|was| is_other(was));
         let loser = loser.map(|was| if claims(was) { Loser::Claims } else { Loser::IsGone });
+        if claimants.is_empty() {
+            self.seats.remove(seat);
+        }
         (was != holder).then_some(Shift { holder, loser })
-    }
-
-    /// Sorts `claimants` by a rule that may run in circles, over which a sort of the library may
-    /// panic: into an order that depends on who they are alone.
-    fn arrange(&self, claimants: &mut [Claimant]) {
-        if claimants.len() < 2 {
-            return;
-        }
-        claimants.sort_unstable_by(|a, b| a.rank.cmp(&b.rank));
-        for end in 1..claimants.len() {
-            let (before, rest) = claimants.split_at(end);
-            let is_beaten = |other: &Claimant| self.rule.beats(&rest[0].rank, &other.rank);
-            let place = before.iter().position(is_beaten).unwrap_or(end);
-            claimants[place..=end].rotate_right(1);
-        }
     }
 
     /// Returns whether `winner` goes on where `loser` stops, both claimants of `seat`.
@@ -166,7 +153,7 @@ impl Board {
 
     /// Returns the best claimant of `seat` that runs: whom readers see there.
     pub(crate) fn seen(&self, seat: &Seat) -> Option<Holder> {
-        self.claimants(seat).iter().find(|claimant| claimant.running).map(Claimant::holder)
+        seen_among(self.claimants(seat)).map(Claimant::holder)
     }
 
     /// Iterates over the seats whose claimants cannot all stay, in a fixed order.
@@ -197,6 +184,26 @@ impl Board {
     /// Returns how many seats have claimants that cannot all stay.
     pub(crate) fn contested_count(&self) -> usize {
         self.contested.len()
+    }
+}
+
+/// Returns the first of `claimants`, the best first, that runs.
+fn seen_among(claimants: &[Claimant]) -> Option<&Claimant> {
+    claimants.iter().find(|claimant| claimant.running)
+}
+
+/// Sorts `claimants` by a rule that may run in circles, over which a sort of the library may
+/// panic: into an order that depends on who they are alone.
+fn arrange(rule: &Rule, claimants: &mut [Claimant]) {
+    if claimants.len() < 2 {
+        return;
+    }
+    claimants.sort_unstable_by(|a, b| a.rank.cmp(&b.rank));
+    for end in 1..claimants.len() {
+        let (before, rest) = claimants.split_at(end);
+        let is_beaten = |other: &Claimant| rule.beats(&rest[0].rank, &other.rank);
+        let place = before.iter().position(is_beaten).unwrap_or(end);
+        claimants[place..=end].rotate_right(1);
     }
 }
 

@@ -160,6 +160,9 @@ impl Conflicts {
             self.notify(own, seat);
             self.reconsider_notices(own, seat);
         }
+        if self.by_seat.is_empty() {
+            return;
+        }
         let here = (seat.clone(), 0)..=(seat.clone(), u64::MAX);
         let yielding = self.by_seat.range(here).map(|(_, number)| *number);
         let orphaned = yielding.filter(|number| {

@@ -20,17 +20,38 @@ pub(crate) struct Targets {
 }
 
 impl Targets {
-    /// Makes `members` the ones to place on; returns whether that changes anything.
+    /// Returns whether `members`, in the order of their ids, are the ones to place on already, and
+    /// the flags are as [`Targets::update`] would set them. Allocates nothing.
+    ///
+    /// Of a member that names a kind twice it says that it changed.
+    pub(crate) fn are<'a>(
+        &self,
+        members: impl Iterator<Item = (&'a NodeId, &'a [String])>,
+        flags: (bool, bool),
+    ) -> bool {
+        let is_same = |(node, kinds): (&NodeId, &BTreeSet<String>), said: (&NodeId, &[String])| {
+            let (said_by, said) = said;
+            node == said_by
+                && kinds.len() == said.len()
+                && said.iter().all(|kind| kinds.contains(kind))
+        };
+        let mut known = self.kinds.iter();
+        let mut members = members;
+        flags == (self.may_take_over, self.is_informed)
+            && members.all(|said| known.next().is_some_and(|known| is_same(known, said)))
+            && known.next().is_none()
+    }
+
+    /// Makes `members` the ones to place on; returns whether that changes anything. The flags are
+    /// what [`Targets::may_take_over`] and [`Targets::is_informed`] return from now on.
     ///
     /// Costs the members that came, went or changed, and O(m) comparisons for m members.
     pub(crate) fn update(
         &mut self,
         members: BTreeMap<NodeId, BTreeSet<String>>,
-        may_take_over: bool,
-        is_informed: bool,
+        flags: (bool, bool),
     ) -> bool {
-        let flags = (self.may_take_over, self.is_informed);
-        if self.kinds == members && flags == (may_take_over, is_informed) {
+        if self.kinds == members && flags == (self.may_take_over, self.is_informed) {
             return false;
         }
         for gone in self.kinds.keys().filter(|node| !members.contains_key(node)) {
@@ -40,8 +61,7 @@ impl Targets {
             self.ring.insert(node.clone(), Weight::default());
         }
         self.kinds = members;
-        self.may_take_over = may_take_over;
-        self.is_informed = is_informed;
+        (self.may_take_over, self.is_informed) = flags;
         true
     }
 

@@ -30,6 +30,12 @@ impl Life {
             returned: None,
         }
     }
+
+    /// Returns whether it is `replica`, and nothing is new if that is closed up to `head`.
+    fn is_closed(&self, replica: &Replica, head: Version) -> bool {
+        let waits = matches!(self.state, State::Returning { .. });
+        self.replica == *replica && head <= self.closed && !waits
+    }
 }
 
 impl Membership {
@@ -212,6 +218,9 @@ impl Membership {
     /// have written up to there.
     pub(crate) fn handle_closed(&mut self, now: Time, replica: &Replica, head: Version) {
         self.advance(now);
+        if self.own.is_some_and(|own| self.lives[&own].is_closed(replica, head)) {
+            return;
+        }
         let Some(key) = self.current_key(replica) else { return };
         let life = self.lives.get_mut(&key).expect("the key was just found");
         life.closed = life.closed.max(head);

@@ -1,5 +1,6 @@
 //! What is believed of whom.
 
+use alloc::string::String;
 use core::time::Duration;
 
 use super::{Known, Life, Membership, Phase, Presence, State};
@@ -34,14 +35,7 @@ impl Membership {
     /// Returns what is known of `node`, or `None` if it has not joined, has left or is forgotten.
     pub(crate) fn member(&self, node: &NodeId) -> Option<MemberView> {
         let (key, life) = self.present(node)?;
-        let leaves = self.leaving && self.own == Some(key) || life.is_leaving();
-        let status = match life.state {
-            State::Retired => return None,
-            State::Down | State::Returning { .. } => MemberStatus::Down,
-            State::Alive | State::Suspect if leaves => MemberStatus::Leaving,
-            State::Suspect => MemberStatus::Suspect,
-            State::Alive => MemberStatus::Alive,
-        };
+        let status = self.status_of(key, life)?;
         let entry = life.entry.as_ref();
         Some(MemberView {
             incarnation: life.replica.incarnation(),
@@ -51,6 +45,56 @@ impl Membership {
             kinds: entry.map(|entry| entry.kinds.clone()).unwrap_or_default(),
             labels: entry.map(|entry| entry.labels.clone()).unwrap_or_default(),
         })
+    }
+
+    /// Returns whether [`Membership::member`] returns `view` for `node`; allocates nothing.
+    pub(crate) fn is_seen_as(&self, node: &NodeId, view: Option<&MemberView>) -> bool {
+        let present = self.present(node);
+        let present = present.and_then(|(key, life)| Some((key, life, self.status_of(key, life)?)));
+        let (Some((key, life, now)), Some(view)) = (present, view) else {
+            return present.is_none() && view.is_none();
+        };
+        let MemberView { incarnation, address, status, role, kinds, labels } = view;
+        let says_so = match &life.entry {
+            Some(entry) => {
+                address.as_ref() == Some(&entry.address)
+                    && *kinds == entry.kinds
+                    && *labels == entry.labels
+            }
+            None => address.is_none() && kinds.is_empty() && labels.is_empty(),
+        };
+        says_so
+            && *incarnation == life.replica.incarnation()
+            && *status == now
+            && *role == self.role_of(key, life)
+    }
+
+    /// Iterates over the nodes that are known, members or not, in the order of their ids.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = &NodeId> {
+        self.nodes.keys()
+    }
+
+    /// Returns whether anything is known of `node`.
+    pub(crate) fn knows(&self, node: &NodeId) -> bool {
+        self.nodes.contains_key(node)
+    }
+
+    /// Returns the kinds that `node` says it can run; none if it is no member.
+    pub(crate) fn kinds(&self, node: &NodeId) -> &[String] {
+        let entry = self.present(node).and_then(|(_, life)| life.entry.as_ref());
+        entry.map_or(&[], |entry| &entry.kinds)
+    }
+
+    /// Returns how a present life is shown, unless it is over.
+    fn status_of(&self, key: ReplicaKey, life: &Life) -> Option<MemberStatus> {
+        let leaves = self.leaving && self.own == Some(key) || life.is_leaving();
+        match life.state {
+            State::Retired => None,
+            State::Down | State::Returning { .. } => Some(MemberStatus::Down),
+            State::Alive | State::Suspect if leaves => Some(MemberStatus::Leaving),
+            State::Suspect => Some(MemberStatus::Suspect),
+            State::Alive => Some(MemberStatus::Alive),
+        }
     }
 
     /// Returns the present life of `node`, whatever its state.

@@ -1,7 +1,5 @@
 //! What readers are told of the members, and what follows from who is there.
 
-use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::node::Node;
@@ -31,37 +29,49 @@ impl Node {
 
     /// Makes the live members the ones to place on; returns whether that changed anything.
     fn update_targets(&mut self) -> bool {
-        let mut members = BTreeMap::new();
-        for replica in self.membership.live() {
+        let kinds = |replica: &Replica| {
             let is_me = self.me.as_ref() == Some(replica);
-            let kinds: BTreeSet<String> = if is_me {
-                self.kinds().iter().cloned().collect()
-            } else {
-                let view = self.membership.member(replica.node());
-                view.map(|view| view.kinds.into_iter().collect()).unwrap_or_default()
-            };
-            members.insert(replica.node().clone(), kinds);
-        }
+            if is_me { self.kinds() } else { self.membership.kinds(replica.node()) }
+        };
+        let live = || self.membership.live().map(|replica| (replica.node(), kinds(replica)));
         let may_take_over = self.membership.may_take_over(self.now);
         let is_informed = self.membership.is_informed(self.now);
-        self.targets.update(members, may_take_over, is_informed)
+        let flags = (may_take_over, is_informed);
+        if self.targets.are(live(), flags) {
+            return false;
+        }
+        let members = live().map(|(node, kinds)| (node.clone(), kinds.iter().cloned().collect()));
+        self.targets.update(members.collect(), flags)
     }
 
     fn show_members(&mut self) {
-        let members = self.membership.members();
-        let shown: BTreeMap<NodeId, MemberView> =
-            members.map(|(node, view)| (node.clone(), view)).collect();
-        for (node, view) in &shown {
-            if self.shown_members.get(node) != Some(view) {
-                let change = ViewChange::Member { node: node.clone(), view: Some(view.clone()) };
-                self.outputs.push_back(Output::View(change));
-            }
-        }
-        for node in self.shown_members.keys().filter(|node| !shown.contains_key(*node)) {
-            let change = ViewChange::Member { node: node.clone(), view: None };
+        let changed = |(node, shown): &(&NodeId, Option<&MemberView>)| {
+            !self.membership.is_seen_as(node, *shown)
+        };
+        let known = self.membership.nodes().map(|node| (node, self.shown_members.get(node)));
+        let changed: Vec<NodeId> = known.filter(changed).map(|(node, _)| node.clone()).collect();
+        let mut gone: Vec<NodeId> = Vec::new();
+        for node in changed {
+            let Some(view) = self.membership.member(&node) else {
+                gone.push(node);
+                continue;
+            };
+            self.shown_members.insert(node.clone(), view.clone());
+            let change = ViewChange::Member { node, view: Some(view) };
             self.outputs.push_back(Output::View(change));
         }
-        self.shown_members = shown;
+        let unknown = self.shown_members.keys().filter(|node| !self.membership.knows(node));
+        gone.extend(unknown.cloned());
+        gone.sort_unstable();
+        for node in gone {
+            self.shown_members.remove(&node);
+            let change = ViewChange::Member { node, view: None };
+            self.outputs.push_back(Output::View(change));
+        }
+        debug_assert!(
+            self.membership.members().eq(self.shown_members.iter().map(|(n, v)| (n, v.clone()))),
+            "readers are shown the members as they are"
+        );
     }
 
     /// Iterates over the other members that are up and have a session.

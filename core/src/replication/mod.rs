@@ -282,8 +282,14 @@ impl Replication {
     ///
     /// A tombstone of ours is dropped once all of them have acknowledged it.
     pub fn set_members(&mut self, members: &[Replica]) {
-        let others = members.iter().filter(|&member| Some(member) != self.me.as_ref());
-        self.members = others.cloned().collect();
+        let me = self.me.as_ref();
+        let mut others = members.iter().filter(|&member| Some(member) != me);
+        let is_same = others.clone().count() == self.members.len()
+            && others.all(|member| self.members.contains(member));
+        if !is_same {
+            let others = members.iter().filter(|&member| Some(member) != me);
+            self.members = others.cloned().collect();
+        }
     }
 
     /// Says how long nothing was heard of `replica`, summed over relays.

@@ -225,9 +225,12 @@ impl Replication {
             self.refuse(by, reason);
             return false;
         }
-        let heads = self.acks.entry(by.clone()).or_default();
-        let acked = heads.entry(of.clone()).or_default();
-        *acked = head.max(*acked);
+        match self.acks.get_mut(by).and_then(|heads| heads.get_mut(of)) {
+            Some(acked) => *acked = head.max(*acked),
+            None => {
+                self.acks.entry(by.clone()).or_default().insert(of.clone(), head);
+            }
+        }
         let Some(peer) = self.peers.get_mut(by.node()) else { return true };
         match peer.streams.get_mut(of) {
             Some(stream) => stream.arrived(head),

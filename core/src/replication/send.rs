@@ -88,8 +88,12 @@ impl Replication {
         if mem::take(&mut self.unsent)
             && let Some(me) = self.me.clone()
         {
-            let peers: Vec<NodeId> = self.peers.keys().cloned().collect();
-            for peer in peers {
+            let head = self.own.head();
+            let is_behind = |(_, peer): &(&NodeId, &Peer)| {
+                peer.streams.get(&me).is_some_and(|stream| stream.sent < head)
+            };
+            let behind = self.peers.iter().filter(is_behind);
+            for peer in behind.map(|(peer, _)| peer.clone()).collect::<Vec<_>>() {
                 self.pump(&peer, &me);
             }
         }

@@ -83,6 +83,8 @@ impl Supervisor {
                 }
                 (None, Some(entry)) => {
                     let replica = replica.clone();
+                    // Mostly there is one, and room for more would be most of what a child costs.
+                    child.claims.reserve_exact(1);
                     child.claims.push(Claim { replica, entry, visible: is_visible });
                 }
                 (Some(place), None) => {
