@@ -340,3 +340,57 @@ impl fmt::Debug for ChildId {
         self.0[..4].iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString as _;
+
+    use super::*;
+
+    /// Texts that differ before the eighth byte, at it, behind it, and by their lengths.
+    const TEXTS: [&str; 13] = [
+        "a",
+        "b",
+        "ab",
+        "é",
+        "n1",
+        "n10",
+        "abcdefg",
+        "abcdefgh",
+        "abcdefgi",
+        "abcdefghi",
+        "abcdefghj",
+        "abcdefghij",
+        "\u{10ffff}",
+    ];
+
+    fn ids() -> impl Iterator<Item = NodeId> + Clone {
+        TEXTS.into_iter().map(|text| NodeId::new(text).unwrap())
+    }
+
+    #[test]
+    fn ids_order_and_compare_as_their_texts_do() {
+        for (a, b) in ids().flat_map(|a| ids().map(move |b| (a.clone(), b))) {
+            let order = a.as_str().cmp(b.as_str());
+            assert_eq!(a.cmp(&b), order, "{a} and {b}");
+            assert_eq!(a == b, order == Ordering::Equal, "{a} and {b}");
+            assert_eq!(a.cmp(&a.clone()), Ordering::Equal, "{a} and its clone");
+        }
+    }
+
+    #[test]
+    fn lives_order_by_node_and_then_by_incarnation() {
+        let lives = ids().flat_map(|node| {
+            [(1, 1), (1, 2), (2, 1)].map(|(counter, nonce)| {
+                let incarnation = Incarnation { counter, nonce };
+                (node.to_string(), incarnation, Replica::new(node.clone(), incarnation))
+            })
+        });
+        for (a, b) in lives.clone().flat_map(|a| lives.clone().map(move |b| (a.clone(), b))) {
+            let order = (&a.0, a.1).cmp(&(&b.0, b.1));
+            assert_eq!(a.2.cmp(&b.2), order, "{} and {}", a.2, b.2);
+            assert_eq!(a.2 == b.2, order == Ordering::Equal, "{} and {}", a.2, b.2);
+            assert_eq!(a.2.key() == b.2.key(), order == Ordering::Equal, "{} and {}", a.2, b.2);
+        }
+    }
+}

@@ -91,3 +91,50 @@ impl Targets {
         self.may_take_over
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    const FLAGS: (bool, bool) = (true, true);
+
+    fn said(members: &[(&str, &[&str])]) -> Vec<(NodeId, Vec<String>)> {
+        let kinds = |kinds: &[&str]| kinds.iter().map(|&kind| String::from(kind)).collect();
+        members.iter().map(|&(node, said)| (NodeId::new(node).unwrap(), kinds(said))).collect()
+    }
+
+    fn are(targets: &Targets, members: &[(&str, &[&str])], flags: (bool, bool)) -> bool {
+        let members = said(members);
+        let members = members.iter().map(|(node, kinds)| (node, kinds.as_slice()));
+        targets.are(members, flags)
+    }
+
+    #[test]
+    fn only_what_changes_nothing_is_taken_for_the_same() {
+        let mut targets = Targets::default();
+        assert!(are(&targets, &[], (false, false)));
+        let members = said(&[("a", &["cart", "user"]), ("c", &[])]);
+        let members = members.into_iter().map(|(node, kinds)| (node, kinds.into_iter().collect()));
+        assert!(targets.update(members.collect(), FLAGS));
+
+        assert!(are(&targets, &[("a", &["cart", "user"]), ("c", &[])], FLAGS));
+        assert!(are(&targets, &[("a", &["user", "cart"]), ("c", &[])], FLAGS));
+        let same: &[(&str, &[&str])] = &[("a", &["cart", "user"]), ("c", &[])];
+        assert!(!are(&targets, same, (false, true)));
+        assert!(!are(&targets, same, (true, false)));
+        let others: [&[(&str, &[&str])]; 7] = [
+            &[],
+            &[("a", &["cart", "user"])],
+            &[("c", &[])],
+            &[("a", &["cart", "user"]), ("b", &[])],
+            &[("a", &["cart", "user"]), ("c", &[]), ("d", &[])],
+            &[("a", &["cart"]), ("c", &[])],
+            &[("a", &["cart", "till"]), ("c", &[])],
+        ];
+        for other in others {
+            assert!(!are(&targets, other, FLAGS), "{other:?}");
+        }
+    }
+}
