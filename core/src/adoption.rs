@@ -30,6 +30,8 @@ struct Estate {
     since: Time,
     /// Whether the replica is over for good, rather than silent.
     is_over: bool,
+    /// Whether it never had an entry that anybody could adopt, as far as its journal is held here.
+    is_bare: bool,
     /// Keys of entries that no living journal holds.
     orphans: BTreeSet<Blob>,
     /// Where the living journals stood when the last orphan was seen adopted.
@@ -76,12 +78,33 @@ impl Adoption {
         let estate = self.estates.entry(replica.clone()).or_insert_with(|| Estate {
             since: now,
             is_over,
+            is_bare: true,
             orphans: BTreeSet::new(),
             adopted_at: None,
         });
         estate.is_over |= is_over;
         estate.orphans.extend(keys);
+        estate.is_bare &= estate.orphans.is_empty();
         estate.adopted_at = None;
+    }
+
+    /// Returns the replicas that are over and never had an entry of the cluster.
+    pub(crate) fn bare(&self) -> Vec<Replica> {
+        let bare = self.estates.iter().filter(|(_, estate)| estate.is_over && estate.is_bare);
+        bare.map(|(replica, _)| replica.clone()).collect()
+    }
+
+    /// Lets go of `replica`, which is over and whose journal is held as far as anybody is known to
+    /// hold it, if it never had an entry of the cluster; else does nothing.
+    ///
+    /// Nothing depends on such a journal, so nobody has to hear of anything first: a node that
+    /// starts again and again would else leave all its lives behind for as long as the others have
+    /// something to tell each other.
+    pub(crate) fn let_go_of_bare(&mut self, replica: &Replica) {
+        if self.estates.get(replica).is_some_and(|estate| estate.is_over && estate.is_bare) {
+            self.estates.remove(replica);
+            self.effects.push_back(Effect::Forget { replica: replica.clone() });
+        }
     }
 
     /// Takes in that `replica`, which was silent, beats again.

@@ -174,6 +174,22 @@ impl Node {
         }
         self.adoption.handle_gone(self.now, replica, true, estate.into_iter());
         self.check_journal_requests(replica, Version::MAX);
+        self.let_go_of_bare(replica);
+    }
+
+    /// Lets go of the journal of `replica` if a later life took its place and nothing in it could
+    /// be adopted, as far as anybody is known to hold it.
+    ///
+    /// What a node that left says last of itself is for all to hear, so a life that none followed
+    /// stays until it is adopted.
+    pub(super) fn let_go_of_bare(&mut self, replica: &Replica) {
+        let is_superseded = || {
+            let highest = self.membership.highest(replica.node());
+            highest.is_some_and(|highest| replica.incarnation() < highest.incarnation())
+        };
+        if self.retired.contains(replica) && is_superseded() && self.replication.is_whole(replica) {
+            self.adoption.let_go_of_bare(replica);
+        }
     }
 
     pub(super) fn entries_of(&self, replica: &Replica) -> Vec<(Blob, Blob)> {

@@ -153,6 +153,7 @@ impl Node {
             ReplicationOutput::Closed { replica, head } => {
                 self.membership.handle_closed(self.now, &replica, head);
                 self.check_journal_requests(&replica, u64::MAX);
+                self.let_go_of_bare(&replica);
             }
             ReplicationOutput::Appeared { replica, silence } => {
                 if !self.membership.handle_remembered(self.now, &replica, silence) {

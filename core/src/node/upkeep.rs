@@ -19,6 +19,10 @@ impl Node {
     pub(super) fn keep_up(&mut self) {
         self.members_changed |= !self.targets.is_informed();
         self.with_conflicts(|conflicts, own| conflicts.handle_beat(own));
+        // Whoever had more of them than we may have let go of them meanwhile.
+        for replica in self.adoption.bare() {
+            self.let_go_of_bare(&replica);
+        }
         self.adopt();
         self.collect();
     }

@@ -399,6 +399,18 @@ impl Replication {
         self.acks.get(by).and_then(|heads| heads.get(journal)).copied().unwrap_or(0)
     }
 
+    /// Returns whether `replica`'s journal is held here, closed, as far as anybody is known to hold
+    /// it still.
+    pub fn is_whole(&self, replica: &Replica) -> bool {
+        let Some(Held { copy, .. }) = self.held.get(replica) else { return false };
+        let names_it = |named: &Named| named.journals.contains(&replica.key());
+        let mut known = self.acks.iter().filter_map(|(holder, heads)| {
+            self.named.get(holder).is_none_or(names_it).then(|| heads.get(replica)).flatten()
+        });
+        let is_closed = copy.staged_until().is_none() && copy.refetching().is_none();
+        is_closed && known.all(|&head| head <= copy.head())
+    }
+
     /// Returns when `replica` last sent a digest, if that named no journal that is not held here.
     pub fn holds_no_other(&self, replica: &Replica) -> Option<Time> {
         let Named { at, journals } = self.named.get(replica)?;

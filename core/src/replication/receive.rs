@@ -91,6 +91,7 @@ impl Replication {
             digest.rows.iter().map(|row| row.replica.key()).collect();
         // Who has its own journal in no row says something of one life, and not what it holds.
         if journals.contains(&from.key()) {
+            self.ask_no_more(&peer, &journals);
             self.named.insert(from.clone(), Named { at: now, journals });
         }
         // The latest life of a node comes first, so that those before it are known to be over.
@@ -100,6 +101,17 @@ impl Replication {
             }
         }
         self.check();
+    }
+
+    /// Takes in that `peer` holds no journals but `named`: it will answer for no other.
+    fn ask_no_more(&mut self, peer: &NodeId, named: &BTreeSet<ReplicaKey>) {
+        for (replica, held) in &mut self.held {
+            if held.asked.as_ref().is_some_and(|asked| asked.of == *peer)
+                && !named.contains(&replica.key())
+            {
+                held.asked = None;
+            }
+        }
     }
 
     /// Takes in that `from` asks for a part of a journal.

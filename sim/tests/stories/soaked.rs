@@ -195,3 +195,22 @@ fn a_silent_child_is_not_ended_for_a_younger_one_of_its_name() {
         assert_eq!(world.count(N2, "cart", 0), Ok(5), "seed {seed}");
     }
 }
+
+/// Where a node that starts anew tells of its life before, and dies before it has heard that nobody
+/// needs that any more, every life used to be told of for ever: each newcomer asked for them all.
+#[test]
+fn the_lives_of_nodes_that_start_anew_all_the_time_are_let_go_of_meanwhile() {
+    for seed in seeds(3) {
+        let mut world = World::new(seed, 4);
+        let hosts = world.up();
+        for number in 0..200 {
+            world.restart(hosts[number % 3]);
+            world.run_for(Duration::from_millis(350));
+        }
+        let held = world.node(hosts[3]).expect("it never died").journals().count();
+        assert!(held <= 12, "n4 holds {held} journals of four nodes; seed {seed}");
+
+        world.run_for(LONG);
+        world.settle(SETTLE);
+    }
+}
