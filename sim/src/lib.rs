@@ -61,6 +61,7 @@ pub mod fuzz;
 mod host;
 pub mod invariants;
 pub mod kit;
+mod lies;
 mod machine;
 #[cfg(all(feature = "madsim", madsim))]
 pub mod mad;
@@ -89,6 +90,7 @@ pub use crate::behaviour::{Behaviour, Replies, Starting};
 pub use crate::builder::WorldBuilder;
 pub use crate::failure::{Failure, FailureError, hex};
 pub use crate::host::{Host, N1, N2, N3, N4, N5};
+pub use crate::lies::Lie;
 pub use crate::machine::{Machine, MachineMaker};
 pub use crate::marks::{Mark, Marks};
 pub use crate::model::Model;

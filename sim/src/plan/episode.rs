@@ -3,6 +3,7 @@
 use ordu_core::Random;
 
 use crate::host::Host;
+use crate::lies::Lie;
 use crate::network::{Network, happens};
 use crate::pace::Pace;
 use crate::plan::draw::{host_below, log_uniform};
@@ -40,9 +41,11 @@ pub(crate) enum Kind {
     Slow,
     /// A process of a child fails by itself.
     ChildCrash,
+    /// A node says what no honest node says.
+    Lie,
 }
 
-const ALL: [Kind; 14] = [
+const ALL: [Kind; 15] = [
     Kind::Death,
     Kind::MassDeath,
     Kind::CrashLoop,
@@ -57,6 +60,7 @@ const ALL: [Kind; 14] = [
     Kind::Gain,
     Kind::Slow,
     Kind::ChildCrash,
+    Kind::Lie,
 ];
 
 /// What is left where nothing may be lost on the way.
@@ -170,6 +174,7 @@ impl Episodes {
                 let child = 1 + u32::try_from(random.below(50)).expect("it is small");
                 self.fault(at_ms, Fault::CrashChild(child));
             }
+            Kind::Lie => self.fault(at_ms, Fault::Lie(host, other, Lie::draw(random))),
         }
     }
 

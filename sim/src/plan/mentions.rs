@@ -76,7 +76,9 @@ fn mentioned(action: &Action) -> Vec<Host> {
             | Fault::WallOffset(host, _)
             | Fault::ClockGain(host, _)
             | Fault::Work(host, _) => vec![*host],
-            Fault::BreakSession(a, b) | Fault::HalfOpen(a, b) => vec![*a, *b],
+            Fault::BreakSession(a, b) | Fault::HalfOpen(a, b) | Fault::Lie(a, b, _) => {
+                vec![*a, *b]
+            }
             Fault::Cut(shape) | Fault::Mend(shape) | Fault::Part(shape) => match shape {
                 Topology::Split { left: a, right: b } | Topology::OneWay { from: a, to: b } => {
                     a.iter().chain(b).copied().collect()
@@ -139,6 +141,7 @@ fn without(
             Fault::Work(host, pace) => Fault::Work(one(host)?, *pace),
             Fault::BreakSession(a, b) => Fault::BreakSession(one(a)?, one(b)?),
             Fault::HalfOpen(a, b) => Fault::HalfOpen(one(a)?, one(b)?),
+            Fault::Lie(a, b, lie) => Fault::Lie(one(a)?, one(b)?, *lie),
             Fault::Cut(cut) => Fault::Cut(shape(cut)?),
             Fault::Mend(cut) => Fault::Mend(shape(cut)?),
             Fault::Part(cut) => Fault::Part(shape(cut)?),

@@ -20,6 +20,7 @@ use ordu_core::{Replicas, Restart};
 use serde::{Deserialize, Serialize};
 
 use crate::host::Host;
+use crate::lies::Lie;
 use crate::network::Network;
 use crate::pace::Pace;
 use crate::tampering::Tampered;
@@ -223,6 +224,8 @@ pub enum Fault {
     WallOffset(Host, i64),
     /// A machine's clock gains so many microseconds a second from now on.
     ClockGain(Host, i32),
+    /// The first machine says to the second what no honest node says.
+    Lie(Host, Host, Lie),
     /// A machine works so fast from now on.
     Work(Host, Pace),
     /// A process of a child ends by itself, with a failure.

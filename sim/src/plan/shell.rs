@@ -142,8 +142,10 @@ mod tests {
             assert_ne!(plan.ending.others, Fate::Flap, "seed {seed}");
             for step in &plan.steps {
                 let Action::Fault(fault) = &step.action else { continue };
-                let is_beyond =
-                    matches!(fault, Fault::WallOffset(..) | Fault::ClockGain(..) | Fault::Work(..));
+                let is_beyond = matches!(
+                    fault,
+                    Fault::WallOffset(..) | Fault::ClockGain(..) | Fault::Work(..) | Fault::Lie(..)
+                );
                 assert!(!is_beyond, "seed {seed}: {step:?}");
             }
         }

@@ -136,6 +136,7 @@ impl Run<'_> {
             Fault::Calm => world.set_network(self.usual.clone()),
             Fault::BreakSession(a, b) => world.break_session(*a, *b),
             Fault::HalfOpen(a, b) => world.half_open(*a, *b),
+            Fault::Lie(host, to, lie) => world.lie(*host, *to, *lie),
             Fault::WallOffset(host, offset_ms) => world.set_wall_offset_ms(*host, *offset_ms),
             Fault::ClockGain(host, gain_ppm) => world.set_clock_gain_ppm(*host, *gain_ppm),
             Fault::Work(host, pace) => world.set_pace(*host, *pace),

@@ -11,6 +11,7 @@ mod faults;
 mod groups;
 mod joins;
 mod leaves;
+mod lies;
 mod links;
 mod losses;
 mod machines;

@@ -201,6 +201,7 @@ impl Run<'_> {
             Fault::HalfOpen(..)
             | Fault::WallOffset(..)
             | Fault::ClockGain(..)
+            | Fault::Lie(..)
             | Fault::Work(..) => self.skipped += 1,
             Fault::CrashChild(number) => {
                 self.end_child(*number, Some("it was told to crash".to_owned()));

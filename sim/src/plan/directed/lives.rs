@@ -30,6 +30,23 @@ pub(super) fn crash_loop(script: &mut Script<'_>) {
     script.wait_until_missed();
 }
 
+/// All nodes start anew again and again, so that something is always being told; each life says as
+/// much of itself as a node must, and few say more.
+pub(super) fn restart_storm(script: &mut Script<'_>) {
+    let hosts = script.shuffled();
+    script.start(hosts[0], Some("name"));
+    script.wait_about((100, 2_000));
+    for _ in 0..100 + script.random.below(200) {
+        let host = script.any();
+        script.fault(Fault::Restart(host));
+        script.wait_about((100, 1_000));
+        if script.random.below(20) == 0 {
+            script.spawn(host, "alias");
+        }
+    }
+    script.wait_until_missed();
+}
+
 /// A node is away for as long as it is remembered, give or take a moment, and returns; meanwhile
 /// others have ended what it ran and taken what it held.
 pub(super) fn late_return(script: &mut Script<'_>) {

@@ -6,6 +6,7 @@
 
 mod children;
 mod clocks;
+mod liars;
 mod links;
 mod lives;
 mod names;
@@ -69,11 +70,15 @@ pub enum Aim {
     HoardedForwards,
     /// A node leaves, and writes on, when little else happens.
     QuietLeave,
+    /// A node says what no honest node says, to some or to all.
+    Liar,
+    /// All nodes start anew again and again, with little to say.
+    RestartStorm,
 }
 
 impl Aim {
     /// Every aim.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::ConflictThenDeath,
         Self::ThreeWayConflict,
         Self::CrossingNames,
@@ -98,6 +103,8 @@ impl Aim {
         Self::UnheardEnd,
         Self::HoardedForwards,
         Self::QuietLeave,
+        Self::Liar,
+        Self::RestartStorm,
     ];
 
     /// Returns the name of the schedule.
@@ -127,6 +134,8 @@ impl Aim {
             Self::UnheardEnd => "unheard-end",
             Self::HoardedForwards => "hoarded-forwards",
             Self::QuietLeave => "quiet-leave",
+            Self::Liar => "liar",
+            Self::RestartStorm => "restart-storm",
         }
     }
 
@@ -161,6 +170,8 @@ impl Aim {
                 "S16: what was asked of another node is asked again, much later"
             }
             Self::QuietLeave => "S37, L16: a node leaves, and writes on, and little else happens",
+            Self::Liar => "S29, S2, L1: a node says what no honest node says",
+            Self::RestartStorm => "S28, L2: all nodes start anew, again and again",
         }
     }
 }
@@ -195,6 +206,8 @@ pub(super) fn plan(seed: u64, aim: Aim, random: &mut Random) -> Plan {
             Aim::UnheardEnd => children::unheard_end(&mut script),
             Aim::HoardedForwards => names::hoarded_forwards(&mut script),
             Aim::QuietLeave => lives::quiet_leave(&mut script),
+            Aim::Liar => liars::liar(&mut script),
+            Aim::RestartStorm => lives::restart_storm(&mut script),
         }
     }
     script.finish(seed, aim)
