@@ -1,13 +1,13 @@
-//! Users' own conflict rules: one that is kept through splits, and one that goes by chance and is
-//! found.
+//! Users' own conflict rules: those that are kept through splits, and those that break the law and
+//! are found.
 
 use std::cmp::Ordering;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use ordu_core::{ChildSpec, ConflictRule, Contender, Precedence, Rule};
 use ordu_sim::kit::{Simulation, Trouble, at_most_one_per_side, eventually_one};
-use ordu_sim::{Host, Mark, Model, N1, N2, N3, World, named, seeds};
+use ordu_sim::{Host, Mark, Model, N1, N2, N3, World, WorldBuilder, named, seeds};
 
 const NAME: &str = "game/7";
 const LONG: Duration = Duration::from_secs(30);
@@ -38,8 +38,10 @@ impl ConflictRule for LatestTakeover {
     }
 }
 
-/// Goes by how often it was asked, and so by who arrived when.
-struct ByArrival(AtomicU64);
+/// The game goes on that was the first its node heard of: an order on each node, and not the same.
+struct ByArrival {
+    is_large_first: bool,
+}
 
 impl ConflictRule for ByArrival {
     fn name(&self) -> &str {
@@ -47,11 +49,9 @@ impl ConflictRule for ByArrival {
     }
 
     fn compare(&self, a: &Contender<'_>, b: &Contender<'_>) -> Ordering {
-        // Half of the pairs of answers agree, so that they pass for an order, each time another.
-        let is_first = a.lineage < b.lineage;
-        match is_first == (self.0.fetch_add(1, Relaxed) / 2).is_multiple_of(2) {
-            true => Ordering::Less,
-            false => Ordering::Greater,
+        match self.is_large_first {
+            true => b.precedence.cmp(a.precedence),
+            false => a.precedence.cmp(b.precedence),
         }
     }
 }
@@ -122,10 +122,18 @@ fn a_rule_that_contradicts_itself_counts_for_nothing_and_stops_nobody_else() {
     assert!(summary.marks.count(Mark::Merged) > 0, "no two games ever became one");
 }
 
+/// Each side of a split keeps to the game that it saw first, so that none of the two ever ends.
 #[test]
 fn a_rule_that_goes_by_arrival_is_found() {
-    let found = games(ByArrival(AtomicU64::new(0))).check();
-    assert!(found.is_err(), "nodes disagree on who goes on, or one seed is two histories");
+    for seed in seeds(10) {
+        let builder = World::builder(seed, 3).configure(|host, config| {
+            config.rule = Rule::user(ByArrival { is_large_first: host != N3 });
+        });
+        let played = catch_unwind(AssertUnwindSafe(|| seats_after_a_split(builder)));
+        let panic = played.expect_err("nodes that disagree pass for nodes that agree");
+        let found = panic.downcast_ref::<String>().expect("a promise is broken in words");
+        assert!(found.starts_with("S11: "), "seed {seed}: {found}");
+    }
 }
 
 /// Returns the machine that runs the game.
@@ -137,8 +145,8 @@ fn home(world: &World) -> Host {
 
 /// Two games of one name are started on the sides of a split: the small one first. Returns how many
 /// seats the game has that goes on.
-fn seats_after_a_split(seed: u64, rule: Rule) -> u8 {
-    let mut world = World::builder(seed, 3).conflict_rule(rule).joined();
+fn seats_after_a_split(builder: WorldBuilder) -> u8 {
+    let mut world = builder.joined();
     world.partition(&[N1, N2], &[N3]);
     let game = |seats: u8| {
         let precedence = Precedence::new([seats].as_slice()).expect("one byte is few");
@@ -157,17 +165,18 @@ fn seats_after_a_split(seed: u64, rule: Rule) -> u8 {
     match (world.running_child(small).len(), world.running_child(large).len()) {
         (1, 0) => 2,
         (0, 1) => 8,
-        both => panic!("{both:?} run; seed {seed}"),
+        both => panic!("{both:?} run; seed {}", world.seed()),
     }
 }
 
 #[test]
 fn the_game_with_the_most_seats_goes_on_whichever_was_first() {
     for seed in seeds(10) {
-        assert_eq!(seats_after_a_split(seed, Rule::oldest()), 2, "seed {seed}");
-        assert_eq!(seats_after_a_split(seed, Rule::newest()), 8, "seed {seed}");
-        assert_eq!(seats_after_a_split(seed, Rule::user(MostSeats)), 8, "seed {seed}");
-        assert_eq!(seats_after_a_split(seed, Rule::user(Polite)), 2, "seed {seed}");
+        let seats = |rule| seats_after_a_split(World::builder(seed, 3).conflict_rule(rule));
+        assert_eq!(seats(Rule::oldest()), 2, "seed {seed}");
+        assert_eq!(seats(Rule::newest()), 8, "seed {seed}");
+        assert_eq!(seats(Rule::user(MostSeats)), 8, "seed {seed}");
+        assert_eq!(seats(Rule::user(Polite)), 2, "seed {seed}");
     }
 }
 
