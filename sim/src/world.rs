@@ -388,6 +388,7 @@ impl World {
                 let scene = Scene {
                     host,
                     life: state.life,
+                    now: self.now,
                     config: &state.config,
                     node,
                     view: &running.view,

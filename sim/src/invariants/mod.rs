@@ -7,6 +7,7 @@
 mod l12_rest_is_quiet;
 mod l13_nobody_is_taken_for_dead;
 mod l16_who_leaves_is_heard;
+mod l17_what_is_asked_is_done;
 mod s01_heads_only_grow;
 mod s02_one_write_a_version;
 mod s03_lives_are_used_once;
@@ -30,6 +31,7 @@ mod s34_the_replicated_is_on_two_nodes;
 mod s35_what_is_done_stays_done;
 mod s36_winners_get_what_losers_had;
 mod s37_who_left_is_known_to_have;
+mod s38_the_silent_are_remembered;
 mod shown;
 
 pub(crate) mod rest;
@@ -70,6 +72,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) host: Host,
     /// Which life of its node this is.
     pub(crate) life: u64,
+    /// What time it is in the world, whatever the machine's clock says.
+    pub(crate) now: Time,
     /// What the node was told at its start.
     pub(crate) config: &'a Config,
     /// The node itself.
@@ -252,6 +256,7 @@ fn all() -> Vec<Box<dyn Invariant>> {
     vec![
         Box::new(l13_nobody_is_taken_for_dead::NobodyIsTakenForDead::default()),
         Box::new(l16_who_leaves_is_heard::WhoLeavesIsHeard::default()),
+        Box::new(l17_what_is_asked_is_done::WhatIsAskedIsDone::default()),
         Box::new(s01_heads_only_grow::HeadsOnlyGrow::default()),
         Box::new(s02_one_write_a_version::OneWriteAVersion::default()),
         Box::new(s03_lives_are_used_once::LivesAreUsedOnce::default()),
@@ -275,5 +280,6 @@ fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(s35_what_is_done_stays_done::WhatIsDoneStaysDone::default()),
         Box::new(s36_winners_get_what_losers_had::WinnersGetWhatLosersHad::default()),
         Box::new(s37_who_left_is_known_to_have::WhoLeftIsKnownToHave::default()),
+        Box::new(s38_the_silent_are_remembered::TheSilentAreRemembered::default()),
     ]
 }

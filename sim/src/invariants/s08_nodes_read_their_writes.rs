@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ordu_core::{Command, Holder, Input, MemberStatus, Output, ProcessId, Reply, ViewChange};
-use ordu_core::{Name, Scope};
+use ordu_core::{Name, Scope, UnregisterError};
 
 use crate::host::Host;
 use crate::invariants::{Finding, Invariant, Promise, Scene};
@@ -14,7 +14,13 @@ use crate::verdict::Class;
 pub(crate) struct NodesReadTheirWrites {
     names: BTreeMap<(Host, u64), Asked>,
     starts: BTreeMap<(Host, u64), Scope>,
+    /// What somebody asked to take away, and was not told what came of it: a word to another node
+    /// may be overtaken.
+    under_way: BTreeMap<(Host, u64), Taken>,
 }
+
+/// A name, and the process that it is taken from.
+type Taken = ((Scope, Name), ProcessId);
 
 /// A name that was asked for.
 struct Asked {
@@ -81,13 +87,17 @@ impl Invariant for NodesReadTheirWrites {
         match command {
             Command::Register { scope, name, process, .. } => {
                 let (key, process) = ((*scope, name.clone()), process.clone());
-                let asked = Asked { key, process, may_be_gone: false, is_old: false };
+                let taken = (key.clone(), process.clone());
+                let may_be_gone = self.under_way.values().any(|other| *other == taken);
+                let asked = Asked { key, process, may_be_gone, is_old: false };
                 self.names.insert(request, asked);
             }
             Command::Unregister { scope, name, process } => {
                 self.lose(|asked| {
                     (&asked.key.0, &asked.key.1, &asked.process) == (scope, name, process)
                 });
+                let taken = ((*scope, name.clone()), process.clone());
+                self.under_way.insert(request, taken);
             }
             Command::Start { scope, .. } => {
                 self.starts.insert(request, *scope);
@@ -119,6 +129,12 @@ impl Invariant for NodesReadTheirWrites {
             Output::Stop { number, .. } => {
                 let host = scene.host;
                 self.lose(|asked| is_on(host, *number, &asked.process));
+                Ok(())
+            }
+            Output::Reply { ticket, reply: Reply::Unregister(result) } => {
+                if !matches!(result, Err(UnregisterError::TimedOut)) {
+                    self.under_way.remove(&(scene.host, *ticket));
+                }
                 Ok(())
             }
             Output::Reply { ticket, reply: Reply::Register(Ok(_)) } => {

@@ -7,12 +7,12 @@ use std::time::Duration;
 use ordu_core::crdt::DeltaEntry;
 use ordu_core::message::Message;
 use ordu_core::{
-    ChildId, ChildSpec, Event, Input, MemberStatus, Node, Output, Reply, Restart, Start,
-    StartReason, StartedChild, StopReason, Time, TimerKind, ViewChange,
+    ChildId, ChildSpec, Command, Event, Input, MemberStatus, Node, Output, RegisterError, Reply,
+    Restart, Start, StartReason, StartedChild, StopReason, Time, TimerKind, ViewChange,
 };
-use ordu_sim::{Machine, MachineMaker, N1, N2, N3, World, named};
+use ordu_sim::{Machine, MachineMaker, N1, N2, N3, World, named, scope};
 
-use crate::{LONG, SETTLE};
+use crate::{LONG, SETTLE, SHORT};
 
 /// A node whose words are changed on their way out.
 struct Changed {
@@ -129,16 +129,12 @@ fn a_suspicion_of_the_living_is_seen() {
 #[test]
 #[should_panic(expected = "L13: ")]
 fn a_death_that_nobody_sees_is_seen() {
-    let mut world = World::builder(3, 3)
-        .machines(changed(|_, output| {
-            let Output::View(ViewChange::Member { view: Some(view), .. }) = output else {
-                return None;
-            };
-            (view.status == MemberStatus::Down).then(Vec::new)
-        }))
-        .joined();
-    world.crash_silently(N3);
-    world.run_for(LONG);
+    silence(|_, output| {
+        let Output::View(ViewChange::Member { view: Some(view), .. }) = output else {
+            return None;
+        };
+        (view.status == MemberStatus::Down).then(Vec::new)
+    });
 }
 
 #[test]
@@ -301,4 +297,102 @@ fn a_winner_that_is_not_given_what_the_loser_had_is_seen() {
         let Output::Absorb { .. } = output else { return None };
         Some(Vec::new())
     });
+}
+
+/// A member dies without a word.
+fn silence(change: Change) {
+    let mut world = World::builder(3, 3).machines(changed(change)).joined();
+    world.crash_silently(N3);
+    world.run_for(LONG);
+}
+
+#[test]
+fn with_nothing_changed_the_silent_are_remembered() {
+    silence(|_, _| None);
+}
+
+#[test]
+#[should_panic(expected = "S38: ")]
+fn a_silent_member_that_is_forgotten_at_once_is_seen() {
+    silence(|_, output| {
+        let Output::View(ViewChange::Member { node, view: Some(view) }) = output else {
+            return None;
+        };
+        let forgotten = ViewChange::Member { node: node.clone(), view: None };
+        let is_down = view.status == MemberStatus::Down;
+        is_down.then(|| vec![output.clone(), Output::View(forgotten)])
+    });
+}
+
+/// A node that nobody hears ends a child, or leaves, with less time than it takes to be missed.
+fn unheard(change: Change, command: impl FnOnce(ChildId) -> Command) {
+    let mut world = World::builder(3, 3).machines(changed(change)).joined();
+    let child = world.start_child(N1, named("counter", "cart")).expect("it starts").child;
+    world.run_for(LONG);
+    world.partition(&[N1], &[N2, N3]);
+    let ticket = world.request_within(N1, command(child), SHORT);
+    let _ = world.answer(ticket);
+}
+
+const END: fn(ChildId) -> Command = |child| Command::Terminate { scope: scope(), child };
+const LEAVE: fn(ChildId) -> Command = |_| Command::Leave;
+
+#[test]
+fn with_nothing_changed_who_is_not_heard_does_not_say_that_it_was() {
+    unheard(|_, _| None, END);
+    unheard(|_, _| None, LEAVE);
+}
+
+#[test]
+#[should_panic(expected = "S34: ")]
+fn an_end_that_is_confirmed_and_that_nobody_has_heard_of_is_seen() {
+    let change: Change = |_, output| {
+        let Output::Reply { ticket, reply: Reply::Terminate(Err(_)) } = output else {
+            return None;
+        };
+        Some(vec![Output::Reply { ticket: *ticket, reply: Reply::Terminate(Ok(())) }])
+    };
+    unheard(change, END);
+}
+
+#[test]
+#[should_panic(expected = "S37: ")]
+fn a_leave_that_is_confirmed_and_that_nobody_has_heard_of_is_seen() {
+    let change: Change = |_, output| {
+        let Output::Reply { ticket, reply: Reply::Leave(Err(_)) } = output else { return None };
+        Some(vec![Output::Reply { ticket: *ticket, reply: Reply::Leave(Ok(())) }])
+    };
+    unheard(change, LEAVE);
+}
+
+#[test]
+#[should_panic(expected = "L16: ")]
+fn a_leave_that_waits_for_those_who_do_not_say_that_they_know_is_seen() {
+    let change: Change = |_, output| {
+        let Output::Send { to, envelope } = output else { return None };
+        let mut envelope = envelope.clone();
+        match &mut envelope.message {
+            Message::Ack(_) | Message::Digest(_) => return Some(Vec::new()),
+            Message::Beat(beat) => beat.pulses.iter_mut().for_each(|pulse| pulse.head = 0),
+            _ => return None,
+        }
+        Some(vec![Output::Send { to: to.clone(), envelope }])
+    };
+    let mut world = World::builder(3, 3).machines(changed(change)).joined();
+    world.run_for(LONG);
+    let _ = world.leave(N1);
+}
+
+#[test]
+#[should_panic(expected = "L17: ")]
+fn a_write_that_runs_out_of_time_while_nothing_is_wrong_is_seen() {
+    let change: Change = |_, output| {
+        let Output::Reply { ticket, reply: Reply::Register(Ok(_)) } = output else { return None };
+        let error = RegisterError::TimedOut { wanted: 2 };
+        Some(vec![Output::Reply { ticket: *ticket, reply: Reply::Register(Err(error)) }])
+    };
+    let mut world = World::builder(3, 3).machines(changed(change)).joined();
+    let process = world.spawn(N1);
+    let _ = world.register(N1, "alias", &process);
+    world.run_for(LONG);
 }

@@ -55,12 +55,14 @@ pub(super) fn late_return(script: &mut Script<'_>) {
     let (away, other) = (hosts[0], hosts[1]);
     let child = script.start(away, Some("name"));
     script.spawn(away, "alias");
+    script.spawn(other, "other-alias");
     script.wait_about((100, 2_000));
     let freezes = script.random.below(2) == 0;
     script.fault(if freezes { Fault::Pause(away) } else { Fault::GoDark(away) });
     script.wait_until_missed();
     script.ask(other, Ask::Terminate { child });
     script.spawn(other, "alias");
+    script.unregister(other, "other-alias");
     let left_ms = script.tuning.forget_after_ms - 4 * script.tuning.failure_timeout_ms;
     let around = script.random.below(4_000);
     script.wait(left_ms - 2_000 + around);

@@ -150,7 +150,7 @@ impl Aim {
             Self::HoardedNames => "S4, S14: what was said of a name is said again, lives later",
             Self::QuickRestart => "S2, S3: a node starts anew before anybody misses it",
             Self::CrashLoop => "L2: a node starts anew again and again",
-            Self::LateReturn => "S4, L1: a node returns as it is forgotten",
+            Self::LateReturn => "S38, S4, L1: a node returns as it is forgotten",
             Self::MassRestart => "L1, L6: most nodes die at once, and return",
             Self::AcceptThenDeath => "L6: who accepted a child dies",
             Self::EndThenDeath => "S4, L6: who ended a child dies",

@@ -1,9 +1,14 @@
 //! Schedules aimed at names.
 
+use std::time::Duration;
+
 use crate::network::Network;
 use crate::plan::Fault;
 use crate::plan::directed::Script;
 use crate::topology::Topology;
+
+/// How late a frame is at most that comes again.
+const LATE: Duration = Duration::from_secs(10);
 
 /// Both sides of a split take a name, as children or as plain processes; around the heal one of the
 /// owners dies, freezes or restarts, at every stage of the resolution in the long run.
@@ -111,13 +116,14 @@ pub(super) fn hoarded_names(script: &mut Script<'_>) {
 }
 
 /// Names are given to processes and taken from them through other nodes, by turns, on links that
-/// keep frames back and deliver them again.
+/// bring half of the frames twice, the second time seconds later at times.
 pub(super) fn hoarded_forwards(script: &mut Script<'_>) {
     let hosts = script.shuffled();
     let (owner, other) = (hosts[0], hosts[1]);
     let process = script.spawn(owner, "alias");
     script.wait(1_000);
-    script.fault(Fault::Weather(Network { hoard_per_mille: 300, ..Network::hoarding() }));
+    let late = Network { slow_per_mille: 300, slow: LATE, ..Network::duplicating() };
+    script.fault(Fault::Weather(late));
     for _ in 0..6 {
         script.unregister(other, "alias");
         script.wait_about((500, 4_000));
@@ -125,6 +131,6 @@ pub(super) fn hoarded_forwards(script: &mut Script<'_>) {
         script.wait_about((500, 4_000));
     }
     script.unregister(other, "alias");
-    script.wait_about((30_000, 120_000));
+    script.wait_about((10_000, 30_000));
     script.fault(Fault::Calm);
 }
