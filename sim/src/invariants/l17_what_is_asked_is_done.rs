@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ordu_core::{
     CatchUpError, Command, Input, JoinGroupError, LeaveGroupError, Output, RegisterError, Reply,
-    Time, UnregisterError, UpdateError, WriteMetaError,
+    SetMembersError, Time, UnregisterError, UpdateError, WriteMetaError,
 };
 
 use crate::World;
@@ -72,6 +72,7 @@ fn is_late(reply: &Reply) -> bool {
         Reply::JoinGroup(result) => matches!(result, Err(JoinGroupError::TimedOut)),
         Reply::LeaveGroup(result) => matches!(result, Err(LeaveGroupError::TimedOut)),
         Reply::WriteMeta(result) => matches!(result, Err(WriteMetaError::TimedOut { .. })),
+        Reply::SetMembers(result) => matches!(result, Err(SetMembersError::TimedOut { .. })),
         Reply::CatchUp(result) => matches!(result, Err(CatchUpError::TimedOut { .. })),
         // These wait for processes, too, and for others to do their part.
         Reply::Start(_)
@@ -79,6 +80,7 @@ fn is_late(reply: &Reply) -> bool {
         | Reply::Spawn(_)
         | Reply::Call(_)
         | Reply::Send(_)
+        | Reply::Evict(_)
         | Reply::Leave(_)
         | Reply::Settled(_)
         | Reply::Publish(_) => false,

@@ -166,14 +166,14 @@ fn of_two_children_that_leave_the_quick_one_moves_first() {
         world.start(N2);
         world.settle(SETTLE);
 
-        let leave = world.request(N1, ordu_core::Command::Leave);
+        let leave = world.request(N1, Command::Leave);
         world.run_for(Duration::from_secs(1));
         assert_eq!(world.running_child(quick), [N2], "seed {seed}");
         assert_eq!(world.running_child(slow), [N1], "seed {seed}");
 
         world.run_for(Duration::from_secs(3));
         assert_eq!(world.running_child(slow), [N2], "seed {seed}");
-        assert_eq!(world.answer(leave), ordu_core::Reply::Leave(Ok(())));
+        assert_eq!(world.answer(leave), Reply::Leave(Ok(())));
         world.settle(SETTLE);
     }
 }
