@@ -39,6 +39,8 @@ pub struct Cluster {
     runtime: MadRuntime,
     log: Log,
     nodes: Nodes,
+    /// What the life of a machine is made of, but for whose it is.
+    mould: Life,
     hosts: u16,
     up: BTreeSet<Host>,
     links: Links,
@@ -50,7 +52,10 @@ type Nodes = Arc<Mutex<BTreeMap<Host, Node>>>;
 /// What one life of a node is made of.
 #[derive(Clone)]
 struct Life {
+    /// The machine.
     host: Host,
+    /// Whose name the node goes by: the machine's own, unless it was copied from another.
+    name: Host,
     seeds: Vec<String>,
     hub: Option<Hub>,
     describe: Arc<Describe>,
@@ -116,21 +121,23 @@ impl Cluster {
         };
         let up: BTreeSet<Host> = (1..=hosts).map(Host::new).collect();
         let (mut lab, nodes) = (Lab::new(), Nodes::default());
-        let (describe, hear) = (Arc::new(describe), Arc::new(hear));
+        let any = Host::new(1);
+        let mould = Life {
+            host: any,
+            name: any,
+            seeds: Vec::new(),
+            hub: hub.clone(),
+            describe: Arc::new(describe),
+            hear: Arc::new(hear),
+            nodes: Arc::clone(&nodes),
+            log: log.clone(),
+        };
         for &host in &up {
-            let others = up.iter().filter(|&&other| other != host);
-            let life = Life {
-                host,
-                seeds: others.map(|&other| Lab::address(other).to_string()).collect(),
-                hub: hub.clone(),
-                describe: Arc::clone(&describe) as Arc<Describe>,
-                hear: Arc::clone(&hear) as Arc<Hear>,
-                nodes: Arc::clone(&nodes),
-                log: log.clone(),
-            };
+            let life = mould.of(host, host, &up);
             lab.boot(host, move || life.clone().live());
         }
-        Self { lab, hub, runtime, log: log.clone(), nodes, hosts, up, links: Links::default() }
+        let (log, links) = (log.clone(), Links::default());
+        Self { lab, hub, runtime, log, nodes, mould, hosts, up, links }
     }
 
     /// Returns the handle of the node on `host`: of its present life, or of the last one.
@@ -270,6 +277,18 @@ impl Cluster {
         self.up.remove(&host);
     }
 
+    /// Boots one more machine, `copy`, with all that `original` was set up with: its node goes by
+    /// the same name, has the same secret, and an address of its own. Its handle is that of `copy`.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is such a machine.
+    pub fn clone_machine(&mut self, original: Host, copy: Host) {
+        self.note(format_args!("{original} is copied to {copy}"));
+        let life = self.mould.of(copy, original, &self.up);
+        self.lab.boot(copy, move || life.clone().live());
+    }
+
     /// Freezes `host`: its connections stay open and silent.
     pub fn pause(&self, host: Host) {
         self.note(format_args!("{host} is frozen"));
@@ -360,13 +379,20 @@ struct Links {
 }
 
 impl Life {
+    /// Returns the same life, of a node called `name` on `host` that seeks all of `up`.
+    fn of(&self, host: Host, name: Host, up: &BTreeSet<Host>) -> Self {
+        let others = up.iter().filter(|&&other| other != host && other != name);
+        let seeds = others.map(|&other| Lab::address(other).to_string()).collect();
+        Self { host, name, seeds, ..self.clone() }
+    }
+
     /// Lives until the node is over, or the machine is killed.
     async fn live(self) {
         let Self { host, seeds, describe, hear, nodes, log, .. } = &self;
         let runtime = Arc::new(MadRuntime::current());
         let transport = self.transport(&runtime).await;
-        let builder = Node::builder(Cluster::NAME, host.to_string()).seeds(seeds);
-        let builder = describe(*host, builder).transport(transport);
+        let builder = Node::builder(Cluster::NAME, self.name.to_string()).seeds(seeds);
+        let builder = describe(self.name, builder).transport(transport);
         let node = builder.runtime(Arc::clone(&runtime) as Arc<dyn Runtime>).start().await;
         let node = node.unwrap_or_else(|error| panic!("{host} does not start: {error:?}"));
 
@@ -391,7 +417,7 @@ impl Life {
     }
 
     async fn transport(&self, runtime: &Arc<MadRuntime>) -> Arc<dyn Transport> {
-        let (node, listen) = (self.host.id(), Lab::address(self.host));
+        let (node, listen) = (self.name.id(), Lab::address(self.host));
         match &self.hub {
             None => {
                 let mut config = TcpConfig::new(Cluster::NAME, node, listen);

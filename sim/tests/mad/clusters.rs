@@ -1,12 +1,14 @@
 //! Real nodes live through what befalls their machines, on both transports, and every such life is
 //! lived twice: one seed is one history.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
-use ordu::{ChildId, Event, MemberStatus};
-use ordu_sim::mad::{Log, Medium, replay};
-use ordu_sim::{N1, N2, N3, seeds};
+use ordu::{ChildId, Event, ExitReason, MemberStatus, Node};
+use ordu_sim::mad::{Cluster, Log, Medium, replay};
+use ordu_sim::{N1, N2, N3, N4, seeds};
 
 use crate::counter::{
     CHILDREN, REST, add, assert_one_each, name_of, running, start_children, three, until_all_answer,
@@ -168,4 +170,49 @@ fn what_ran_on_a_node_that_leaves_goes_on_elsewhere_without_a_wait() {
         cluster.pass(REST).await;
         assert_one_each(&cluster, &children, total).await;
     });
+}
+
+/// F14. A machine is copied while it runs, and both copies go by one name: the later one stays, the
+/// earlier is told why it must go, and every child runs once again.
+#[test]
+fn of_two_machines_with_one_name_the_later_stays_and_the_other_is_told() {
+    for seed in seeds(5) {
+        replay(seed, async |log| {
+            let mut cluster = three(&log, Medium::Tcp).await;
+            let children = start_children(&cluster, N1).await;
+            let original = cluster.node(N3);
+
+            cluster.clone_machine(N3, N4);
+            let reason = until_over(&cluster, &original).await;
+            assert!(matches!(reason, Some(ExitReason::Superseded { .. })), "{reason:?}");
+
+            cluster.pass(REST).await;
+            assert_eq!(cluster.members(N1).get("n3"), Some(&MemberStatus::Alive));
+            assert_eq!(cluster.members(N4).len(), 3, "the copy is a member like others");
+            until_all_answer(&cluster, N1).await;
+            until_all_answer(&cluster, N4).await;
+            for &child in &children {
+                assert_eq!(running(child).len(), 1, "{child} runs once");
+            }
+            let copy = cluster.node(N4).settled().timeout(REST).await;
+            assert_eq!(copy, Ok(()), "all is at rest");
+        });
+    }
+}
+
+/// Waits until `node` is over, and returns why it is.
+async fn until_over(cluster: &Cluster, node: &Node) -> Option<ExitReason> {
+    let mut over = pin!(node.over());
+    let mut reason = None;
+    cluster
+        .until("the node to be over", REST, async || {
+            let look = poll_fn(|context| Poll::Ready(over.as_mut().poll(context)));
+            if let Poll::Ready(told) = look.await {
+                reason = told;
+                return true;
+            }
+            false
+        })
+        .await;
+    reason
 }
