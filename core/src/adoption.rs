@@ -50,6 +50,12 @@ pub(crate) struct Journals<'a> {
     pub(crate) is_everywhere: &'a dyn Fn(&Replica, Version) -> bool,
 }
 
+impl Estate {
+    fn is_of_no_use(&self) -> bool {
+        self.is_over && self.is_bare
+    }
+}
+
 impl Adoption {
     /// Returns the next effect, in order.
     pub(crate) fn poll_effect(&mut self) -> Option<Effect> {
@@ -90,7 +96,7 @@ impl Adoption {
 
     /// Returns the replicas that are over and never had an entry of the cluster.
     pub(crate) fn bare(&self) -> Vec<Replica> {
-        let bare = self.estates.iter().filter(|(_, estate)| estate.is_over && estate.is_bare);
+        let bare = self.estates.iter().filter(|(_, estate)| estate.is_of_no_use());
         bare.map(|(replica, _)| replica.clone()).collect()
     }
 
@@ -101,7 +107,7 @@ impl Adoption {
     /// starts again and again would else leave all its lives behind for as long as the others have
     /// something to tell each other.
     pub(crate) fn let_go_of_bare(&mut self, replica: &Replica) {
-        if self.estates.get(replica).is_some_and(|estate| estate.is_over && estate.is_bare) {
+        if self.estates.get(replica).is_some_and(Estate::is_of_no_use) {
             self.estates.remove(replica);
             self.effects.push_back(Effect::Forget { replica: replica.clone() });
         }

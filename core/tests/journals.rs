@@ -57,7 +57,8 @@ proptest! {
         }
     }
 
-    /// B110, B111, B129. Any limit on deltas, any loss, order and repetition leads to the state of no limit.
+    /// B110, B111, B129. Any limit on deltas, any loss, order and repetition leads to the state of
+    /// no limit.
     #[test]
     fn copies_follow_their_owner_however_deltas_arrive(
         turns in vec(strategies::turns(), 0..120),
@@ -96,7 +97,8 @@ proptest! {
         prop_assert_eq!(second.journal().fingerprint(), first.owner().fingerprint());
     }
 
-    /// B104, B106 to B109, B120. What is put is read, what is deleted is not, what is put again counts.
+    /// B104, B106 to B109, B120. What is put is read, what is deleted is not, and what is put again
+    /// counts.
     #[test]
     fn a_journal_is_a_plain_map(writes in vec(strategies::writes(), 0..100)) {
         let mut journal = Journal::new();
