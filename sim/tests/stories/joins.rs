@@ -59,8 +59,8 @@ fn an_idle_cluster_stays_as_it_is() {
     }
 }
 
-/// B147. Sixteen nodes join four at once: whoever is called meanwhile answers in time, and in the end
-/// all know all.
+/// B147. Sixteen nodes join four at once: whoever is called meanwhile answers in time, and in the
+/// end all know all.
 #[test]
 fn sixteen_nodes_join_four_at_once_and_keep_nobody_waiting() {
     for seed in seeds(4) {
