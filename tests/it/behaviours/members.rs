@@ -7,8 +7,8 @@ use ordu::{ChildSpec, ExitReason, Replicas};
 
 use super::ground::{Clerk, everywhere, id, idle, members, on_machines};
 
-/// B41, B42, B52, B53, B59, B60, B115. Nodes that were given one of them know all, themselves included.
-/// B55. One that leaves is gone at once.
+/// B41, B42, B52, B53, B59, B60, B115. Nodes that were given one of them know all, themselves
+/// included. B55. One that leaves is gone at once.
 #[test]
 fn nodes_that_find_each_other_know_all() {
     everywhere(3, async |ground| {
@@ -24,9 +24,9 @@ fn nodes_that_find_each_other_know_all() {
     });
 }
 
-/// B43 to B48. A list is set again and again, with nodes that are not there, and answered each time.
-/// B49, B50, B96. Who is not on it any more leaves, and its names vanish. B51. A child starts right
-/// after a node has made itself the list.
+/// B43 to B48. A list is set again and again, with nodes that are not there, and answered each
+/// time. B49, B50, B96. Who is not on it any more leaves, and its names vanish. B51. A child starts
+/// right after a node has made itself the list.
 #[test]
 fn the_list_says_who_is_a_member() {
     everywhere(3, async |ground| {

@@ -4,8 +4,8 @@ use ordu::{Blob, Replicas};
 
 use super::ground::everywhere;
 
-/// B91, B92. What is put is read, and of what is not nothing is read. B93, B94. Any node replaces it
-/// and deletes it, for all.
+/// B91, B92. What is put is read, and of what is not nothing is read. B93, B94. Any node replaces
+/// it and deletes it, for all.
 #[test]
 fn metadata_is_the_same_on_every_node() {
     everywhere(3, async |ground| {
