@@ -68,11 +68,11 @@ fn of_two_holders_the_younger_gives_way() {
         assert_eq!(conflict.winner, winner);
         assert_eq!(conflict.name.map(|name| name.to_string()), Some("throne".to_owned()));
         let moved = loop {
-            match names.next().await.unwrap() {
-                NameEvent::Moved { name, from, found, loss } if name.as_bytes() == b"throne" => {
-                    break (from, found.process, loss);
-                }
-                _ => (),
+            let event = names.next().await.unwrap();
+            if let NameEvent::Moved { name, from, found, loss } = event
+                && name.as_bytes() == b"throne"
+            {
+                break (from, found.process, loss);
             }
         };
         assert_eq!(moved, (loser, winner, Loss::Conflict));

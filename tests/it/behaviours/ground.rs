@@ -39,7 +39,7 @@ pub(super) struct Ground {
 
 enum Place {
     Sockets,
-    Machines(Cluster),
+    Machines(Box<Cluster>),
 }
 
 /// Shows `behaviour` on real sockets, and on simulated machines over TCP and in memory.
@@ -64,7 +64,7 @@ where
                 let cluster = Cluster::boot(&log, medium, nodes, |_, builder| describe(builder));
                 cluster.rest(PATIENCE).await;
                 let nodes = cluster.up().into_iter().map(|host| cluster.node(host)).collect();
-                behaviour(Ground { nodes, place: Place::Machines(cluster) }).await;
+                behaviour(Ground { nodes, place: Place::Machines(Box::new(cluster)) }).await;
             });
         }
     }
