@@ -21,7 +21,7 @@ type Life = (Host, u64);
 #[derive(Default)]
 pub(crate) struct TheSilentAreRemembered {
     sent: BTreeMap<(NodeId, Incarnation), BTreeMap<u64, Time>>,
-    /// When the latest beat of another's life was sent that a node has heard from it.
+    /// When the latest beat of another's life was sent that a node has heard while that was up.
     heard: BTreeMap<Life, BTreeMap<Replica, Time>>,
     /// The lives that a node knows to be over for good, not silent.
     over: BTreeMap<Life, BTreeSet<Replica>>,
@@ -40,7 +40,7 @@ impl TheSilentAreRemembered {
         let heard = self.heard.get(&life).and_then(|heard| heard.get(&replica));
         let Some(silence) = heard.map(|heard| scene.now.since(*heard)) else { return Ok(()) };
         let promised = scene.config.forget_after;
-        // A clock may be fast, and the beat may not have counted: it came before the greeting.
+        // A clock may be fast, and until it goes down its beats may count for nothing.
         let least = promised - promised * GAIN / 100;
         if least.saturating_sub(scene.config.failure_timeout) <= silence {
             return Ok(());
@@ -60,10 +60,14 @@ impl Invariant for TheSilentAreRemembered {
         }
     }
 
-    // A beat counts from the next step on: when it comes, it may be too late already.
     fn handle_step(&mut self, scene: &Scene<'_>, input: &Input) -> Finding {
         let Input::Message { from, envelope } = input else { return Ok(()) };
         let Message::Beat(_) = &envelope.message else { return Ok(()) };
+        // Of who is down a beat may count for nothing: the two have not greeted each other again.
+        let view = scene.view.members.get(from);
+        if view.is_none_or(|view| view.status == MemberStatus::Down) {
+            return Ok(());
+        }
         let sent = self.sent.get(&(from.clone(), envelope.incarnation));
         let Some(&sent) = sent.and_then(|sent| sent.get(&envelope.beat)) else { return Ok(()) };
         let heard = self.heard.entry((scene.host, scene.life)).or_default();
