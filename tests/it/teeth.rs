@@ -9,13 +9,13 @@ use ordu_tests::root;
 use ordu_tests::teeth::{Bug, Instrument};
 
 /// How many bugs there are to be at least.
-const BUGS_MIN: usize = 24;
+const BUGS_MIN: usize = 44;
 
 #[test]
 fn every_bug_can_be_planted_and_every_lie_on_top_of_what_it_hides() {
     let bugs = read("bugs");
     assert!(bugs.len() >= BUGS_MIN, "only {} bugs are left", bugs.len());
-    for bug in bugs.iter().chain(&read("survivors")) {
+    for bug in &bugs {
         assert_eq!(bug.hides, None, "{} is a lie", bug.name);
         plant(&[bug]);
     }
@@ -30,7 +30,7 @@ fn every_bug_can_be_planted_and_every_lie_on_top_of_what_it_hides() {
 #[test]
 fn every_bug_names_promises_and_a_profile_that_there_are() {
     let known: BTreeSet<&str> = promises().iter().map(|promise| promise.id).collect();
-    for bug in [read("bugs"), read("survivors")].concat() {
+    for bug in read("bugs") {
         match &bug.instrument {
             Instrument::Simulator { promises, profile, .. } => {
                 for promise in promises {

@@ -17,9 +17,8 @@ use serde_json::Value;
 const USAGE: &str = "\
 sim/teeth/run [--base-seed SEED] [--jobs N] [--with LIE] [NAME...]
 
-Plants each bug of sim/teeth/bugs, or only those named, there or among the survivors, in a copy of
-the repository, and soaks until a seed fails that passes without the bug, or runs the tests that
-must fail.
+Plants each bug of sim/teeth/bugs, or only those named, in a copy of the repository, and soaks until
+a seed fails that passes without the bug, or runs the tests that must fail.
 Without names, the lies of sim/teeth/lies are told, too: under each, the bug that it hides must go
 unnoticed. --with tells one throughout.
 
@@ -115,8 +114,7 @@ fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
 fn run(orders: &Orders) -> Result<bool, String> {
     let directory = root().join("sim/teeth");
     let read = |kind| Bug::read_all(&directory.join(kind));
-    let (bugs, survivors, lies) = (read("bugs")?, read("survivors")?, read("lies")?);
-    let all = [bugs.clone(), survivors].concat();
+    let (bugs, lies) = (read("bugs")?, read("lies")?);
     let named = |name: &String, all: &[Bug]| {
         let bug = all.iter().find(|bug| bug.name == *name).cloned();
         bug.ok_or_else(|| format!("there is no {name:?} in {}", directory.display()))
@@ -124,12 +122,12 @@ fn run(orders: &Orders) -> Result<bool, String> {
     let chosen: Vec<Bug> = if orders.names.is_empty() {
         bugs.clone()
     } else {
-        orders.names.iter().map(|name| named(name, &all)).collect::<Result<_, _>>()?
+        orders.names.iter().map(|name| named(name, &bugs)).collect::<Result<_, _>>()?
     };
     let lie = orders.lie.as_ref().map(|name| named(name, &lies)).transpose()?;
 
     let workshop = Workshop::new();
-    let width = all.iter().chain(&lies).map(|bug| bug.name.len()).max().unwrap_or(0) + 24;
+    let width = bugs.iter().chain(&lies).map(|bug| bug.name.len()).max().unwrap_or(0) + 24;
     say(&format!("{:width$} {:>11} {:10} {:>7}", "bug", "seeds", "broke", "seconds"))?;
     let clean = workshop.build("clean", lie.as_slice())?;
     let mut all_right = true;
