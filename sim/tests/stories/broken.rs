@@ -371,11 +371,11 @@ fn a_leave_that_waits_for_those_who_do_not_say_that_they_know_is_seen() {
     let change: Change = |_, output| {
         let Output::Send { to, envelope } = output else { return None };
         let mut envelope = envelope.clone();
-        match &mut envelope.message {
-            Message::Ack(_) | Message::Digest(_) => return Some(Vec::new()),
-            Message::Beat(beat) => beat.pulses.iter_mut().for_each(|pulse| pulse.head = 0),
-            _ => return None,
+        if matches!(envelope.message, Message::Ack(_) | Message::Digest(_)) {
+            return Some(Vec::new());
         }
+        let Message::Beat(beat) = &mut envelope.message else { return None };
+        beat.pulses.iter_mut().for_each(|pulse| pulse.head = 0);
         Some(vec![Output::Send { to: to.clone(), envelope }])
     };
     let mut world = World::builder(3, 3).machines(changed(change)).joined();

@@ -9,11 +9,15 @@ use crate::{LONG, SETTLE};
 
 /// Returns how often `host` told its listeners that something of `peer` was refused.
 fn complaints(world: &World, host: Host, peer: Host) -> usize {
-    let is_complaint = |event: &Event| match event {
-        Event::Refused { peer: refused, .. }
+    let is_complaint = |event: &Event| {
+        if let Event::Refused { peer: refused, .. }
         | Event::RuleRefused { peer: refused, .. }
-        | Event::ClockRefused { peer: refused, .. } => *refused == peer.id(),
-        _ => false,
+        | Event::ClockRefused { peer: refused, .. } = event
+        {
+            *refused == peer.id()
+        } else {
+            false
+        }
     };
     let heard = world.events().iter().filter(|(_, observer, _)| *observer == host);
     heard.filter(|(_, _, event)| is_complaint(event)).count()
