@@ -105,7 +105,8 @@ impl Run<'_> {
         self.world.set_wall_offset_ms(host, 0);
     }
 
-    /// Lets time pass until the core is at rest; who was about to leave is of it no more.
+    /// Lets time pass until the core is at rest; who was about to leave is of it no more. If that
+    /// was all of it, it is whoever else is up.
     fn come_to_rest(&mut self, core: &mut Core) {
         let end = self.world.now() + REST;
         while let Err(broken) = rest::check(&self.world, core) {
@@ -116,6 +117,9 @@ impl Run<'_> {
             self.world.run_for(LOOK);
             let has_left = |host: Host| self.world.exited(host) == Some(&ExitReason::Left);
             core.hosts.retain(|&host| !has_left(host));
+            if core.hosts.is_empty() {
+                core.hosts = self.world.up().into_iter().collect();
+            }
         }
     }
 
