@@ -125,6 +125,8 @@ pub enum Excluded {
     NotListed,
     /// An operator evicted its lives up to this one, at once.
     Evicted(Incarnation),
+    /// Its life, this one, was given up, and it is not on the list of members.
+    Delisted(Incarnation),
 }
 
 /// A heartbeat: how the sender hears of everyone, itself first.

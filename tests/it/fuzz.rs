@@ -3,6 +3,8 @@
 //! Handshakes and records have theirs in the transport, which shows them to nobody else.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::path::PathBuf;
 use std::{env, fs};
 
 use ordu_core::limits::{FRAME_BYTES_MAX, PAYLOAD_BYTES_MAX};
@@ -112,13 +114,25 @@ fn the_corpus_and_random_bytes_break_no_node() {
     });
 }
 
-/// Inputs that once broke something, one file each.
+/// Inputs that once broke something, one file each, in a folder of their target.
 #[test]
 fn what_the_fuzzer_found_stays_mended() {
-    let found = inputs("regressions/node");
-    assert!(!found.is_empty(), "it has found something already");
-    for bytes in found {
-        fuzz::node(&bytes);
+    let run = |target: &str, bytes: &[u8]| match target {
+        "config" => drop(fuzz::config(bytes, 1)),
+        "delta" => drop(fuzz::delta(bytes)),
+        "message" => drop(fuzz::message(bytes)),
+        "node" => drop(fuzz::node(bytes)),
+        "spec" => drop(fuzz::spec(bytes, 1)),
+        "frame" | "handshake" => (),
+        other => panic!("no target is called {other}"),
+    };
+    let folders = entries("regressions");
+    assert!(!folders.is_empty(), "it has found something already");
+    for folder in folders {
+        let target = folder.file_name().and_then(OsStr::to_str).expect("a target's name");
+        for bytes in inputs(&format!("regressions/{target}")) {
+            run(target, &bytes);
+        }
     }
 }
 
@@ -166,9 +180,14 @@ fn corpus(target: &str) -> Vec<Vec<u8>> {
 
 /// Returns what the files of `directory` hold, in the order of their names.
 fn inputs(directory: &str) -> Vec<Vec<u8>> {
+    entries(directory).iter().map(|file| fs::read(file).unwrap()).collect()
+}
+
+/// Returns what is in `directory` of the fuzzer, in the order of their names.
+fn entries(directory: &str) -> Vec<PathBuf> {
     let directory = root().join("fuzz").join(directory);
-    let mut files: Vec<_> =
+    let mut entries: Vec<_> =
         fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.sort();
-    files.iter().map(|file| fs::read(file).unwrap()).collect()
+    entries.sort();
+    entries
 }

@@ -4,11 +4,12 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{
-    JUMP_MAX, Joining, Life, MemberEntry, Membership, Output, Phase, Presence, Rival, Seed, State,
+    Answer, JUMP_MAX, Joining, Life, MemberEntry, Membership, Output, Phase, Presence, Rival, Seed,
+    Session, State,
 };
 use crate::limits::MEMBERS_MAX;
 use crate::message::{Message, Welcome};
-use crate::{Address, Event, Incarnation, NodeId, Replica, ReplicaKey, Stamp, Time};
+use crate::{Address, Event, ExitReason, Incarnation, NodeId, Replica, ReplicaKey, Stamp, Time};
 
 impl Membership {
     /// Answers a node that asks for what a new life of it must know; `stamp` is our hybrid clock.
@@ -36,7 +37,7 @@ impl Membership {
         if !self.settings.role.counts() && !has_joined {
             return;
         }
-        session.welcomed = true;
+        session.answer = Answer::Welcome;
         let joining = match &mut self.phase {
             Phase::Joining(joining) => joining,
             Phase::Joined => return self.handle_denied(welcome.counter),
@@ -51,6 +52,17 @@ impl Membership {
         }
         for (node, address) in welcome.members.iter().take(MEMBERS_MAX) {
             self.learn_address(node, address);
+        }
+        self.try_to_join();
+        self.check();
+    }
+
+    /// Takes in that `from` does not let us join: we are not on the list of members that it knows.
+    pub(super) fn be_turned_away(&mut self, from: &NodeId) {
+        let Phase::Joining(joining) = &mut self.phase else { return };
+        joining.turned_away = true;
+        if let Some(session) = self.nodes.get_mut(from).and_then(|known| known.session.as_mut()) {
+            session.answer = Answer::TurnedAway;
         }
         self.try_to_join();
         self.check();
@@ -160,9 +172,10 @@ impl Membership {
         self.send_beat();
     }
 
-    /// Returns when a joiner stops waiting; a client waits until somebody welcomes it.
+    /// Returns when a joiner stops waiting; a client waits until somebody answers it.
     pub(super) fn join_deadline(&self, joining: &Joining) -> Option<Time> {
-        let silent = self.may_be_alone().then(|| joining.since + self.settings.failure_timeout);
+        let gives_up = self.may_be_alone() || joining.turned_away;
+        let silent = gives_up.then(|| joining.since + self.settings.failure_timeout);
         let welcomed = joining.first_welcome.map(|first| first + self.settings.beat_interval);
         silent.into_iter().chain(welcomed).min()
     }
@@ -176,17 +189,22 @@ impl Membership {
     ///
     /// That is so when all peers have answered, or one has and a beat has passed; when every seed
     /// refuses, or there is none, unless others may still be found; and when nobody has answered
-    /// for the failure timeout. The last two are not for a client.
+    /// for the failure timeout. The last two are not for a client. Whom somebody turned away and
+    /// nobody welcomes takes none: it is over.
     pub(super) fn try_to_join(&mut self) {
         let Phase::Joining(joining) = &self.phase else { return };
-        let sessions = || self.nodes.values().filter_map(|known| known.session.as_ref());
-        let all_answered = joining.first_welcome.is_some() && sessions().all(|s| s.welcomed);
-        let refused = self.seeds.values().all(|seed| *seed == Seed::Refused);
-        let hopeless = refused && !self.settings.awaits_seeds && sessions().next().is_none();
-        let alone = hopeless && self.may_be_alone();
         let is_late = self.join_deadline(joining).is_some_and(|at| at <= self.now);
-        if !all_answered && !alone && !is_late {
+        let have_answered = || self.sessions().all(|s| s.answer != Answer::Awaited);
+        let is_time = match (joining.first_welcome, joining.turned_away) {
+            (Some(_), _) => have_answered(),
+            (None, true) => have_answered() && self.tried_seeds() <= self.sessions().count(),
+            (None, false) => self.may_be_alone() && self.is_hopeless(),
+        };
+        if !is_time && !is_late {
             return;
+        }
+        if joining.first_welcome.is_none() && joining.turned_away {
+            return self.be_excluded(ExitReason::NotListed);
         }
         let (highest, stamp_floor) = (joining.counter, joining.stamp);
         self.phase = Phase::Joined;
@@ -195,6 +213,21 @@ impl Membership {
         self.outputs.push_back(Output::Event(Event::Joined { replica }));
         self.outputs.push_back(Output::Changed { node: self.settings.id.clone() });
         self.send_beat();
+    }
+
+    /// Returns whether nobody is there to answer, nor will be.
+    fn is_hopeless(&self) -> bool {
+        let awaits_nobody = self.tried_seeds() == 0 && !self.settings.awaits_seeds;
+        awaits_nobody && self.sessions().next().is_none()
+    }
+
+    /// Returns how many seeds have not refused.
+    fn tried_seeds(&self) -> usize {
+        self.seeds.values().filter(|&&seed| seed == Seed::Tried).count()
+    }
+
+    fn sessions(&self) -> impl Iterator<Item = &Session> {
+        self.nodes.values().filter_map(|known| known.session.as_ref())
     }
 
     /// Begins a life above `highest`.

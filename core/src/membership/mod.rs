@@ -255,6 +255,8 @@ enum Phase {
 struct Joining {
     since: Time,
     first_welcome: Option<Time>,
+    /// Somebody said that we are not on the list of members.
+    turned_away: bool,
     counter: u64,
     stamp: Stamp,
 }
@@ -305,13 +307,24 @@ struct Session {
     barred: bool,
     /// We asked the transport to end it.
     ending: bool,
-    /// It answered our [`Message::Join`].
-    welcomed: bool,
+    /// What it says to our [`Message::Join`].
+    answer: Answer,
     /// We have told the user that something it sent was refused.
     complained: bool,
     /// When we last told it why it is not believed.
     denied: Option<Time>,
     next_greeting: Time,
+}
+
+/// What a peer says to a node that wants to join.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+enum Answer {
+    /// Nothing yet.
+    Awaited,
+    /// It may.
+    Welcome,
+    /// It is not on the list of members.
+    TurnedAway,
 }
 
 /// One life of a node.
@@ -417,7 +430,8 @@ impl Membership {
         assert!(matches!(self.phase, Phase::Idle), "a node starts once");
         self.advance(now);
         let first_welcome = None;
-        let joining = Joining { since: now, first_welcome, counter: 0, stamp: Stamp::default() };
+        let (turned_away, counter, stamp) = (false, 0, Stamp::default());
+        let joining = Joining { since: now, first_welcome, turned_away, counter, stamp };
         self.phase = Phase::Joining(joining);
         // The first beat comes at random, so that a cluster started at once does not beat at once.
         let interval = u64::try_from(self.settings.beat_interval.as_micros()).unwrap_or(u64::MAX);

@@ -89,19 +89,19 @@ impl Membership {
         self.enforce();
     }
 
-    /// Takes in that a member takes us for none: it does not let us join, or we were evicted.
-    pub(crate) fn handle_excluded(&mut self, now: Time, excluded: &Excluded) {
+    /// Takes in that `from` takes us for no member: it does not let us join, or our life is over.
+    ///
+    /// A joiner asks everybody else as well: the list of one member may be an old one.
+    pub(crate) fn handle_excluded(&mut self, now: Time, from: &NodeId, excluded: &Excluded) {
         self.advance(now);
-        let reason = match (&self.phase, excluded) {
-            (Phase::Joining(_) | Phase::Joined, Excluded::NotListed) => ExitReason::NotListed,
-            (Phase::Joined, Excluded::Evicted(by)) if self.incarnation() <= *by => {
-                ExitReason::Evicted
-            }
-            (Phase::Joining(_), Excluded::Evicted(_))
-            | (Phase::Joined, Excluded::Evicted(_))
-            | (Phase::Idle | Phase::Over, Excluded::NotListed | Excluded::Evicted(_)) => return,
+        let (life, reason) = match *excluded {
+            Excluded::NotListed => return self.be_turned_away(from),
+            Excluded::Evicted(life) => (life, ExitReason::Evicted),
+            Excluded::Delisted(life) => (life, ExitReason::NotListed),
         };
-        self.be_excluded(reason);
+        if matches!(self.phase, Phase::Joined) && self.incarnation() <= life {
+            self.be_excluded(reason);
+        }
     }
 
     /// Returns whether some life of `node` is remembered that is not above `incarnation`.
@@ -129,7 +129,7 @@ impl Membership {
                 self.rebuff(peer, Message::Excluded(Excluded::Evicted(incarnation)));
             }
             Some(Unwanted::NotListed) => {
-                self.rebuff(peer, Message::Excluded(Excluded::NotListed));
+                self.rebuff(peer, Message::Excluded(Excluded::Delisted(incarnation)));
             }
             None => self.deny(peer, incarnation.counter),
         }
@@ -165,7 +165,7 @@ impl Membership {
         }
     }
 
-    fn be_excluded(&mut self, reason: ExitReason) {
+    pub(super) fn be_excluded(&mut self, reason: ExitReason) {
         if !matches!(self.phase, Phase::Idle | Phase::Over) {
             self.phase = Phase::Over;
             self.outputs.push_back(Output::Excluded(reason));

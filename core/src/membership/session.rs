@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{GREETING_BEATS, Known, Membership, Output, Phase, Seed, Session, State};
+use super::{Answer, GREETING_BEATS, Known, Membership, Output, Phase, Seed, Session, State};
 use crate::limits::MEMBERS_MAX;
 use crate::message::{Hello, Link, Message};
 use crate::{Address, Event, NodeId, ReplicaKey, Time, Wall};
@@ -23,7 +23,7 @@ impl Membership {
             agreed: false,
             barred: false,
             ending: false,
-            welcomed: false,
+            answer: Answer::Awaited,
             complained: false,
             denied: None,
             next_greeting: now,
@@ -165,7 +165,7 @@ impl Membership {
             if !session.agreed || session.next_greeting <= now {
                 due.push(peer.clone());
             }
-            if session.agreed && !session.welcomed {
+            if session.agreed && session.answer == Answer::Awaited {
                 unanswered.push(peer.clone());
             }
         }

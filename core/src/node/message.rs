@@ -32,7 +32,7 @@ impl Node {
                 self.membership.handle_welcome(self.now, &from, &welcome);
             }
             (Verdict::Member(_), Message::Excluded(excluded)) => {
-                self.membership.handle_excluded(self.now, &excluded);
+                self.membership.handle_excluded(self.now, &from, &excluded);
             }
             (Verdict::Member(from), message) => {
                 self.replication.handle_peer(self.now, from.node(), &from);

@@ -204,6 +204,45 @@ fn who_is_not_on_the_list_leaves_and_is_let_in_when_it_is_lifted() {
     }
 }
 
+/// One member knows an old list alone: whoever is on the newer one joins through the others, and
+/// brings it along.
+#[test]
+fn an_old_list_turns_nobody_away_who_is_welcome_elsewhere() {
+    for seed in seeds(20) {
+        let mut world = World::builder(seed, 4).absent(N4).joined();
+        assert_eq!(world.set_members(N1, Some(&[N1, N2, N3])), Ok(()));
+        world.settle(SETTLE);
+        world.cut_link(N3, N1);
+        world.cut_link(N3, N2);
+        assert_eq!(world.set_members(N1, Some(&[N1, N2, N3, N4])), Ok(()));
+        world.start(N4);
+        world.run_for(SETTLE);
+        assert_eq!(world.exited(N4), None, "seed {seed}");
+        assert_members(&world, &[N1, N2, N3, N4], &[N1, N2, N3, N4]);
+        world.heal();
+        world.settle(SETTLE);
+        assert_members(&world, &[N1, N2, N3, N4], &[N1, N2, N3, N4]);
+    }
+}
+
+/// Who is turned away waits for the others to answer, but not for ever, and begins no cluster of
+/// its own.
+#[test]
+fn who_is_turned_away_waits_for_the_silent_no_longer_than_a_failure_timeout() {
+    for seed in seeds(20) {
+        let mut world = World::builder(seed, 3).absent(N3).joined();
+        assert_eq!(world.set_members(N1, Some(&[N1, N2])), Ok(()));
+        world.settle(SETTLE);
+        world.cut_link(N3, N2);
+        world.start(N3);
+        world.run_for(SHORT);
+        assert_eq!(world.exited(N3), None, "the other one may let it in; seed {seed}");
+        world.run_for(LONG);
+        assert_eq!(world.exited(N3), Some(&ExitReason::NotListed), "seed {seed}");
+        assert_members(&world, &[N1, N2], &[N1, N2]);
+    }
+}
+
 /// A member that is down when the list leaves it out is forgotten; when it is back it hears that it
 /// is none, and goes.
 #[test]
