@@ -99,6 +99,12 @@ fn is_of_session(message: &Message) -> bool {
     }
 }
 
+/// Returns whether nothing tells a second copy of a message from another one like it: that it comes
+/// once at most is up to the transport, and no link repeats it.
+fn has_no_number(message: &Message) -> bool {
+    matches!(message, Message::Cast(_) | Message::Publish(_))
+}
+
 impl World {
     /// Begins to dial `address`, unless that goes on already.
     pub(crate) fn dial(&mut self, host: Host, address: Address) {
@@ -226,7 +232,11 @@ impl World {
         if happens(network.reset_per_mille, &mut self.random) {
             return self.break_by_frame(host, peer, lane);
         }
-        for trip in network.trips(&mut self.random) {
+        let mut trips = network.trips(&mut self.random);
+        if has_no_number(&envelope.message) {
+            trips.truncate(1);
+        }
+        for trip in trips {
             let current = self.sessions.between_mut(host, peer).expect("it was just seen");
             let arrival = current.arrival(peer, (host, lane), self.now + trip, network.in_order);
             let frame = frame.clone();

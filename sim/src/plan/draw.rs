@@ -10,7 +10,9 @@ use crate::host::Host;
 use crate::network::{Network, happens};
 use crate::plan::directed::{self, Aim};
 use crate::plan::episode::Episodes;
-use crate::plan::{Action, Ask, Ending, Fate, Holding, Plan, Profile, Setup, Step, Tuning};
+use crate::plan::{
+    Action, Ask, Ending, Fate, Holding, Plan, Profile, Setup, Step, Tuning, Writing,
+};
 
 /// How long the faults of a run last: with what follows, a run takes some ten minutes.
 const FAULTS_MS: u64 = 8 * 60 * 1_000;
@@ -22,6 +24,10 @@ const ASK_GAP_MS: (u64, u64) = (300, 5_000);
 const CONTENDED_NAMES: u64 = 3;
 /// How many names are given to processes that run already.
 const ALIASES: u64 = 4;
+/// How many keys metadata is kept under, and how many groups there are.
+const KEYS: u64 = 3;
+/// How many values are kept beside names, members of groups, and in metadata.
+const VALUES: u64 = 1_000;
 
 /// The kinds of children, with how often each is started.
 const KINDS: [(&str, u64); 9] = [
@@ -243,7 +249,7 @@ impl Clients {
 
     pub(super) fn draw(&mut self, random: &mut Random) -> Ask {
         let alive = u64::try_from(self.children.len()).expect("they fit");
-        match random.below(20) {
+        match random.below(25) {
             0..6 if random.below(2 * self.population) < alive => self.terminate(random),
             0..6 => self.start(random),
             6 => self.terminate(random),
@@ -255,6 +261,11 @@ impl Clients {
             11 => Ask::Unregister { name: alias(random) },
             12..15 => Ask::CallName { name: contended(random) },
             15 | 16 => Ask::CallName { name: alias(random) },
+            17..21 => match self.write(random) {
+                Some(writing) => Ask::Write(writing),
+                None => self.start(random),
+            },
+            21 => Ask::Publish { group: group(random) },
             _ => match self.pick(random) {
                 Some(child) => Ask::CallChild { child },
                 None => self.start(random),
@@ -273,20 +284,37 @@ impl Clients {
         Ask::Terminate { child }
     }
 
-    fn register(&mut self, random: &mut Random) -> Ask {
-        let replicas = [Replicas::One, Replicas::Two, Replicas::Majority, Replicas::All];
-        let replicas = replicas[random.below(4) as usize];
-        let of_process = self.processes > 0 && happens(500, random);
-        let holder = if of_process {
+    /// Returns a process of a child or without one, if there may be any.
+    fn holder(&self, random: &mut Random) -> Option<Holding> {
+        if self.processes > 0 && happens(500, random) {
             let process = 1 + random.below(u64::from(self.processes));
-            Holding::Process(u32::try_from(process).expect("it is one of them"))
-        } else {
-            match self.pick(random) {
-                Some(child) => Holding::Child(child),
-                None => return self.start(random),
+            return Some(Holding::Process(u32::try_from(process).expect("it is one of them")));
+        }
+        self.pick(random).map(Holding::Child)
+    }
+
+    fn register(&mut self, random: &mut Random) -> Ask {
+        let replicas = draw_replicas(random);
+        match self.holder(random) {
+            Some(holder) => Ask::Register { name: alias(random), holder, replicas },
+            None => self.start(random),
+        }
+    }
+
+    fn write(&self, random: &mut Random) -> Option<Writing> {
+        Some(match random.below(4) {
+            0 => Writing::Value { name: alias(random), value: value(random) },
+            1 => {
+                let key = format!("key-{}", random.below(KEYS));
+                let value = happens(700, random).then(|| value(random));
+                Writing::Meta { key, value, replicas: draw_replicas(random) }
             }
-        };
-        Ask::Register { name: alias(random), holder, replicas }
+            2 => {
+                let (group, metadata) = (group(random), value(random));
+                Writing::JoinGroup { group, holder: self.holder(random)?, metadata }
+            }
+            _ => Writing::LeaveGroup { group: group(random), holder: self.holder(random)? },
+        })
     }
 
     fn start(&mut self, random: &mut Random) -> Ask {
@@ -317,6 +345,19 @@ fn contended(random: &mut Random) -> String {
 
 fn alias(random: &mut Random) -> String {
     format!("alias-{}", random.below(ALIASES))
+}
+
+fn group(random: &mut Random) -> String {
+    format!("group-{}", random.below(KEYS))
+}
+
+fn value(random: &mut Random) -> String {
+    random.below(VALUES).to_string()
+}
+
+fn draw_replicas(random: &mut Random) -> Replicas {
+    let replicas = [Replicas::One, Replicas::Two, Replicas::Majority, Replicas::All];
+    replicas[random.below(4) as usize]
 }
 
 fn draw_kind(random: &mut Random) -> &'static str {

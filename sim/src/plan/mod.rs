@@ -161,6 +161,13 @@ pub enum Ask {
         /// The name.
         name: String,
     },
+    /// To write something else than a name.
+    Write(Writing),
+    /// To add one to the counters of all members of a group.
+    Publish {
+        /// The group.
+        group: String,
+    },
     /// To add one to the counter behind a name.
     CallName {
         /// The name.
@@ -182,7 +189,44 @@ pub enum Ask {
     },
 }
 
-/// Who gets a name.
+/// What a user writes beside names.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum Writing {
+    /// Another value beside a name.
+    Value {
+        /// The name.
+        name: String,
+        /// The value.
+        value: String,
+    },
+    /// Metadata of the registry, or its end.
+    Meta {
+        /// What it is kept under.
+        key: String,
+        /// What to keep.
+        value: Option<String>,
+        /// How many nodes must know before the answer.
+        replicas: Replicas,
+    },
+    /// The membership of a process in a group.
+    JoinGroup {
+        /// The group.
+        group: String,
+        /// Who becomes a member.
+        holder: Holding,
+        /// What is kept beside the membership.
+        metadata: String,
+    },
+    /// The end of such a membership.
+    LeaveGroup {
+        /// The group.
+        group: String,
+        /// Who was a member.
+        holder: Holding,
+    },
+}
+
+/// Who gets a name, or is in a group.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum Holding {
     /// The process that runs a child, by the child's number in the plan.

@@ -1,9 +1,9 @@
 //! How the steps of a plan are carried out.
 
-use ordu_core::{Blob, Command, Reply, Target};
+use ordu_core::{Blob, Command, Holder, ProcessId, Reply, Target};
 
 use crate::host::Host;
-use crate::plan::{Action, Ask, Fault, Holding};
+use crate::plan::{Action, Ask, Fault, Holding, Writing};
 use crate::requests::{name, named, register, scope, spec};
 use crate::run::{Run, Sent};
 
@@ -53,19 +53,21 @@ impl Run<'_> {
                 Command::Terminate { scope: scope(), child }
             }
             Ask::Register { name, holder, replicas } => {
-                let process = match holder {
-                    Holding::Process(process) => self.processes.get(process).cloned(),
-                    Holding::Child(child) => self.children.get(child).and_then(|child| {
-                        self.world.children(host).get(child).and_then(|view| view.process.clone())
-                    }),
-                };
-                let Some(process) = process else { return };
+                let Some(process) = self.process(host, *holder) else { return };
                 register(name, &process, *replicas)
             }
             Ask::Unregister { name: text } => {
                 let holder = self.world.lookup(host, text).map(|holder| holder.process.clone());
                 let Some(process) = holder else { return };
                 Command::Unregister { scope: scope(), name: name(text), process }
+            }
+            Ask::Write(writing) => {
+                let Some(command) = self.writing(host, writing) else { return };
+                command
+            }
+            Ask::Publish { group } => {
+                let payload = Blob::from("1");
+                Command::Publish { scope: scope(), group: name(group), payload }
             }
             Ask::CallName { name: text } => Command::Call {
                 target: Target::Name(scope(), name(text)),
@@ -85,6 +87,43 @@ impl Run<'_> {
             }
         };
         self.world.request(host, command);
+    }
+
+    /// Returns what writes as a plan says, as far as `host` knows what it speaks of.
+    fn writing(&self, host: Host, writing: &Writing) -> Option<Command> {
+        let scope = scope();
+        Some(match writing {
+            Writing::Value { name: text, value } => {
+                let Holder { process, value: expected, .. } =
+                    self.world.lookup(host, text)?.clone();
+                let (name, value) = (name(text), Blob::from(value.as_str()));
+                Command::Update { scope, name, process, expected, value }
+            }
+            Writing::Meta { key, value, replicas } => {
+                let (key, value) = (name(key), value.as_deref().map(Blob::from));
+                Command::WriteMeta { scope, key, value, replicas: *replicas }
+            }
+            Writing::JoinGroup { group, holder, metadata } => {
+                let (group, metadata) = (name(group), Blob::from(metadata.as_str()));
+                let process = self.process(host, *holder)?;
+                Command::JoinGroup { scope, group, process, metadata }
+            }
+            Writing::LeaveGroup { group, holder } => {
+                let process = self.process(host, *holder)?;
+                Command::LeaveGroup { scope, group: name(group), process }
+            }
+        })
+    }
+
+    /// Returns the process that a plan speaks of, as far as `host` knows it.
+    fn process(&self, host: Host, holder: Holding) -> Option<ProcessId> {
+        match holder {
+            Holding::Process(process) => self.processes.get(&process).cloned(),
+            Holding::Child(child) => {
+                let child = self.children.get(&child)?;
+                self.world.children(host).get(child)?.process.clone()
+            }
+        }
     }
 
     fn spawn(&mut self, host: Host, process: u32) {

@@ -77,7 +77,7 @@ fn corpus(target: &str) -> Vec<Vec<u8>> {
     inputs
 }
 
-/// Returns what the files of `directory` hold, in the order of their names; none if it is not there.
+/// Returns what the files of `directory` hold, in the order of their names; none without it.
 fn inputs(directory: &str) -> Vec<Vec<u8>> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz").join(directory);
     let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };

@@ -1,4 +1,4 @@
-//! L5. The readers of all nodes of the core see the same names, children and metadata.
+//! L5. The readers of all nodes of the core see the same names, groups, children and metadata.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -11,7 +11,7 @@ use crate::invariants::{Finding, Promise};
 /// What comes to hold.
 pub(super) const PROMISE: Promise = promise(
     "L5",
-    "the readers of all nodes see the same holder of every name, children and metadata",
+    "the readers of all nodes see the same holders of names, members of groups, children, metadata",
     "ordu_core::ViewChange",
 );
 
@@ -22,6 +22,7 @@ pub(super) fn check(world: &World, core: &Core) -> Finding {
     for &other in &core.hosts {
         let theirs = world.view(other);
         differing(&view.names, &theirs.names, "name", first, other)?;
+        differing(&view.groups, &theirs.groups, "membership", first, other)?;
         differing(&view.children, &theirs.children, "child", first, other)?;
         differing(&view.metadata, &theirs.metadata, "metadata", first, other)?;
     }

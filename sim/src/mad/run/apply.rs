@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::future::IntoFuture;
 
 use ordu::{Blob, CallError, ChildId, ChildSpec, Node, ProcessId};
-use ordu_core::{Command, Reply, StartedChild, Target};
+use ordu_core::{Command, Reply, StartedChild, Target, Updated};
 
 use crate::Host;
 use crate::mad::actor::{Counter, Message};
 use crate::mad::run::{Condition, Run};
-use crate::plan::{Action, Ask, Fault, Holding};
+use crate::plan::{Action, Ask, Fault, Holding, Writing};
 use crate::requests::{PATIENCE, name, named, register, scope, spec};
 use crate::topology::Topology;
 
@@ -81,6 +81,15 @@ impl Run<'_> {
                 let unregister = registry.unregister(text.as_str(), process).timeout(PATIENCE);
                 self.request(host, command, async { Some(Reply::Unregister(unregister.await)) });
             }
+            Ask::Write(writing) => self.write(host, node, writing),
+            Ask::Publish { group } => {
+                let (scope, payload) = (scope(), Blob::from("1"));
+                let command = Command::Publish { scope, group: name(group), payload };
+                let publish =
+                    node.groups("default").publish::<Counter>(group.as_str(), &Message::Add(1));
+                let publish = publish.timeout(PATIENCE).into_future();
+                self.request(host, command, async { Some(Reply::Publish(publish.await)) });
+            }
             Ask::CallName { name: text } => {
                 let call = registry.call::<Counter>(text.as_str(), &Message::Add(1));
                 let call = call.timeout(PATIENCE).into_future();
@@ -97,6 +106,50 @@ impl Run<'_> {
             Ask::Leave => {
                 let leave = node.leave();
                 self.request(host, Command::Leave, async { Some(Reply::Leave(leave.await)) });
+            }
+        }
+    }
+
+    fn write(&self, host: Host, node: &Node, writing: &Writing) {
+        let (scope, registry, groups) = (scope(), node.registry("default"), node.groups("default"));
+        match writing {
+            Writing::Value { name: text, value } => {
+                let Some(found) = registry.lookup(text) else { return };
+                let (process, expected) = (found.process, found.value);
+                let (name, value) = (name(text), Blob::from(value.as_str()));
+                let update = registry.update(text.as_str(), &process, {
+                    let value = value.clone();
+                    move |_| value.clone()
+                });
+                let update = update.timeout(PATIENCE).into_future();
+                let command = Command::Update { scope, name, process, expected, value };
+                self.request(host, command, async {
+                    Some(Reply::Update(update.await.map(|_| Updated::Done)))
+                });
+            }
+            Writing::Meta { key, value, replicas } => {
+                let write = match value {
+                    Some(value) => registry.put_meta(key.as_str(), value.as_str()),
+                    None => registry.delete_meta(key.as_str()),
+                };
+                let write = write.replicated(*replicas).timeout(PATIENCE).into_future();
+                let (key, value) = (name(key), value.as_deref().map(Blob::from));
+                let command = Command::WriteMeta { scope, key, value, replicas: *replicas };
+                self.request(host, command, async { Some(Reply::WriteMeta(write.await)) });
+            }
+            Writing::JoinGroup { group, holder, metadata } => {
+                let Some(process) = self.holder(node, *holder) else { return };
+                let join = groups.join(group.as_str(), &process).metadata(metadata.as_str());
+                let join = join.timeout(PATIENCE).into_future();
+                let (group, metadata) = (name(group), Blob::from(metadata.as_str()));
+                let command = Command::JoinGroup { scope, group, process, metadata };
+                self.request(host, command, async { Some(Reply::JoinGroup(join.await)) });
+            }
+            Writing::LeaveGroup { group, holder } => {
+                let Some(process) = self.holder(node, *holder) else { return };
+                let leave = groups.leave(group.as_str(), &process).timeout(PATIENCE).into_future();
+                let command = Command::LeaveGroup { scope, group: name(group), process };
+                self.request(host, command, async { Some(Reply::LeaveGroup(leave.await)) });
             }
         }
     }
