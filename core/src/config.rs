@@ -66,6 +66,12 @@ pub struct Config {
     /// default, and at most. A single entry goes out whatever its size, and is alone then. Low and
     /// high do what they do to `delta_entries_max`.
     pub delta_bytes_max: usize,
+    /// Up to how many members, itself included, each sends what it wrote to all others by itself;
+    /// 16 by default. Where more are up, a node sends it to 2 log₂ n of them, who pass it on: it is
+    /// everywhere after log₂ n network delays instead of one. Low spares whoever writes much, high
+    /// makes writes seen sooner. All nodes of a cluster should have the same: where they differ,
+    /// some may learn what was written from the writer's next beat only.
+    pub push_to_all_max: usize,
     /// Who goes on when two processes claim one thing; the oldest by default. All nodes must go by
     /// one rule: they refuse each other otherwise.
     pub rule: Rule,
@@ -94,6 +100,7 @@ impl Config {
             starts_at_once: 1_000,
             delta_entries_max: DELTA_ENTRIES_MAX,
             delta_bytes_max: DELTA_BYTES_MAX,
+            push_to_all_max: 16,
             rule: Rule::default(),
         }
     }

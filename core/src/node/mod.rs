@@ -175,6 +175,7 @@ impl Node {
             digest_interval: config.digest_interval,
             forget_after: config.forget_after,
             budget: config.delta_budget(),
+            push_to_all_max: config.push_to_all_max,
         };
         let replication = Replication::new(settings, fork());
         let supervisor = Supervisor::new(&config, fork());

@@ -21,6 +21,12 @@ impl Node {
             .cloned()
             .collect();
         self.replication.set_members(&others);
+        let up = others.iter().filter(|replica| self.membership.is_visible(replica));
+        let mut live: Vec<NodeId> =
+            up.chain(&self.me).map(|replica| replica.node().clone()).collect();
+        live.sort_unstable();
+        live.dedup();
+        self.replication.set_live(live);
         self.show_members();
         if let Some(me) = self.me.clone() {
             self.check_journal_requests(&me, u64::MAX);

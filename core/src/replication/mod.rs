@@ -9,6 +9,8 @@
 //!
 //! * What this node wrote is *pushed* to every peer at the next flush, each getting what it was not
 //!   sent yet. Nothing is pushed to a peer before it said how far its copy has come.
+//! * Where there are too many members for that it is pushed to a logarithmic number of them, who
+//!   pass it on once their copies close ([`relay`]).
 //! * What a peer lacks of other journals it *pulls*: it learns of it from a digest, from a beat or
 //!   from a delta that does not close, and asks whoever told it. So two holders never send it
 //!   the same.
@@ -18,7 +20,9 @@
 //! Every event costs what it causes; only digests and collections of tombstones, once an interval,
 //! take time in proportion to the members. Nothing is ever in proportion to the names.
 
+mod allowance;
 mod receive;
+mod relay;
 mod send;
 #[cfg(test)]
 mod tests;
@@ -33,6 +37,7 @@ use serde::{Deserialize, Serialize};
 use crate::crdt::{Budget, Change, DeltaError, Journal, JournalCopy, Version};
 use crate::limits::REPLICAS_MAX;
 use crate::message::Message;
+use crate::replication::allowance::Allowance;
 use crate::replication::send::Stream;
 use crate::{Blob, NodeId, Random, Replica, ReplicaKey, Time};
 
@@ -47,6 +52,8 @@ pub struct Settings {
     pub forget_after: Duration,
     /// The most that one delta carries.
     pub budget: Budget,
+    /// Up to how many members each sends what it wrote to all others by itself.
+    pub push_to_all_max: usize,
 }
 
 /// What replication asks of the node around it, in the order it must be done.
@@ -151,6 +158,10 @@ pub struct Replication {
     /// Whose journals the last digest of each replica named.
     named: BTreeMap<Replica, Named>,
     members: BTreeSet<Replica>,
+    /// Who is up, ourselves included, in order.
+    live: Vec<NodeId>,
+    /// The journals of others that closed since the last flush, and are to be passed on.
+    unrelayed: BTreeSet<Replica>,
     forgotten: Forgotten,
     /// Whether some peer may have room for what it was not sent of our journal.
     unsent: bool,
@@ -198,6 +209,12 @@ struct Peer {
     streams: BTreeMap<Replica, Stream>,
     /// The copies that closed since it was last told.
     closed: BTreeSet<Replica>,
+    /// The journals of others that it waits for until it has taken in more of what it was sent.
+    waiting: BTreeSet<Replica>,
+    /// How often it may be sent a digest because it asks.
+    answers: Allowance,
+    /// How often it may be sent again what it was sent before.
+    repeats: Allowance,
 }
 
 impl Replication {
@@ -216,6 +233,8 @@ impl Replication {
             acks: BTreeMap::new(),
             named: BTreeMap::new(),
             members: BTreeSet::new(),
+            live: Vec::new(),
+            unrelayed: BTreeSet::new(),
             forgotten: Forgotten::default(),
             unsent: false,
             unacked: BTreeSet::new(),
@@ -315,6 +334,7 @@ impl Replication {
         self.keys.remove(&replica.key());
         self.acks.remove(replica);
         self.named.remove(replica);
+        self.unrelayed.remove(replica);
         for held_by in self.acks.values_mut() {
             held_by.remove(replica);
         }
@@ -322,6 +342,7 @@ impl Replication {
         for peer in self.peers.values_mut() {
             peer.streams.remove(replica);
             peer.closed.remove(replica);
+            peer.waiting.remove(replica);
         }
         let journal = held.copy.into_journal();
         let version = journal.head();

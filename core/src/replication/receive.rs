@@ -18,6 +18,15 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// How long a copy that is in the middle of something larger is left to whoever sends it.
 const PATIENCE_STAGED: Duration = Duration::from_secs(1);
 
+/// How many digests a peer may have because it asks, at once; one more every half a digest interval,
+/// or sooner. Who asks more often has all that it needs to know, or means harm.
+const ANSWERS_MAX: u32 = 8;
+
+/// How often a peer may make us send again what it was sent, at once; once more every
+/// [`REPEATS_EVERY`]. Each time costs a window at most.
+const REPEATS_MAX: u32 = 32;
+const REPEATS_EVERY: Duration = Duration::from_millis(50);
+
 /// How many digest intervals an owner may seem to have written less than a copy of its journal
 /// holds; a word of it may be late, but not by that much.
 const DOUBT_INTERVALS: u32 = 10;
@@ -81,10 +90,10 @@ impl Replication {
         if let Some(me) = &me {
             let head = about_us.map_or(0, |row| row.head);
             if self.holds(now, from, me, head) {
-                self.pump(&peer, me);
+                self.pump(now, &peer, me);
             }
         }
-        if digest.answer {
+        if digest.answer && self.may_answer(now, &peer) {
             self.send_digest(&peer, false);
         }
         let journals: BTreeSet<ReplicaKey> =
@@ -101,6 +110,16 @@ impl Replication {
             }
         }
         self.check();
+    }
+
+    /// Returns whether `peer` is sent a digest because it asks.
+    ///
+    /// A link that stalled may bring many such requests at once: they are no misuse, and one answer
+    /// is as good as many.
+    fn may_answer(&mut self, now: Time, peer: &NodeId) -> bool {
+        let every = (self.settings.digest_interval / 2).min(PATIENCE / 2);
+        let peer = self.peers.get_mut(peer).expect("the session is up");
+        peer.answers.take(now, ANSWERS_MAX, every)
     }
 
     /// Takes in that `peer` holds no journals but `named`: it will answer for no other.
@@ -125,22 +144,26 @@ impl Replication {
             }
             return;
         }
-        let state = self.peers.get_mut(&peer).expect("the session is up");
+        let Peer { streams, repeats, .. } = self.peers.get_mut(&peer).expect("the session is up");
         // Below our floor as well: it may be in the middle of a replacement, and else asks for 0.
         let start = need.from;
-        let stream = state.streams.entry(need.replica.clone()).or_insert(Stream::new(now, start));
+        let stream = streams.entry(need.replica.clone()).or_insert(Stream::new(now, start));
         if stream.is_flying(need.from) {
             stream.arrived(need.from);
-        } else if stream.need != need.from {
+        } else if stream.sent < need.from {
             *stream = Stream::new(now, start);
-        } else if stream.sent > need.from {
+        } else if need.from < stream.sent {
             // It asks again for what was sent: that was lost, unless it has just asked the same.
-            if now.since(stream.began) < PATIENCE / 2 {
+            let is_same = stream.need == need.from;
+            if is_same && now.since(stream.began) < PATIENCE / 2
+                || !repeats.take(now, REPEATS_MAX, REPEATS_EVERY)
+            {
                 return;
             }
             *stream = Stream::new(now, start);
         }
-        self.pump(&peer, &need.replica);
+        self.pump(now, &peer, &need.replica);
+        self.send_waiting(now, &peer);
     }
 
     /// Takes in a part of a journal.
@@ -152,7 +175,9 @@ impl Replication {
         if let Err(error) = delta.check() {
             return self.refuse(from, Refusal::Delta(error));
         }
-        if !self.is_credible(from, &delta.replica, delta.until) {
+        if !self.is_credible(from, &delta.replica, delta.until)
+            && !self.is_relay(from, &delta.replica)
+        {
             return;
         }
         if !self.admit(now, &delta.replica, Duration::from_millis(delta.silence_ms)) {
@@ -185,14 +210,13 @@ impl Replication {
 
     /// Takes in what has arrived at `from`.
     pub fn handle_ack(&mut self, now: Time, from: &Replica, ack: &Ack) {
-        if self.peer_of(from).is_none() {
-            return;
-        }
+        let Some(peer) = self.peer_of(from) else { return };
         for &(key, head) in &ack.heads {
             if let Some(of) = self.keys.get(&key).cloned() {
                 self.holds(now, from, &of, head);
             }
         }
+        self.send_waiting(now, &peer);
     }
 
     /// Takes in a beat's word: `from` holds `of`'s journal, closed, up to `head`.
@@ -251,7 +275,11 @@ impl Replication {
             }
             None => return true,
         }
-        self.unsent |= is_ours;
+        if is_ours {
+            self.unsent = true;
+        } else if head < self.closed_head(of) {
+            self.pass_on(of);
+        }
         true
     }
 
@@ -275,7 +303,9 @@ impl Replication {
     /// Returns whether `from` may be believed that `owner` wrote up to `head`.
     ///
     /// While the owner has a session with us, nobody else is believed to know more than it says
-    /// itself, by its beats if not before: a lie would hide what it writes next.
+    /// itself, by its beats if not before: a lie would hide what it writes next. Only whoever is
+    /// there to pass on its writes may be ahead of that, by what it brings; if that was a lie, the
+    /// owner's beats do not bear it out, and the copy is fetched anew.
     fn is_credible(&self, from: &Replica, owner: &Replica, head: Version) -> bool {
         from == owner || self.peer_of(owner).is_none() || head <= self.acked(owner, owner)
     }
@@ -388,6 +418,7 @@ impl Replication {
         let head = self.closed_head(&replica);
         self.changed(replica.clone(), changes);
         self.outputs.push_back(Output::Closed { replica: replica.clone(), head });
+        self.pass_on(&replica);
         if let Some(owner) = self.peer_of(&replica) {
             self.owe_ack(owner, replica.clone());
         }

@@ -3,6 +3,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::mem;
+use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,17 @@ use crate::{NodeId, Replica, Time};
 
 /// How many digest intervals what is staged waits for its rest; whoever has that offers it in each.
 const STAGED_INTERVALS: u32 = 10;
+
+/// Most bytes of others' journals that are on their way to one peer, but for the last delta.
+///
+/// They share a queue with the messages of processes: these wait behind no more than that, and one
+/// window of our own journal, however many journals a newcomer lacks. Our own writes do not wait
+/// for what others wrote.
+const CATCH_UP_BYTES_MAX: usize = 4 * DELTA_BYTES_MAX;
+
+/// How long after the last delta what is on its way counts as that. It may have been lost, or the
+/// peer may have got the journal from somebody else: it must not keep others from it.
+const CATCH_UP_LASTS: Duration = Duration::from_secs(1);
 
 /// A journal on its way to one peer.
 ///
@@ -33,6 +45,8 @@ pub(super) struct Stream {
     bytes: usize,
     /// When it was set back, or began.
     pub(super) began: Time,
+    /// When something was last sent.
+    sent_at: Time,
 }
 
 impl Stream {
@@ -66,12 +80,13 @@ impl Stream {
         self.flying.len() < Self::DELTAS_MAX && self.bytes < Self::BYTES_MAX
     }
 
-    fn send(&mut self, delta: &Delta) {
+    fn send(&mut self, now: Time, delta: &Delta) {
         assert!(self.has_room(), "a full window sends nothing");
         let bytes = delta.bytes();
         self.flying.push_back((delta.to, bytes));
         self.bytes += bytes;
         self.sent = delta.to;
+        self.sent_at = now;
         self.check();
     }
 
@@ -83,20 +98,24 @@ impl Stream {
 }
 
 impl Replication {
-    /// Sends what was held back to be sent together: new writes of ours, and acks.
-    pub fn handle_flush(&mut self, _now: Time) {
+    /// Sends what was held back to be sent together: new writes of ours, those of others that are
+    /// to be passed on, and acks.
+    pub fn handle_flush(&mut self, now: Time) {
         if mem::take(&mut self.unsent)
             && let Some(me) = self.me.clone()
         {
             let head = self.own.head();
-            let is_behind = |(_, peer): &(&NodeId, &Peer)| {
+            let next = self.is_relaying().then(|| self.next_of(&me));
+            let is_behind = |(to, peer): &(&NodeId, &Peer)| {
                 peer.streams.get(&me).is_some_and(|stream| stream.sent < head)
+                    && next.as_ref().is_none_or(|next| next.contains(*to))
             };
             let behind = self.peers.iter().filter(is_behind);
             for peer in behind.map(|(peer, _)| peer.clone()).collect::<Vec<_>>() {
-                self.pump(&peer, &me);
+                self.pump(now, &peer, &me);
             }
         }
+        self.relay(now);
         for peer in mem::take(&mut self.unacked) {
             let Some(Peer { closed, .. }) = self.peers.get_mut(&peer) else { continue };
             let closed = mem::take(closed);
@@ -139,7 +158,7 @@ impl Replication {
 
     pub(super) fn schedule_digest(&mut self, now: Time) {
         let wait = self.random.jittered(self.settings.digest_interval);
-        self.next_digest = Some(now + wait.max(core::time::Duration::from_micros(1)));
+        self.next_digest = Some(now + wait.max(Duration::from_micros(1)));
     }
 
     /// Tells `to` what is held of every journal.
@@ -159,24 +178,54 @@ impl Replication {
         self.outputs.push_back(Output::Send { to: to.clone(), message });
     }
 
-    /// Sends on from where the stream of `replica`'s journal to `to` is, as far as its window goes.
-    pub(super) fn pump(&mut self, to: &NodeId, replica: &Replica) {
+    /// Sends on from where the stream of `replica`'s journal to `to` is, as far as its window goes,
+    /// and if it is not ours, as far as `to` takes in more of others' journals.
+    pub(super) fn pump(&mut self, now: Time, to: &NodeId, replica: &Replica) {
         let silence_ms = self.silence_ms(replica);
-        let journal = if self.me.as_ref() == Some(replica) {
+        let is_ours = self.me.as_ref() == Some(replica);
+        let journal = if is_ours {
             &self.own
         } else {
             let Some(held) = self.held.get(replica) else { return };
             held.copy.journal()
         };
         let Some(peer) = self.peers.get_mut(to) else { return };
+        let mut room = if is_ours { usize::MAX } else { peer.room(now, self.me.as_ref()) };
         let Some(stream) = peer.streams.get_mut(replica) else { return };
         while stream.has_room() {
+            if room == 0 && stream.sent < journal.head() {
+                peer.waiting.insert(replica.clone());
+                return;
+            }
             let Some(delta) = journal.delta(replica, stream.sent, self.settings.budget) else {
                 break;
             };
-            stream.send(&delta);
+            stream.send(now, &delta);
+            room = room.saturating_sub(delta.bytes());
             let message = Message::Delta(Delta { silence_ms, ..delta });
             self.outputs.push_back(Output::Send { to: to.clone(), message });
         }
+    }
+
+    /// Sends what `to` waits for of others' journals, one after the other, as far as there is room.
+    pub(super) fn send_waiting(&mut self, now: Time, to: &NodeId) {
+        let me = self.me.clone();
+        while let Some(peer) = self.peers.get_mut(to)
+            && !peer.waiting.is_empty()
+            && peer.room(now, me.as_ref()) > 0
+        {
+            let replica = peer.waiting.pop_first().expect("somebody waits");
+            self.pump(now, to, &replica);
+        }
+    }
+}
+
+impl Peer {
+    /// Returns how many bytes of others' journals may be sent to it now.
+    fn room(&self, now: Time, me: Option<&Replica>) -> usize {
+        let others = self.streams.iter().filter(|(replica, _)| me != Some(*replica));
+        let is_fresh = |stream: &&Stream| now.since(stream.sent_at) < CATCH_UP_LASTS;
+        let flying = others.map(|(_, stream)| stream).filter(is_fresh).map(|stream| stream.bytes);
+        CATCH_UP_BYTES_MAX.saturating_sub(flying.sum())
     }
 }

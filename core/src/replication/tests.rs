@@ -11,7 +11,9 @@ use crate::message::{Ack, Digest, DigestRow, Message, Need};
 use crate::replication::{Output, Refusal, Replication, Settings};
 use crate::{Blob, Incarnation, NodeId, Random, Replica, Time, wire};
 
+mod limits;
 mod network;
+mod relays;
 mod stories;
 
 const BEAT: Duration = Duration::from_millis(500);
@@ -28,9 +30,9 @@ fn blob(text: &str) -> Blob {
     Blob::from(text)
 }
 
-fn settings(budget: Budget) -> Settings {
+fn settings(budget: Budget, push_to_all_max: usize) -> Settings {
     let (digest_interval, forget_after) = (Duration::from_secs(1), Duration::from_secs(60));
-    Settings { digest_interval, forget_after, budget }
+    Settings { digest_interval, forget_after, budget, push_to_all_max }
 }
 
 /// A cluster of machines, all that is under way between them, and what each ever wrote and saw.
@@ -50,6 +52,11 @@ struct World {
 impl World {
     /// Creates `count` nodes, none of which knows another.
     fn new(seed: u64, count: usize, budget: Budget) -> Self {
+        Self::relaying(seed, count, budget, 16)
+    }
+
+    /// Creates `count` nodes, none of which knows another; more than `push_to_all_max` relay.
+    fn relaying(seed: u64, count: usize, budget: Budget, push_to_all_max: usize) -> Self {
         let mut world = Self {
             now: Time::ZERO,
             nodes: Vec::new(),
@@ -62,11 +69,14 @@ impl World {
             deltas_sent: 0,
         };
         let members: Vec<Replica> = (0..count).map(replica).collect();
+        let mut live: Vec<NodeId> = (0..count).map(node).collect();
+        live.sort_unstable();
         for index in 0..count {
             let random = Random::new(seed ^ index as u64);
-            let mut node = Replication::new(settings(budget), random);
+            let mut node = Replication::new(settings(budget, push_to_all_max), random);
             node.begin(world.now, replica(index));
             node.set_members(&members);
+            node.set_live(live.clone());
             world.nodes.push(node);
             world.history.push(BTreeMap::from([(0, Shown::new())]));
             world.seen.push(BTreeMap::new());

@@ -85,6 +85,7 @@ fn configuration(bytes: &mut Bytes<'_>) -> Config {
         },
         delta_entries_max: limit(bytes, defaults.delta_entries_max),
         delta_bytes_max: limit(bytes, defaults.delta_bytes_max),
+        push_to_all_max: usize::from(bytes.byte()),
         ..defaults
     }
 }

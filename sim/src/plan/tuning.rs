@@ -31,6 +31,9 @@ pub struct Tuning {
     /// [`Config::delta_bytes_max`].
     #[serde(default = "bytes_max")]
     pub delta_bytes_max: usize,
+    /// [`Config::push_to_all_max`].
+    #[serde(default = "push_to_all_max")]
+    pub push_to_all_max: usize,
 }
 
 /// Returns what plans mean that were kept before deltas could be small.
@@ -41,6 +44,11 @@ const fn entries_max() -> usize {
 /// Returns what plans mean that were kept before deltas could be small.
 const fn bytes_max() -> usize {
     DELTA_BYTES_MAX
+}
+
+/// Returns what plans mean that were kept before writes were passed on.
+const fn push_to_all_max() -> usize {
+    16
 }
 
 impl Tuning {
@@ -56,15 +64,21 @@ impl Tuning {
             starts_at_once: 1_000,
             delta_entries_max: DELTA_ENTRIES_MAX,
             delta_bytes_max: DELTA_BYTES_MAX,
+            push_to_all_max: push_to_all_max(),
         }
     }
 
-    /// Returns this with the limits that `seed` draws for deltas: as they are in half of the runs,
-    /// else so small that whatever was written at once takes several.
+    /// Returns this with the limits that `seed` draws. Each is as it is in half of the runs; else
+    /// deltas are so small that whatever was written at once takes several, and so few nodes tell
+    /// all others by themselves that what they write is passed on.
     ///
-    /// They are drawn from a generator of their own, so that all else is drawn as it was without
+    /// They are drawn from generators of their own, so that all else is drawn as it was without
     /// them.
     pub(crate) fn with_limits_of(self, seed: u64) -> Self {
+        self.with_deltas_of(seed).with_relays_of(seed)
+    }
+
+    fn with_deltas_of(self, seed: u64) -> Self {
         let mut random = Random::new(seed ^ 0x11b1_7ed0);
         if random.below(2) == 0 {
             return self;
@@ -72,6 +86,14 @@ impl Tuning {
         let delta_entries_max = [1, 2, 7, DELTA_ENTRIES_MAX][random.below(4) as usize];
         let delta_bytes_max = [1, 100, 1_000, DELTA_BYTES_MAX][random.below(4) as usize];
         Self { delta_entries_max, delta_bytes_max, ..self }
+    }
+
+    fn with_relays_of(self, seed: u64) -> Self {
+        let mut random = Random::new(seed ^ 0x4e1a_75ed);
+        if random.below(2) == 0 {
+            return self;
+        }
+        Self { push_to_all_max: [1, 2, 3, 5][random.below(4) as usize], ..self }
     }
 
     /// Sets `config` accordingly.
@@ -85,5 +107,6 @@ impl Tuning {
         config.starts_at_once = self.starts_at_once;
         config.delta_entries_max = self.delta_entries_max;
         config.delta_bytes_max = self.delta_bytes_max;
+        config.push_to_all_max = self.push_to_all_max;
     }
 }

@@ -18,6 +18,7 @@ mod machines;
 mod metadata;
 mod names;
 mod policy;
+mod relays;
 mod replays;
 mod roles;
 mod sabotage;

@@ -88,10 +88,11 @@ proptest! {
     fn all_converge_after_anything(
         seed in any::<u64>(),
         budget in strategies::budgets(),
+        push_to_all_max in 1..=NODES,
         meet_first in any::<bool>(),
         steps in vec(steps(), 0..200),
     ) {
-        let mut world = World::new(seed, NODES, budget);
+        let mut world = World::relaying(seed, NODES, budget, push_to_all_max);
         if meet_first {
             world.connect_all();
         }
@@ -115,7 +116,8 @@ proptest! {
     #[test]
     fn runs_repeat(seed in any::<u64>(), steps in vec(steps(), 0..60)) {
         let run = || {
-            let mut world = World::new(seed, NODES, Budget { entries: 2, bytes: 50 });
+            let budget = Budget { entries: 2, bytes: 50 };
+            let mut world = World::relaying(seed, NODES, budget, NODES - 1);
             steps.iter().cloned().for_each(|step| world.step(step));
             (world.flights, world.seen)
         };

@@ -5,7 +5,7 @@ use super::*;
 const SECOND: Duration = Duration::from_secs(1);
 const TIGHT: Budget = Budget { entries: 2, bytes: 1_000 };
 
-fn value_on(world: &World, index: usize, of: usize, key: &str) -> Option<Blob> {
+pub(super) fn value_on(world: &World, index: usize, of: usize, key: &str) -> Option<Blob> {
     world.nodes[index].value(&replica(of), key.as_bytes()).cloned()
 }
 
@@ -321,7 +321,7 @@ fn a_replacement_goes_on_where_a_lost_session_left_it() {
 }
 
 /// Says that n0 wrote far more than it did.
-fn lie() -> Message {
+pub(super) fn lie() -> Message {
     let entry = DeltaEntry { step: 1_000, key: blob("b"), written: Written::Value(blob("lie")) };
     let (from, to, until) = (1, 1_001, 1_001);
     let entries = Vec::from([entry]);

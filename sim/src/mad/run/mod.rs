@@ -181,6 +181,7 @@ impl<'p> Run<'p> {
                 .backoff(ms(100), ms(tuning.backoff_max_ms))
                 .starts_at_once(tuning.starts_at_once)
                 .delta_limits(tuning.delta_entries_max, tuning.delta_bytes_max)
+                .push_to_all_max(tuning.push_to_all_max)
         };
         let hosts = plan.setup.hosts;
         let hear = move |host, told: &_| hearing.hear(host, told);
