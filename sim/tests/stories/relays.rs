@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ordu_core::message::Message;
-use ordu_core::{Config, Input, Node, NodeId, Output, Time, TimerKind, wire};
+use ordu_core::{Config, Input, Node, NodeId, Output, Time, TimerKind};
 use ordu_sim::{Host, Machine, N1, N2, Network, World, seeds};
 
 use crate::SETTLE;
@@ -17,17 +17,8 @@ const N9: Host = Host::new(9);
 /// may be bringing more of it.
 const REPAIR: Duration = Duration::from_millis(500 + 200 + 50);
 
-/// What one node sent.
-#[derive(Clone, Copy, Debug, Default)]
-struct Sent {
-    deltas: u64,
-    delta_bytes: u64,
-    acks: u64,
-    ack_bytes: u64,
-}
-
-/// What each node sent of journals.
-type Ledger = Arc<Mutex<BTreeMap<NodeId, Sent>>>;
+/// How many deltas each node sent.
+type Ledger = Arc<Mutex<BTreeMap<NodeId, u64>>>;
 
 /// A node whose sendings are counted.
 struct Counted {
@@ -43,16 +34,11 @@ impl Machine for Counted {
 
     fn poll_output(&mut self) -> Option<Output> {
         let output = self.node.poll_output()?;
-        if let Output::Send { envelope, .. } = &output {
-            let bytes = wire::encode_frame(envelope).len() as u64;
+        if let Output::Send { envelope, .. } = &output
+            && let Message::Delta(_) = &envelope.message
+        {
             let mut ledger = self.ledger.lock().expect("nobody panics with it");
-            let sent = ledger.entry(self.id.clone()).or_default();
-            if let Message::Delta(_) = &envelope.message {
-                (sent.deltas, sent.delta_bytes) = (sent.deltas + 1, sent.delta_bytes + bytes);
-            }
-            if let Message::Ack(_) = &envelope.message {
-                (sent.acks, sent.ack_bytes) = (sent.acks + 1, sent.ack_bytes + bytes);
-            }
+            *ledger.entry(self.id.clone()).or_default() += 1;
         }
         Some(output)
     }
@@ -94,10 +80,11 @@ fn seen_by_all(world: &World, text: &str, except: &[Host]) -> bool {
 /// What one write costs.
 #[derive(Debug, Default)]
 struct Cost {
-    /// What the writer sent, of deltas and in all.
-    writer: Sent,
+    /// How many deltas the writer sent.
+    writer: u64,
     /// The most that any other sent.
-    busiest: Sent,
+    busiest: u64,
+    /// How many were sent in all.
     deltas: u64,
     /// When all saw it.
     all_saw: Duration,
@@ -116,8 +103,8 @@ fn write(world: &mut World, ledger: &Ledger, writer: Host, text: &str, mute: &[H
     world.run_for(Duration::from_millis(50));
     let ledger = ledger.lock().expect("nobody panics with it");
     let others = ledger.iter().filter(|(id, _)| **id != writer.id()).map(|(_, sent)| *sent);
-    let busiest = others.max_by_key(|sent| sent.deltas).unwrap_or_default();
-    let deltas = ledger.values().map(|sent| sent.deltas).sum();
+    let busiest = others.max().unwrap_or_default();
+    let deltas = ledger.values().sum();
     Cost { writer: ledger[&writer.id()], busiest, deltas, all_saw }
 }
 
@@ -139,7 +126,7 @@ fn a_write_costs_nobody_more_than_a_few_messages() {
             world.run_for(Duration::from_secs(2));
             for host in [N1, N9] {
                 let cost = write(&mut world, &ledger, host, &format!("{host}"), &[]);
-                let (writer, busiest) = (cost.writer.deltas, cost.busiest.deltas);
+                let (writer, busiest) = (cost.writer, cost.busiest);
                 assert!(writer <= 2 * hops, "{host} of {hosts} sends {writer}; seed {seed}");
                 assert!(busiest <= 2 * hops, "{busiest} are passed on, of {hosts}; seed {seed}");
                 assert!(cost.deltas < 2 * u64::from(hosts), "{}; seed {seed}", cost.deltas);
@@ -264,59 +251,4 @@ fn who_leaves_is_heard_at_once() {
         assert!(took <= Duration::from_millis(20), "it takes {took:?}; seed {seed}");
         world.settle(SETTLE);
     }
-}
-
-/// Prints what writes cost in clusters of several sizes.
-#[test]
-#[ignore = "measures"]
-fn what_writes_cost() {
-    for (name, network) in [("lan", Network::lan()), ("wan", Network::wan())] {
-        for hosts in [17, 32, 64] {
-            for max in [usize::MAX, 16] {
-                for mute in [false, true] {
-                    measure(name, network.clone(), hosts, max, mute);
-                }
-            }
-        }
-    }
-}
-
-#[allow(clippy::print_stdout, reason = "it is run for what it prints")]
-fn measure(name: &str, network: Network, hosts: u16, max: usize, is_mute: bool) {
-    let (mut world, ledger) = counted(7, hosts, max, network);
-    world.run_for(Duration::from_secs(3));
-    let (mut costs, mut mute) = (Vec::new(), Vec::new());
-    for round in 0..16 {
-        let writer = Host::new(1 + (round * 5) % hosts);
-        if is_mute {
-            // Somebody stops, and is dead for nobody yet.
-            mute = vec![Host::new(1 + (round * 5 + 3 + round * 7 % (hosts - 3)) % hosts)];
-            mute.retain(|host| *host != writer);
-            for &host in &mute {
-                world.pause(host);
-            }
-        }
-        costs.push(write(&mut world, &ledger, writer, &format!("name-{round}"), &mute));
-        for &host in &mute {
-            world.thaw(host);
-        }
-        world.run_for(Duration::from_secs(1));
-    }
-    let mean = |of: &dyn Fn(&Cost) -> u64| costs.iter().map(of).sum::<u64>() / 16;
-    let all_saw = |cost: &Cost| u64::try_from(cost.all_saw.as_micros()).expect("it is short");
-    println!(
-        "{name} {hosts} nodes, {}, {}: writer {} deltas {} B; busiest {} deltas {} B, {} acks {} B; \
-         {} deltas in all; all saw after {} us, at most {} us",
-        if max == 16 { "relays" } else { "to all" },
-        if is_mute { "one mute" } else { "all well" },
-        mean(&|c| c.writer.deltas),
-        mean(&|c| c.writer.delta_bytes),
-        mean(&|c| c.busiest.deltas),
-        mean(&|c| c.busiest.delta_bytes),
-        mean(&|c| c.busiest.acks),
-        mean(&|c| c.busiest.ack_bytes),
-        mean(&|c| c.deltas),
-        mean(&all_saw),
-        costs.iter().map(all_saw).max().unwrap_or(0),
-    );
 }
