@@ -10,6 +10,7 @@ extern crate alloc;
 extern crate std;
 
 mod adoption;
+mod arrival;
 mod blob;
 mod board;
 mod cells;

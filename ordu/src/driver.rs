@@ -213,9 +213,9 @@ impl Driver {
     }
 
     fn tell_phase(&self) {
-        if let Some(replica) = self.hands.replica() {
-            self.phase.announce(Phase::Ready(replica.clone()));
-        }
+        let replica = self.machine.replica().filter(|_| self.machine.is_ready());
+        // A node that takes a new life is not ready before that has taken in what there is.
+        self.phase.announce(replica.map_or(Phase::Joining, |of| Phase::Ready(of.clone())));
     }
 
     /// Sets the timer if it would ring too late; one that rings too early is left alone, since a

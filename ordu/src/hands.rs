@@ -114,11 +114,6 @@ impl Hands {
         self.exit.take()
     }
 
-    /// Returns the life of the node, once it has joined.
-    pub(crate) fn replica(&self) -> Option<&Replica> {
-        self.replica.as_ref()
-    }
-
     /// Carries out one output.
     pub(crate) fn carry_out(&mut self, now: Time, output: Output) {
         match output {

@@ -6,6 +6,7 @@ use ordu_core::{Conflict, Event};
 pub(crate) fn event(event: &Event) {
     match event {
         Event::Joined { replica } => tracing::info!(%replica, "joined the cluster"),
+        Event::Ready { replica } => tracing::info!(%replica, "knows what the others know"),
         Event::MemberUp { replica } => tracing::info!(%replica, "a member is up"),
         Event::MemberSuspect { replica } => {
             tracing::info!(%replica, "a member has gone silent");

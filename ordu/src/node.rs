@@ -80,9 +80,12 @@ impl Node {
         self.shared.address.clone()
     }
 
-    /// Waits until the node has taken its place in the cluster.
+    /// Waits until the node has taken its place in the cluster, and knows what the others knew then:
+    /// from here on its reads show every name, child and piece of metadata of theirs. Before that
+    /// every operation answers that the node is not ready.
     ///
-    /// A node whose seeds stay silent for the failure timeout begins a cluster of its own, and goes
+    /// Members that go down meanwhile are waited for no more, nor is anything that does not come
+    /// for the failure timeout. A node whose seeds stay silent for the failure timeout begins a cluster of its own, and goes
     /// on looking for them.
     ///
     /// # Errors
@@ -300,7 +303,8 @@ impl Node {
         self.shared.runtime.now() + timeout
     }
 
-    /// Returns whether the node has its place in the cluster, and is not over.
+    /// Returns whether the node has its place in the cluster and knows what there is, and is not
+    /// over.
     pub(crate) fn is_ready(&self) -> bool {
         matches!(self.shared.phases.now(), Phase::Ready(_))
     }

@@ -8,9 +8,9 @@ use tokio::sync::Notify;
 /// How far a node has come.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Phase {
-    /// It has no place in the cluster yet.
+    /// It has no place in the cluster yet, or does not know what the others know.
     Joining,
-    /// It is a member.
+    /// It is a member, and ready.
     Ready(Replica),
     /// It is over; why, unless it was halted.
     Over(Option<ExitReason>),

@@ -251,6 +251,7 @@ impl Teller {
                 | Event::MemberUp { .. }
                 | Event::MemberRetired { .. }
                 | Event::Joined { .. }
+                | Event::Ready { .. }
                 | Event::Refused { .. }),
             ) => Some(format!("says {event:?}")),
             Output::Event(Event::Conflict(conflict))

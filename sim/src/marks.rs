@@ -266,6 +266,7 @@ fn of_members(world: &World) -> BTreeSet<Mark> {
             Event::MemberRetired { .. } => drop(reached.insert(Mark::Retired)),
             Event::Joined { .. } => drop(downs.remove(observer)),
             Event::Conflict(_)
+            | Event::Ready { .. }
             | Event::Merged { .. }
             | Event::ChildFailed { .. }
             | Event::ClockRefused { .. }

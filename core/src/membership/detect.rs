@@ -188,7 +188,7 @@ impl Membership {
         life.entry = Some(entry);
         life.has_spoken = true;
         match presence {
-            Presence::Here | Presence::Leaving => {
+            Presence::Arriving | Presence::Here | Presence::Leaving => {
                 self.learn_address(replica.node(), &address);
                 self.outputs.push_back(Output::Changed { node: replica.node().clone() });
             }

@@ -163,7 +163,7 @@ impl Membership {
         let replica = self.be_born(highest);
         if let (Some(own), Some(entry)) = (self.own, entry) {
             let life = self.lives.get_mut(&own).expect("just born");
-            life.entry = Some(MemberEntry { presence: Presence::Here, ..entry });
+            life.entry = Some(MemberEntry { presence: Presence::Arriving, ..entry });
             life.has_spoken = true;
         }
         assert!(was.incarnation() < replica.incarnation(), "lives only grow");

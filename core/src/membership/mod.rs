@@ -166,6 +166,8 @@ pub(crate) enum Presence {
     Leaving,
     /// It has left for good.
     Left,
+    /// It takes in what there is, and takes on nothing yet.
+    Arriving,
 }
 
 /// Furthest that a counter of lives or beats may jump at once.

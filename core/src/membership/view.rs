@@ -92,6 +92,7 @@ impl Membership {
             State::Retired => None,
             State::Down | State::Returning { .. } => Some(MemberStatus::Down),
             State::Alive | State::Suspect if leaves => Some(MemberStatus::Leaving),
+            State::Alive | State::Suspect if life.is_arriving() => Some(MemberStatus::Joining),
             State::Suspect => Some(MemberStatus::Suspect),
             State::Alive => Some(MemberStatus::Alive),
         }
@@ -108,7 +109,8 @@ impl Membership {
     }
 
     /// Iterates over the members that may take something on, in the order of their ids: those that
-    /// are up, count, have said what they can run and do not leave, and this node likewise.
+    /// are up, count, have said what they can run, are ready and do not leave, and this node
+    /// likewise.
     pub(crate) fn live(&self) -> impl Iterator<Item = &Replica> {
         let present = self.nodes.keys().filter_map(|node| self.present(node));
         let fit = |(key, life): &(ReplicaKey, &Life)| {
@@ -116,9 +118,9 @@ impl Membership {
                 return false;
             }
             if self.own == Some(*key) {
-                return self.is_joined() && !self.leaving;
+                return self.is_joined() && !self.leaving && !life.is_arriving();
             }
-            life.state.is_up() && life.entry.is_some() && !life.is_leaving()
+            life.state.is_up() && life.entry.is_some() && !life.is_leaving() && !life.is_arriving()
         };
         present.filter(fit).map(|(_, life)| &life.replica)
     }
@@ -198,8 +200,15 @@ impl Membership {
 impl Life {
     fn is_leaving(&self) -> bool {
         self.entry.as_ref().is_some_and(|entry| match entry.presence {
-            Presence::Here => false,
+            Presence::Arriving | Presence::Here => false,
             Presence::Leaving | Presence::Left => true,
+        })
+    }
+
+    fn is_arriving(&self) -> bool {
+        self.entry.as_ref().is_some_and(|entry| match entry.presence {
+            Presence::Arriving => true,
+            Presence::Here | Presence::Leaving | Presence::Left => false,
         })
     }
 }

@@ -113,6 +113,9 @@ impl Node {
         if !changes {
             return;
         }
+        if !is_visible {
+            self.tell_arrival(|arrival| arrival.handle_down(replica));
+        }
         let hidden = Loss::NodeLost;
         for (key, value) in self.entries_of(replica) {
             match Key::decode(&key) {

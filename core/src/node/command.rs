@@ -78,8 +78,8 @@ impl Node {
 
     /// Returns the refusal of a command that the node cannot take now.
     fn refusal(&self, command: &Command) -> Option<Reply> {
-        let has_joined = self.me.is_some();
-        let takes_on = has_joined && self.presence == Presence::Here;
+        let is_ready = self.is_ready();
+        let takes_on = is_ready && self.presence == Presence::Here;
         match command {
             Command::Start { .. } if !takes_on => {
                 Some(Reply::Start(Err(StartChildError::NotReady)))
@@ -91,19 +91,17 @@ impl Node {
             Command::Terminate { .. } if !takes_on => {
                 Some(Reply::Terminate(Err(TerminateError::NotReady)))
             }
-            Command::Unregister { .. } if !has_joined => {
+            Command::Unregister { .. } if !is_ready => {
                 Some(Reply::Unregister(Err(UnregisterError::NotReady)))
             }
-            Command::Update { .. } if !has_joined => {
-                Some(Reply::Update(Err(UpdateError::NotReady)))
-            }
+            Command::Update { .. } if !is_ready => Some(Reply::Update(Err(UpdateError::NotReady))),
             Command::JoinGroup { .. } if !takes_on => {
                 Some(Reply::JoinGroup(Err(JoinGroupError::NotReady)))
             }
-            Command::LeaveGroup { .. } if !has_joined => {
+            Command::LeaveGroup { .. } if !is_ready => {
                 Some(Reply::LeaveGroup(Err(LeaveGroupError::NotReady)))
             }
-            Command::Publish { .. } if !has_joined => {
+            Command::Publish { .. } if !is_ready => {
                 Some(Reply::Publish(Err(PublishError::NotReady)))
             }
             Command::WriteMeta { .. } if !takes_on => {
@@ -113,13 +111,13 @@ impl Node {
                 Some(Reply::SetMembers(Err(SetMembersError::NotReady)))
             }
             Command::Evict { .. } if !takes_on => Some(Reply::Evict(Err(EvictError::NotReady))),
-            Command::Call { .. } if !has_joined => Some(Reply::Call(Err(CallError::NotReady))),
-            Command::Send { .. } if !has_joined => Some(Reply::Send(Err(CallError::NotReady))),
-            Command::Spawn { .. } if !has_joined => Some(Reply::Call(Err(CallError::NotReady))),
-            Command::CatchUp { .. } if !has_joined => {
+            Command::Call { .. } if !is_ready => Some(Reply::Call(Err(CallError::NotReady))),
+            Command::Send { .. } if !is_ready => Some(Reply::Send(Err(CallError::NotReady))),
+            Command::Spawn { .. } if !is_ready => Some(Reply::Call(Err(CallError::NotReady))),
+            Command::CatchUp { .. } if !is_ready => {
                 Some(Reply::CatchUp(Err(CatchUpError::NotReady)))
             }
-            Command::Settled if !has_joined => Some(Reply::Settled(Err(SettleError::NotReady))),
+            Command::Settled if !is_ready => Some(Reply::Settled(Err(SettleError::NotReady))),
             Command::Start { .. }
             | Command::Terminate { .. }
             | Command::Spawn { .. }

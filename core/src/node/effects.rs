@@ -16,6 +16,8 @@ impl Node {
     /// Carries out everything that the inner machines ask for, and tells readers and users.
     pub(super) fn settle_effects(&mut self) {
         self.carry_out_effects();
+        self.check_arrival();
+        self.carry_out_effects();
         // The wait for takeovers ends by time alone, with no member that changes.
         let may_take_over = self.membership.may_take_over(self.now);
         if self.members_changed || may_take_over != self.targets.may_take_over() {
@@ -37,7 +39,7 @@ impl Node {
                 self.carry_out_replication(output);
             } else if let Some(effect) = self.next_effect() {
                 self.carry_out(effect);
-            } else if self.supervisor.may_place(&self.targets) {
+            } else if self.arrival.is_none() && self.supervisor.may_place(&self.targets) {
                 self.with_supervisor(|supervisor, around| supervisor.place(around));
             } else if !self.show_cell() {
                 return;
@@ -113,6 +115,7 @@ impl Node {
             Effect::Forget { replica } => {
                 self.retired.remove(&replica);
                 self.replication.forget(&replica);
+                self.tell_arrival(|arrival| arrival.handle_forgotten(&replica));
             }
         }
     }
@@ -152,12 +155,14 @@ impl Node {
             }
             ReplicationOutput::Closed { replica, head } => {
                 self.membership.handle_closed(self.now, &replica, head);
+                self.tell_arrival(|arrival| arrival.handle_closed(&replica, head));
                 self.check_journal_requests(&replica, u64::MAX);
                 self.let_go_of_bare(&replica);
             }
             ReplicationOutput::Appeared { replica, silence } => {
                 if !self.membership.handle_remembered(self.now, &replica, silence) {
                     self.replication.remove(&replica);
+                    self.tell_arrival(|arrival| arrival.handle_forgotten(&replica));
                 }
             }
             ReplicationOutput::Refused { from, reason } => {
@@ -215,7 +220,8 @@ impl Node {
     fn begin(&mut self, replica: Replica) {
         self.visible.insert(replica.clone());
         let is_first = self.me.replace(replica).is_none();
-        self.write_member(Presence::Here);
+        let presence = self.arrive();
+        self.write_member(presence);
         self.members_changed = true;
         if is_first {
             self.take_in_again();

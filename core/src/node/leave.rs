@@ -19,7 +19,8 @@ impl Node {
     }
 
     pub(super) fn begin_to_leave(&mut self) {
-        if self.presence == Presence::Here {
+        if matches!(self.presence, Presence::Arriving | Presence::Here) {
+            self.arrival = None;
             self.membership.leave(self.now);
             self.write_member(Presence::Leaving);
             self.members_changed = true;

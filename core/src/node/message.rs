@@ -101,12 +101,14 @@ impl Node {
             }
             Message::Digest(digest) => {
                 self.replication.handle_digest(now, from, &digest);
+                self.handle_told(from, &digest);
                 self.check_spread(from);
             }
             Message::Need(need) => self.replication.handle_need(now, from, &need),
-            Message::Delta(delta) => self.replication.handle_delta(now, from, delta),
+            Message::Delta(delta) => self.handle_delta(from, delta),
             Message::Ack(ack) => {
                 self.replication.handle_ack(now, from, &ack);
+                self.ask_who_knows(from);
                 self.check_spread(from);
             }
             Message::Won(won) => {

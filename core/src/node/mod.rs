@@ -27,6 +27,7 @@ mod meta;
 mod output;
 mod payloads;
 mod policy;
+mod ready;
 mod rest;
 mod upkeep;
 mod value;
@@ -38,6 +39,7 @@ use alloc::string::String;
 use serde::{Deserialize, Serialize};
 
 use crate::adoption::Adoption;
+use crate::arrival::Arrival;
 use crate::board::Board;
 use crate::cells::Cells;
 use crate::conflict::Conflicts;
@@ -94,15 +96,14 @@ pub enum TimerKind {
 /// # Example
 ///
 /// ```
-/// use ordu_core::{Address, Config, Input, Node, NodeId, Output, Time};
+/// use ordu_core::{Address, Config, Input, Node, NodeId, Time};
 ///
 /// let address = Address::new("127.0.0.1:4000")?;
 /// let mut node = Node::new(Config::new(NodeId::new("a")?, address), 7, Time::ZERO);
 /// node.handle(Time::ZERO, Input::Flush);
+/// assert!(node.is_ready(), "alone, it joins at once");
 /// while let Some(output) = node.poll_output() {
-///     if let Output::Event(event) = output {
-///         assert!(format!("{event:?}").starts_with("Joined"), "alone, it joins at once");
-///     }
+///     println!("{output:?}");
 /// }
 /// assert!(node.poll_timeout().is_some(), "it has to beat");
 /// # Ok::<(), ordu_core::IdError>(())
@@ -144,6 +145,10 @@ pub struct Node {
     /// What readers were told of the members.
     shown_members: BTreeMap<NodeId, MemberView>,
     presence: Presence,
+    /// What is still to be taken in before it is ready, and then before it places children.
+    arrival: Option<Arrival>,
+    /// Whether it has said that it is ready.
+    said_ready: bool,
     /// Why it will be over once it has left.
     exit_as: ExitReason,
     /// When somebody was last known to hold a journal that we do not.
@@ -206,7 +211,9 @@ impl Node {
             retired: BTreeSet::new(),
             members_changed: false,
             shown_members: BTreeMap::new(),
-            presence: Presence::Here,
+            presence: Presence::Arriving,
+            arrival: None,
+            said_ready: false,
             exit_as: ExitReason::Left,
             unshared_until: now,
             next_upkeep,

@@ -325,6 +325,8 @@ pub enum MemberStatus {
     Down,
     /// It hands its children over and will leave.
     Leaving,
+    /// It has a place in the cluster, takes in what the others know, and takes on nothing yet.
+    Joining,
 }
 
 /// Who holds a name.
@@ -373,6 +375,11 @@ pub enum Event {
     /// This node took its place in the cluster.
     Joined {
         /// Its new life.
+        replica: Replica,
+    },
+    /// This node knows what the others knew when it joined, and takes part from now on.
+    Ready {
+        /// Its life.
         replica: Replica,
     },
     /// A member began to beat, or beats again.

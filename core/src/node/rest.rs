@@ -31,7 +31,10 @@ impl Node {
             }
             let is_sure = match member.status {
                 MemberStatus::Alive => self.visible.contains(replica) && member.address.is_some(),
-                MemberStatus::Suspect | MemberStatus::Leaving | MemberStatus::Down => false,
+                MemberStatus::Joining
+                | MemberStatus::Suspect
+                | MemberStatus::Leaving
+                | MemberStatus::Down => false,
             };
             unsure += u64::from(!is_sure);
         }

@@ -18,6 +18,7 @@ impl Node {
     /// Does what is done once a beat.
     pub(super) fn keep_up(&mut self) {
         self.members_changed |= !self.targets.is_informed();
+        self.ask_for_missing();
         self.with_conflicts(|conflicts, own| conflicts.handle_beat(own));
         // Whoever had more of them than we may have let go of them meanwhile.
         for replica in self.adoption.bare() {

@@ -374,6 +374,11 @@ impl Replication {
         self.forgotten.contains(replica.key())
     }
 
+    /// Returns when a part of `replica`'s journal last came, or its copy was created.
+    pub fn moved(&self, replica: &Replica) -> Option<Time> {
+        self.held.get(replica).map(|held| held.moved)
+    }
+
     /// Returns the head of our own journal.
     pub fn head(&self) -> Version {
         self.own.head()

@@ -144,6 +144,11 @@ impl Replication {
         assert!(self.next_digest.is_some_and(|at| now < at), "no timer is left expired");
     }
 
+    /// Asks `peer` to tell what it holds of every journal, and tells it the same.
+    pub fn ask_for_digest(&mut self, peer: &NodeId) {
+        self.send_digest(peer, true);
+    }
+
     /// Drops what is staged and waits for its rest for too long: whoever had that is gone, and who
     /// offers it later sends all of it.
     fn give_up_staged(&mut self, now: Time) {

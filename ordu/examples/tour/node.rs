@@ -297,7 +297,7 @@ fn look_at_members(node: &Node) -> Members {
     let seen = members.map(|member| {
         let up = match member.status {
             MemberStatus::Alive | MemberStatus::Suspect => true,
-            MemberStatus::Down | MemberStatus::Leaving => false,
+            MemberStatus::Joining | MemberStatus::Down | MemberStatus::Leaving => false,
         };
         (member.node.to_string(), Member { up, life: member.incarnation.counter })
     });

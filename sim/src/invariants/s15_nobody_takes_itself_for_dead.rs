@@ -33,6 +33,7 @@ impl Invariant for NobodyTakesItselfForDead {
             }
             MemberStatus::Suspect
             | MemberStatus::Down
+            | MemberStatus::Joining
             | MemberStatus::Alive
             | MemberStatus::Leaving => Ok(()),
         }

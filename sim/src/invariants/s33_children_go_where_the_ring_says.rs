@@ -69,6 +69,6 @@ impl Invariant for ChildrenGoWhereTheRingSays {
 fn takes_children(member: &MemberView) -> bool {
     match member.status {
         MemberStatus::Alive | MemberStatus::Suspect => member.address.is_some(),
-        MemberStatus::Leaving | MemberStatus::Down => false,
+        MemberStatus::Joining | MemberStatus::Leaving | MemberStatus::Down => false,
     }
 }

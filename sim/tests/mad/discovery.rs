@@ -72,7 +72,7 @@ async fn a_list_that_comes_and_goes_makes_one_cluster(log: Log, medium: Medium) 
     while ups < 2 {
         let event = events.next().await.expect("the node goes on").expect("nothing was missed");
         let is_up = matches!(event, Event::MemberUp { .. });
-        let is_fine = is_up || matches!(event, Event::Joined { .. });
+        let is_fine = is_up || matches!(event, Event::Joined { .. } | Event::Ready { .. });
         assert!(is_fine, "found in time means never apart: {event:?}");
         ups += usize::from(is_up);
     }

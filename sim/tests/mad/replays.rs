@@ -49,10 +49,13 @@ fn the_log_holds_what_users_see_and_when() {
                 "n1 Joined",
                 "[n1] and [n2, n3] are cut off",
                 "n1 sees {",
-                "n1 adds 1 to counter/0: Ok(1)",
             ] {
                 assert!(lines.iter().any(|line| line.contains(seen)), "{medium:?}: {seen}");
             }
+            // Which counters ran on the node that died, the seed decides.
+            let is_sum =
+                |line: &String| line.contains("n1 adds 1 to counter/") && line.ends_with(": Ok(1)");
+            assert!(lines.iter().any(is_sum), "{medium:?}: a sum");
             let at = |line: &String| line[..12].trim().parse::<f64>().expect("a time comes first");
             assert!(lines.is_sorted_by_key(|line| at(line).to_bits()), "{medium:?}");
         });

@@ -3,6 +3,7 @@
 //! A story names the behaviours that it covers by their numbers (`B18`), or the scenario (`P8`).
 //! `ORDU_SEED=17 cargo test -p ordu-sim --test stories <name>` tells one again, for one seed.
 
+mod arrivals;
 mod broken;
 mod discovery;
 mod ends;

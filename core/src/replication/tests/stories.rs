@@ -78,6 +78,43 @@ fn a_joiner_gets_a_large_journal_in_parts_and_sees_none_of_them() {
     world.check();
 }
 
+/// The session in which a joiner is sent a large journal breaks: whoever else has the journal sends
+/// what is missing and nothing that had come, and so does its owner, but for one window.
+#[test]
+fn a_joiner_goes_on_with_another_where_a_broken_session_left_it() {
+    for owner_returns in [false, true] {
+        let mut world = World::connected(4, 3, TIGHT);
+        world.isolate(2);
+        for number in 0..2_000 {
+            world.put(0, &blob(&format!("key-{number}")), &blob("1"));
+        }
+        world.settle();
+
+        // It takes more than one window, and the session ends in the middle.
+        world.connect(2, 0);
+        for _ in 0..600 {
+            world.deliver(0);
+            world.flush(2);
+        }
+        let copy = &world.nodes[2].held[&replica(0)].copy;
+        assert_eq!(copy.staged_until(), Some(2_000));
+        let need = copy.need(0);
+        assert!((400..1_600).contains(&need), "{need} entries of 2,000 have come");
+        world.isolate(2);
+
+        let sent = world.deltas_sent;
+        world.connect(2, if owner_returns { 0 } else { 1 });
+        world.run_for(5 * SECOND);
+        assert_eq!(world.nodes[2].closed_head(&replica(0)), 2_000);
+        let missing = usize::try_from(2_000 - need).expect("they are few") / TIGHT.entries;
+        let again = world.deltas_sent - sent;
+        // The owner pushes from what is closed, until it hears what has come besides.
+        let window = if owner_returns { 256 } else { 0 };
+        assert!(again <= missing + window + 10, "{again} deltas for {missing} that were missing");
+        world.check();
+    }
+}
+
 #[test]
 fn a_lost_push_is_repaired_within_a_beat() {
     let mut world = World::connected(1, 2, Budget::default());
