@@ -91,6 +91,11 @@ impl Cells {
         self.cells.contains_key(key)
     }
 
+    /// Returns whether a cell has a value.
+    pub(crate) fn has_value(&self, key: &CellKey) -> bool {
+        self.cells.get(key).is_some_and(|seen| seen.cell.value().is_some())
+    }
+
     /// Returns whether a write of a cell stands in the journal of `me`.
     pub(crate) fn is_held_by(&self, me: &Replica, key: &CellKey) -> bool {
         self.cells.get(key).is_some_and(|seen| seen.cell.of(me).next().is_some())

@@ -1,5 +1,6 @@
 //! What a node is told once, at its start.
 
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -7,8 +8,8 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::crdt::Budget;
-use crate::limits::{DELTA_BYTES_MAX, DELTA_ENTRIES_MAX};
-use crate::{Address, Labels, NodeId, Role, Rule};
+use crate::limits::{DELTA_BYTES_MAX, DELTA_ENTRIES_MAX, METAS_MAX, VALUE_BYTES_MAX};
+use crate::{Address, Blob, Labels, Name, NodeId, Role, Rule, Scope};
 
 /// What a [`Node`](crate::Node) is told once, at its start.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -29,6 +30,9 @@ pub struct Config {
     pub role: Role,
     /// What its operator says of it, for all members to see.
     pub labels: Labels,
+    /// Metadata of registries that the node adds once it is ready, under each key that has no value
+    /// then. What anybody else puts meanwhile, or put behind a split, comes before it.
+    pub metadata: BTreeMap<(Scope, Name), Blob>,
     /// How long a member may be silent before it is taken for dead. Low finds the dead sooner and
     /// takes the slow for dead more often; 3 s by default. All other times of failure detection
     /// derive from it and from `beat_interval`.
@@ -88,6 +92,7 @@ impl Config {
             kinds: Vec::new(),
             role: Role::default(),
             labels: Labels::new(),
+            metadata: BTreeMap::new(),
             failure_timeout: Duration::from_secs(3),
             beat_interval: Duration::from_millis(500),
             digest_interval: Duration::from_secs(1),
@@ -145,11 +150,28 @@ impl Config {
             let (forget_after, least) = (self.forget_after, self.failure_timeout.saturating_mul(4));
             return Err(ConfigError::ForgetTooSoon { forget_after, least });
         }
+        self.check_metadata()?;
         if !self.rule.is_well_named() {
             return Err(ConfigError::RuleName { rule: self.rule.clone() });
         }
         if self.rule.is_missing() {
             return Err(ConfigError::RuleMissing { rule: self.rule.clone() });
+        }
+        Ok(())
+    }
+
+    fn check_metadata(&self) -> Result<(), ConfigError> {
+        let mut counts = BTreeMap::new();
+        for ((scope, key), value) in &self.metadata {
+            let (key, bytes, most) = (key.clone(), value.len(), VALUE_BYTES_MAX);
+            if most < bytes {
+                return Err(ConfigError::MetadataTooLarge { key, bytes, most });
+            }
+            let count: &mut usize = counts.entry(scope).or_default();
+            *count += 1;
+            if METAS_MAX < *count {
+                return Err(ConfigError::TooMuchMetadata { most: METAS_MAX });
+            }
         }
         Ok(())
     }
@@ -201,6 +223,22 @@ pub enum ConfigError {
         forget_after: Duration,
         /// The least that works.
         least: Duration,
+    },
+    /// Metadata is longer than any may be; keep what is large elsewhere.
+    #[error("metadata of {bytes} bytes under {key:?} is over {most}, the most that is kept")]
+    MetadataTooLarge {
+        /// What it was to be kept under.
+        key: Name,
+        /// How long it is.
+        bytes: usize,
+        /// How long it may be.
+        most: usize,
+    },
+    /// One registry is given more metadata than it keeps.
+    #[error("a registry keeps {most} pieces of metadata, and is given more")]
+    TooMuchMetadata {
+        /// How many it keeps.
+        most: usize,
     },
     /// A conflict rule is called as one of ours, or in no way at all; nodes tell rules apart by
     /// their names.
@@ -259,6 +297,21 @@ mod tests {
         let least = Config { delta_entries_max: 1, delta_bytes_max: 1, ..config() };
         assert_eq!(least.check(), Ok(()), "one entry always fits");
         assert_eq!(config().delta_budget(), Budget::default());
+    }
+
+    #[test]
+    fn metadata_that_no_registry_keeps_is_refused() {
+        let with = |count: usize, bytes: usize| {
+            let value = Blob::from(alloc::vec![7; bytes].as_slice());
+            let key = |number: usize| Name::new(number.to_string().as_str()).unwrap();
+            let row = |number| ((Scope::named("default"), key(number)), value.clone());
+            Config { metadata: (0..count).map(row).collect(), ..config() }.check()
+        };
+        assert_eq!(with(METAS_MAX, 1), Ok(()));
+        assert_eq!(with(METAS_MAX + 1, 1), Err(ConfigError::TooMuchMetadata { most: METAS_MAX }));
+        assert_eq!(with(1, VALUE_BYTES_MAX), Ok(()));
+        let refusal = with(1, VALUE_BYTES_MAX + 1).unwrap_err().to_string();
+        assert!(refusal.starts_with("metadata of 65537 bytes under"), "{refusal}");
     }
 
     #[test]

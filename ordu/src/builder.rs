@@ -1,5 +1,6 @@
 //! What a node is made of, before it runs.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +9,8 @@ use std::time::Duration;
 use ordu_core::limits::CLUSTER_BYTES_MAX;
 use ordu_core::transport::{Runtime, Transport};
 use ordu_core::{
-    Address, Config, ConfigError, IdError, LabelError, Labels, Name, NameError, NodeId, Role, Rule,
+    Address, Blob, Config, ConfigError, IdError, LabelError, Labels, Name, NameError, NodeId, Role,
+    Rule, Scope, UnknownRegistry,
 };
 use tokio::sync::mpsc;
 
@@ -40,6 +42,7 @@ pub struct NodeBuilder {
     kind_twice: Option<String>,
     role: Role,
     labels: Vec<(String, String)>,
+    metadata: Vec<(String, Result<Name, NameError>, Blob)>,
     tunings: Vec<Tuning>,
     messages_max: usize,
     registries: Declared,
@@ -67,6 +70,7 @@ impl NodeBuilder {
             kind_twice: None,
             role: Role::default(),
             labels: Vec::new(),
+            metadata: Vec::new(),
             tunings: Vec::new(),
             messages_max: Self::MESSAGES_MAX,
             registries: Declared::default(),
@@ -127,6 +131,23 @@ impl NodeBuilder {
     /// changes its value. See [`Labels`] for how many there may be, and how long.
     pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.labels.push((key.into(), value.into()));
+        self
+    }
+
+    /// Keeps `value` under `key` beside the names of a registry, unless something is kept there
+    /// once the node is [ready](Node::ready): of several nodes that are given metadata for one key,
+    /// the first to start puts it there, and later ones change nothing.
+    ///
+    /// Whatever is [put](crate::Registry::put_meta) counts before it, also behind a split of the
+    /// cluster. What was deleted is not there: the next node that starts with it adds it again. A
+    /// registry that is full keeps no more.
+    pub fn metadata(
+        mut self,
+        registry: &str,
+        key: impl TryInto<Name, Error: Into<NameError>>,
+        value: impl Into<Blob>,
+    ) -> Self {
+        self.metadata.push((registry.to_owned(), Name::new(key), value.into()));
         self
     }
 
@@ -360,6 +381,7 @@ impl NodeBuilder {
         config.kinds = self.kinds.names();
         config.role = self.role;
         config.labels = self.labels()?;
+        config.metadata = self.first_metadata()?;
         for tune in std::mem::take(&mut self.tunings) {
             tune(&mut config);
         }
@@ -373,6 +395,17 @@ impl NodeBuilder {
             labels.insert(key, value).map_err(|source| StartNodeError::Label { source })?;
         }
         Ok(labels)
+    }
+
+    fn first_metadata(&mut self) -> Result<BTreeMap<(Scope, Name), Blob>, StartNodeError> {
+        let mut metadata = BTreeMap::new();
+        for (registry, key, value) in std::mem::take(&mut self.metadata) {
+            let scope = self.registries.scope(&registry);
+            let scope = scope.map_err(|source| StartNodeError::UnknownRegistry { source })?;
+            let key = key.map_err(|source| StartNodeError::MetadataKey { registry, source })?;
+            metadata.insert((scope, key), value);
+        }
+        Ok(metadata)
     }
 
     /// Returns what the node runs on.
@@ -443,6 +476,20 @@ pub enum StartNodeError {
     Label {
         /// What is wrong with it.
         source: LabelError,
+    },
+    /// Metadata was given for a registry that was not declared; declare it.
+    #[error("metadata was given for a registry that is not there")]
+    UnknownRegistry {
+        /// Which one, and those that are there.
+        source: UnknownRegistry,
+    },
+    /// Metadata cannot be kept under what was given for a key.
+    #[error("a key of the metadata of {registry:?} is not valid")]
+    MetadataKey {
+        /// The registry.
+        registry: String,
+        /// What is wrong with the key.
+        source: NameError,
     },
     /// Two kinds of processes have one name; which of them a child is could not be told.
     #[error("two kinds of processes are called {kind:?}")]

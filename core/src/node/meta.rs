@@ -1,12 +1,13 @@
 //! Metadata of registries: what any member may write, and all can read.
 
+use core::mem;
 use core::time::Duration;
 
 use crate::entry::CellKey;
 use crate::limits::{METAS_MAX, VALUE_BYTES_MAX};
 use crate::node::Node;
 use crate::requests::Written;
-use crate::{Blob, Name, Output, Replicas, Reply, Scope, ViewChange, WriteMetaError};
+use crate::{Blob, Name, Output, Replicas, Reply, Scope, Stamp, ViewChange, WriteMetaError};
 
 impl Node {
     pub(super) fn write_meta(
@@ -33,6 +34,27 @@ impl Node {
             self.write_cell(&cell, value);
         }
         self.await_replicas(ticket, timeout, Written::Meta, replicas);
+    }
+
+    /// Adds the metadata that this node was given at its start, where there is none yet; once.
+    ///
+    /// Under a key that nobody wrote it has the lowest stamp there is: whatever another node puts,
+    /// or put where we could not see it, comes before it. Where something was deleted it has to say
+    /// what it supersedes, and is a write like any other.
+    pub(super) fn add_first_metadata(&mut self) {
+        for ((scope, key), value) in mem::take(&mut self.config.metadata) {
+            let cell = CellKey::Meta(scope, key);
+            if self.cells.has_value(&cell) || METAS_MAX <= self.cells.count(scope) {
+                continue;
+            }
+            if self.cells.is_known(&cell) {
+                self.write_cell(&cell, Some(value));
+            } else {
+                let me = self.me.as_ref().expect("only who has joined is ready");
+                self.cells.write(me, Stamp::default(), &cell, Some(value));
+            }
+            self.carry_out_effects();
+        }
     }
 
     /// Tells whom it concerns of the next cell that changed; returns whether there was any.

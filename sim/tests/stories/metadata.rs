@@ -337,3 +337,48 @@ fn a_write_waits_for_as_many_members_as_it_says() {
         assert_read(&world, &[N1, N2, N3], "key", Some("2"));
     }
 }
+
+/// B90. What nodes are given at their start they add where nothing is kept, and overwrite nothing:
+/// not what is there, nor what was put where they could not see it.
+#[test]
+fn what_is_given_at_the_start_is_added_where_there_is_nothing() {
+    let given = |host: Host, config: &mut Config| {
+        for key in ["colour", "shape"] {
+            config.metadata.insert((scope(), name(key)), host.to_string().as_str().into());
+        }
+    };
+    for seed in seeds(20) {
+        let mut world = World::builder(seed, 3).absent(N2).absent(N3).configure(given).joined();
+        let all = [N1, N2, N3];
+        world.run_for(LONG);
+        assert_read(&world, &[N1], "colour", Some("n1"));
+        put(&mut world, N1, "colour", "red");
+
+        // Who joins finds both, and leaves them alone.
+        world.start(N2);
+        world.run_for(LONG);
+        world.settle(SETTLE);
+        assert_read(&world, &[N1, N2], "colour", Some("red"));
+        assert_read(&world, &[N1, N2], "shape", Some("n1"));
+
+        // Who cannot find the others begins alone, and adds what it was given. It is the last to
+        // write, and gives way all the same to what was put before.
+        world.partition(&[N1, N2], &[N3]);
+        world.start(N3);
+        world.run_for(LONG);
+        assert_read(&world, &[N3], "colour", Some("n3"));
+        world.heal();
+        world.settle(SETTLE + LONG);
+        assert_read(&world, &all, "colour", Some("red"));
+
+        // What is deleted is not there, and comes with the next who starts with it.
+        delete(&mut world, N1, "shape");
+        world.settle(SETTLE);
+        assert_read(&world, &all, "shape", None);
+        world.restart(N2);
+        world.run_for(LONG);
+        world.settle(SETTLE);
+        assert_read(&world, &all, "shape", Some("n2"));
+        assert_read(&world, &all, "colour", Some("red"));
+    }
+}

@@ -61,7 +61,8 @@ where
     for medium in Medium::ALL {
         for seed in seeds(2) {
             simulate(seed, move |log| async move {
-                let cluster = Cluster::boot(&log, medium, nodes, |_, builder| describe(builder));
+                let describe = |host: Host, builder| describe(builder, &host.to_string());
+                let cluster = Cluster::boot(&log, medium, nodes, describe);
                 cluster.rest(PATIENCE).await;
                 let nodes = cluster.up().into_iter().map(|host| cluster.node(host)).collect();
                 behaviour(Ground { nodes, place: Place::Machines(Box::new(cluster)) }).await;
@@ -70,8 +71,10 @@ where
     }
 }
 
-fn describe(builder: NodeBuilder) -> NodeBuilder {
-    builder.kind::<Clerk>().registry("carts")
+/// Describes the node called `name`; each has other metadata for the registry `rules`.
+fn describe(builder: NodeBuilder, name: &str) -> NodeBuilder {
+    let builder = builder.kind::<Clerk>().registry("carts").registry("rules");
+    builder.metadata("rules", "made-by", name).metadata("rules", "version", "1")
 }
 
 impl Ground {
@@ -80,7 +83,8 @@ impl Ground {
         for number in 1..=count {
             let seeds: Vec<String> =
                 nodes.iter().take(1).map(|node| node.local_addr().to_string()).collect();
-            let builder = describe(Node::builder("shop", format!("n{number}"))).seeds(seeds);
+            let name = format!("n{number}");
+            let builder = describe(Node::builder("shop", name.as_str()), &name).seeds(seeds);
             let node = builder.start().await.unwrap();
             node.ready(PATIENCE).await.unwrap();
             nodes.push(node);
