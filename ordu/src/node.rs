@@ -80,13 +80,13 @@ impl Node {
         self.shared.address.clone()
     }
 
-    /// Waits until the node has taken its place in the cluster, and knows what the others knew then:
-    /// from here on its reads show every name, child and piece of metadata of theirs. Before that
-    /// every operation answers that the node is not ready.
+    /// Waits until the node has taken its place in the cluster, and knows what the others knew
+    /// then: from here on its reads show every name, child and piece of metadata of theirs. Before
+    /// that every operation answers that the node is not ready.
     ///
     /// Members that go down meanwhile are waited for no more, nor is anything that does not come
-    /// for the failure timeout. A node whose seeds stay silent for the failure timeout begins a cluster of its own, and goes
-    /// on looking for them.
+    /// for the failure timeout. A node whose seeds stay silent for the failure timeout begins a
+    /// cluster of its own, and goes on looking for them.
     ///
     /// # Errors
     ///

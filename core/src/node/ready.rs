@@ -15,8 +15,8 @@ impl Node {
     /// Returns whether the node has joined and knows what every member that it could reach knew
     /// when it did. Before, it takes on nothing, and refuses what users ask of it.
     ///
-    /// A node that begins a cluster of its own is ready at once. A node that takes a new life, since
-    /// the others have forgotten the last one, arrives anew.
+    /// A node that begins a cluster of its own is ready at once. A node that takes a new life,
+    /// since the others have forgotten the last one, arrives anew.
     pub fn is_ready(&self) -> bool {
         self.me.is_some() && self.presence != Presence::Arriving
     }
