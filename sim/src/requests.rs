@@ -81,7 +81,7 @@ impl Requests {
         let matches = match (&open.command, &reply) {
             (Command::Start { .. }, Reply::Start(_))
             | (Command::Terminate { .. }, Reply::Terminate(_))
-            | (Command::Spawn { .. }, Reply::Spawn(_))
+            | (Command::Spawn { .. }, Reply::Spawn(_) | Reply::Call(Err(CallError::NotReady)))
             | (Command::Register { .. }, Reply::Register(_))
             | (Command::Unregister { .. }, Reply::Unregister(_))
             | (Command::Call { .. }, Reply::Call(_))
