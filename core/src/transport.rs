@@ -147,8 +147,8 @@ pub enum TransportEvent {
 /// Sessions with other nodes, one for each, that carry frames.
 ///
 /// Frames of one lane arrive in order, each once or not at all, while a session lives; none is
-/// altered, and none crosses from one session to the next. For every peer, events come as `Connected`, then
-/// frames, then `Disconnected`, and so on.
+/// altered, and none crosses from one session to the next. For every peer, events come as
+/// `Connected`, then frames, then `Disconnected`, and so on.
 #[async_trait]
 pub trait Transport: Send + Sync + 'static {
     /// Returns where peers reach this transport.

@@ -18,8 +18,8 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// How long a copy that is in the middle of something larger is left to whoever sends it.
 const PATIENCE_STAGED: Duration = Duration::from_secs(1);
 
-/// How many digests a peer may have because it asks, at once; one more every half a digest interval,
-/// or sooner. Who asks more often has all that it needs to know, or means harm.
+/// How many digests a peer may have because it asks, at once; one more every half a digest
+/// interval, or sooner. Who asks more often has all that it needs to know, or means harm.
 const ANSWERS_MAX: u32 = 8;
 
 /// How often a peer may make us send again what it was sent, at once; once more every

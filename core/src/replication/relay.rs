@@ -21,9 +21,9 @@
 //! | 32 | 9 deltas, 1,080 bytes, and not 31, 3,720 bytes | 4 | 61, and not 31 | 4 |
 //! | 64 | 11 deltas, 1,320 bytes, and not 63, 7,560 bytes | 5 | 125, and not 63 | 5 |
 //!
-//! Acknowledgements go to the writer itself, from each one, once for all that closed by a flush: on
-//! beats they would cost nothing, but whoever waits for a write to be replicated, or to leave, would
-//! wait for a beat.
+//! Acknowledgements go to the writer itself, from each one, once for all that closed by a flush:
+//! on beats they would cost nothing, but whoever waits for a write to be replicated, or to leave,
+//! would wait for a beat.
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
@@ -132,8 +132,8 @@ impl<'a> Ways<'a> {
         if place == 0 { 0 } else { (place - 1 + way) % (self.count() - 1) + 1 }
     }
 
-    /// Returns the places that come right after `place` on `way`, those with most others behind them
-    /// last.
+    /// Returns the places that come right after `place` on `way`, those with most others behind
+    /// them last.
     fn below(self, way: usize, place: usize) -> impl Iterator<Item = usize> {
         let (rank, count) = (self.rank(way, place), self.count());
         let end = if rank == 0 { count } else { lowest_bit(rank).min(count - rank) };
