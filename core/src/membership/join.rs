@@ -134,6 +134,17 @@ impl Membership {
         }
     }
 
+    /// Takes in that `from`, whose life we do not take in, does not take ours in either.
+    ///
+    /// If we have forgotten it, it has forgotten us: of two sides of a split that outlasted both
+    /// memories neither would believe the other anything. Each goes on in a new life.
+    pub(crate) fn handle_mutual(&mut self, now: Time, from: &NodeId, welcome: &Welcome) {
+        self.advance(now);
+        if self.forgotten.contains_key(from) && matches!(self.phase, Phase::Joined) {
+            self.handle_denied(welcome.counter);
+        }
+    }
+
     /// Takes in that somebody does not take lives of ours up to `counter` in: it has forgotten
     /// ours, since it heard nothing of us for too long. We go on in a new one.
     fn handle_denied(&mut self, counter: u64) {

@@ -133,7 +133,8 @@ pub(crate) enum Output {
 pub(crate) enum Verdict {
     /// Clocks and rules were not compared yet: only [`Message::Hello`] counts.
     Unchecked,
-    /// The sender's life is over, or was refused: only [`Message::Hello`] counts.
+    /// The sender's life is over, or was refused: [`Message::Hello`] counts, and what it says of
+    /// lives of ours.
     Stale,
     /// The sender has not joined yet: only [`Message::Hello`], [`Message::Join`] and
     /// [`Message::Welcome`] count.

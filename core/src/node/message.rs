@@ -42,6 +42,9 @@ impl Node {
                 self.tell_outlived(&Replica::new(from, incarnation), &beat);
             }
             (Verdict::Stale, Message::Digest(digest)) => self.learn_outlived(&digest),
+            (Verdict::Stale, Message::Welcome(welcome)) => {
+                self.membership.handle_mutual(self.now, &from, &welcome);
+            }
             // Nothing else that it says can be believed, yet or any more.
             (Verdict::Unchecked | Verdict::Stale | Verdict::Stranger, _) => (),
         }

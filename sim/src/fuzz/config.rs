@@ -44,6 +44,9 @@ pub fn config(bytes: &[u8], lived_of: u64) -> ConfigRun {
             ConfigError::Zero { what } | ConfigError::TooLarge { what, .. } => what,
             ConfigError::FailureTimeoutTooShort { .. } => "failure_timeout",
             ConfigError::ForgetTooSoon { .. } => "forget_after",
+            ConfigError::MetadataTooLarge { .. } | ConfigError::TooMuchMetadata { .. } => {
+                "metadata"
+            }
             ConfigError::RuleName { .. } | ConfigError::RuleMissing { .. } => "rule",
             error => panic!("no test knows of {error:?}"),
         };

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use ordu_core::{ChildSpec, MemberStatus, Replicas, Restart};
-use ordu_sim::{N1, N2, N3, N4, Network, World, name, named, seeds};
+use ordu_core::{ChildSpec, Config, MemberStatus, Replicas, Restart};
+use ordu_sim::{N1, N2, N3, N4, Network, World, name, named, scope, seeds};
 
 use crate::{LONG, SETTLE, SHORT, home, others, start_children};
 
@@ -36,6 +36,42 @@ fn two_children_of_one_name_are_one_after_the_heal() {
         world.settle(SETTLE);
         assert_eq!(world.running_name("worker"), [other], "seed {seed}");
         assert_eq!(world.children(other).len(), 1, "seed {seed}");
+    }
+}
+
+/// Both sides of a split forget each other. Healed, they are the union of two clusters: everybody is
+/// a member again, in a new life, and what either side holds is there, once.
+#[test]
+fn a_split_that_outlasts_both_memories_heals_as_the_union_of_two_clusters() {
+    for seed in seeds(10) {
+        let forget = |_, config: &mut Config| config.forget_after = Duration::from_secs(30);
+        let mut world = World::builder(seed, 4).configure(forget).joined();
+        let mut children = start_children(&mut world, "counter", 8);
+        world.settle(SETTLE);
+        world.partition(&[N1, N2], &[N3, N4]);
+        world.run_for(Duration::from_secs(90));
+        for (host, side) in [(N1, "left"), (N3, "right")] {
+            assert_eq!(world.members(host).len(), 2, "{side} has forgotten; seed {seed}");
+            children.push(world.start_child(host, named("counter", side)).unwrap().child);
+            world.start_child(host, named("counter", "worker")).unwrap();
+            assert_eq!(world.write_meta(host, side, Some("here"), Replicas::Two), Ok(()));
+        }
+        assert_eq!(world.running_name("worker").len(), 2, "seed {seed}");
+
+        world.heal();
+        world.run_for(LONG * 2);
+        world.settle(SETTLE);
+        for host in [N1, N2, N3, N4] {
+            assert_eq!(world.members(host).len(), 4, "{host} knows all; seed {seed}");
+            for side in ["left", "right"] {
+                let kept = world.view(host).metadata.contains_key(&(scope(), name(side)));
+                assert!(kept, "{host} reads what {side} wrote; seed {seed}");
+            }
+        }
+        for child in children {
+            assert_eq!(world.running_child(child).len(), 1, "{child} runs once; seed {seed}");
+        }
+        assert_eq!(world.running_name("worker").len(), 1, "seed {seed}");
     }
 }
 
