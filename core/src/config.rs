@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::crdt::Budget;
 use crate::limits::{DELTA_BYTES_MAX, DELTA_ENTRIES_MAX, METAS_MAX, VALUE_BYTES_MAX};
-use crate::{Address, Blob, Labels, Name, NodeId, Role, Rule, Scope};
+use crate::{Address, Blob, Export, Labels, Name, NodeId, Role, Rule, Scope};
 
 /// What a [`Node`](crate::Node) is told once, at its start.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -33,6 +33,11 @@ pub struct Config {
     /// Metadata of registries that the node adds once it is ready, under each key that has no value
     /// then. What anybody else puts meanwhile, or put behind a split, comes before it.
     pub metadata: BTreeMap<(Scope, Name), Blob>,
+    /// What a cluster held that was before this one, for the node to add once it is ready, where
+    /// nothing is known of it. Give it to any member of a cluster that starts anew, or to all: it
+    /// is added once. Not to one that goes on: children that have ended there since, ten minutes
+    /// ago and more, would start again.
+    pub import: Export,
     /// How long a member may be silent before it is taken for dead. Low finds the dead sooner and
     /// takes the slow for dead more often; 3 s by default. All other times of failure detection
     /// derive from it and from `beat_interval`.
@@ -93,6 +98,7 @@ impl Config {
             role: Role::default(),
             labels: Labels::new(),
             metadata: BTreeMap::new(),
+            import: Export::default(),
             failure_timeout: Duration::from_secs(3),
             beat_interval: Duration::from_millis(500),
             digest_interval: Duration::from_secs(1),

@@ -22,6 +22,7 @@ pub mod crdt;
 mod effect;
 mod entry;
 mod error;
+mod export;
 pub mod flight;
 mod groups;
 mod hash;
@@ -62,6 +63,7 @@ pub use crate::error::{
     Occupant, PublishError, RegisterError, SetMembersError, SettleError, StartChildError,
     TerminateError, UnknownRegistry, UnregisterError, UpdateError, WriteMetaError,
 };
+pub use crate::export::{DecodeExportError, Export};
 pub use crate::hash::{hash64, hash64_seeded, hash128};
 pub use crate::id::{
     ChildId, Incarnation, NodeId, ProcessId, Replica, ReplicaKey, RequestId, Scope,

@@ -9,8 +9,8 @@ use std::time::Duration;
 use ordu_core::limits::CLUSTER_BYTES_MAX;
 use ordu_core::transport::{Runtime, Transport};
 use ordu_core::{
-    Address, Blob, Config, ConfigError, IdError, LabelError, Labels, Name, NameError, NodeId, Role,
-    Rule, Scope, UnknownRegistry,
+    Address, Blob, Config, ConfigError, Export, IdError, LabelError, Labels, Name, NameError,
+    NodeId, Role, Rule, Scope, UnknownRegistry,
 };
 use tokio::sync::mpsc;
 
@@ -149,6 +149,16 @@ impl NodeBuilder {
     ) -> Self {
         self.metadata.push((registry.to_owned(), Name::new(key), value.into()));
         self
+    }
+
+    /// Adds what a cluster held that was before this one ([`Node::export`]), once the node is
+    /// [ready](Node::ready) and where nothing is known of it then.
+    ///
+    /// Give it to one node of a cluster that starts anew or to all: each child is there once. Not
+    /// to a node that joins a cluster which went on meanwhile: it would start again what has ended
+    /// there, ten minutes ago and more.
+    pub fn import(self, export: Export) -> Self {
+        self.tuned(move |config| config.import = export)
     }
 
     /// Adds places where members may be found that know the cluster. Without any the node starts a

@@ -12,6 +12,7 @@ use ordu_core::{
 use tokio::select;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::export::{ExportError, Exported};
 use crate::flight::{DumpFlightError, Dumped, Flight};
 use crate::hands::Hands;
 use crate::phase::{Announcer, Phase};
@@ -36,6 +37,8 @@ pub(crate) enum Mail {
     Answer { call: CallId, result: Result<Blob, CallFailure> },
     /// A user wants the last inputs in a file.
     DumpFlight { answer: Dumped },
+    /// A user wants what outlives the nodes of the cluster.
+    Export { answer: Exported },
     /// The time has come that the timer was set to.
     Alarm,
     /// The node is to end at once, as in a crash.
@@ -117,6 +120,7 @@ impl Driver {
             match mail {
                 Mail::Halt => return Some(Ending::Halt),
                 Mail::DumpFlight { answer } => self.dump_flight(answer),
+                Mail::Export { answer } => self.export(answer),
                 Mail::Input(_)
                 | Mail::Request { .. }
                 | Mail::Spawn { .. }
@@ -175,6 +179,13 @@ impl Driver {
         }
     }
 
+    fn export(&self, answer: Exported) {
+        let is_ready = self.machine.is_ready();
+        let export = is_ready.then(|| self.machine.export()).ok_or(ExportError::NotReady);
+        // Whoever asked may be gone.
+        drop(answer.send(export));
+    }
+
     /// Tells the machine the wall time, if it moved or was never read.
     fn read_wall(&mut self) {
         let wall = self.runtime.wall();
@@ -208,7 +219,9 @@ impl Driver {
                 self.timer.send_replace(None);
                 Input::Tick
             }
-            Mail::DumpFlight { .. } | Mail::Halt => unreachable!("the machine hears of neither"),
+            Mail::DumpFlight { .. } | Mail::Export { .. } | Mail::Halt => {
+                unreachable!("the machine hears of none of these")
+            }
         }
     }
 

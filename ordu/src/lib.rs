@@ -83,6 +83,7 @@ mod declared;
 mod discovery;
 mod driver;
 mod events;
+mod export;
 mod feed;
 mod flight;
 mod gate;
@@ -116,12 +117,12 @@ pub use ordu_core::flight::Payloads;
 pub use ordu_core::transport::{Address, BoxFuture, Runtime, Transport};
 pub use ordu_core::{
     Blob, CallError, CatchUpError, CausalToken, ChildId, ConfigError, Conflict, ConflictRule,
-    Contender, Event, EvictError, ExitReason, IdError, Incarnation, JoinGroupError, LabelError,
-    Labels, LeaveError, LeaveGroupError, Loss, MemberStatus, Name, NameConflict, NameError, NodeId,
-    Occupant, Origin, Outcome, Precedence, ProcessId, PublishError, Published, Rank, RegisterError,
-    Replica, Replicas, Restart, Role, Rule, Scope, SetMembersError, SettleError, Stamp,
-    StartChildError, StartReason, StopReason, TerminateError, Time, UnknownRegistry,
-    UnregisterError, UpdateError, Wall, WriteMetaError,
+    Contender, DecodeExportError, Event, EvictError, ExitReason, Export, IdError, Incarnation,
+    JoinGroupError, LabelError, Labels, LeaveError, LeaveGroupError, Loss, MemberStatus, Name,
+    NameConflict, NameError, NodeId, Occupant, Origin, Outcome, Precedence, ProcessId,
+    PublishError, Published, Rank, RegisterError, Replica, Replicas, Restart, Role, Rule, Scope,
+    SetMembersError, SettleError, Stamp, StartChildError, StartReason, StopReason, TerminateError,
+    Time, UnknownRegistry, UnregisterError, UpdateError, Wall, WriteMetaError,
 };
 
 pub use ordu_transport_tcp::{Secret, SecretError};
@@ -134,6 +135,7 @@ pub use crate::context::{Clock, Context, Incoming, Letter, WrongType};
 pub use crate::discovery::DnsSeeds;
 pub use crate::discovery::{DiscoverError, Discovery, SeedFile};
 pub use crate::events::{Events, Missed};
+pub use crate::export::ExportError;
 pub use crate::flight::{DumpFlightError, FlightRecorder};
 pub use crate::groups::{GroupMember, Groups, JoinGroup, LeaveGroup, Publish};
 pub use crate::meta::WriteMeta;

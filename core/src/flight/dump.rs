@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::flight::Payloads;
 use crate::flight::tape::{Reader, Tape};
-use crate::wire::{LONG_BYTES_MAX, decode_first, encode_onto};
-use crate::{Blob, Config, Input, NodeId, Time, hash64};
+use crate::wire::{Broken, LONG_BYTES_MAX, Seal, decode_first, encode_onto};
+use crate::{Blob, Config, Input, NodeId, Time};
 
 /// The last inputs of a node, the state that they follow from, and the hash of the state that
 /// followed from them; made by [`Recorder::dump`](crate::flight::Recorder::dump).
@@ -67,17 +67,11 @@ impl fmt::Display for Reason {
 }
 
 impl Dump {
-    /// The first bytes of every encoded dump.
-    const MAGIC: [u8; 8] = *b"ordu\0fly";
-
-    /// The version of the encoding around the state and the inputs.
-    const FORMAT: u16 = 1;
+    /// How every encoded dump begins; the format is that around the state and the inputs.
+    const SEAL: Seal = Seal { magic: *b"ordu\0fly", format: 1 };
 
     /// The version of this crate: what a state and an input are as bytes depends on it.
     const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-    /// Bytes before the version: magic, format, length and hash of what follows.
-    const HEADER: usize = 8 + 2 + 8 + 8;
 
     /// Returns why it was made.
     pub fn reason(&self) -> Reason {
@@ -167,13 +161,7 @@ impl Dump {
         let described = (self.reason, &self.config, self.seed, self.born, self.payloads);
         let kept = (self.dropped, &self.start, self.since, &self.inputs, self.count);
         encode_onto(&(described, kept, self.state_hash), &mut rest);
-        let mut bytes = Vec::with_capacity(Self::HEADER + rest.len());
-        bytes.extend_from_slice(&Self::MAGIC);
-        bytes.extend_from_slice(&Self::FORMAT.to_le_bytes());
-        bytes.extend_from_slice(&(rest.len() as u64).to_le_bytes());
-        bytes.extend_from_slice(&hash64(&rest).to_le_bytes());
-        bytes.append(&mut rest);
-        bytes
+        Self::SEAL.put_on(rest)
     }
 
     /// Returns the dump that `bytes` encode.
@@ -186,28 +174,17 @@ impl Dump {
     ///
     /// Says what is wrong with them. A dump is read by the version of this crate that wrote it.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeDumpError> {
-        let truncated = DecodeDumpError::Truncated { bytes: bytes.len() };
-        let (magic, after) = bytes.split_first_chunk().ok_or(truncated.clone())?;
-        if *magic != Self::MAGIC {
-            return Err(DecodeDumpError::NoDump);
-        }
-        let (format, after) = after.split_first_chunk().ok_or(truncated.clone())?;
-        let format = u16::from_le_bytes(*format);
-        if format != Self::FORMAT {
-            return Err(DecodeDumpError::OtherFormat { format, ours: Self::FORMAT });
-        }
-        let (length, after) = after.split_first_chunk().ok_or(truncated.clone())?;
-        let (hash, rest) = after.split_first_chunk().ok_or(truncated.clone())?;
-        let length = u64::from_le_bytes(*length);
-        if (LONG_BYTES_MAX as u64) < length {
-            return Err(DecodeDumpError::TooLong { bytes: length, max: LONG_BYTES_MAX as u64 });
-        }
-        if (rest.len() as u64) < length {
-            return Err(truncated);
-        }
-        if rest.len() as u64 != length || hash64(rest) != u64::from_le_bytes(*hash) {
-            return Err(DecodeDumpError::Damaged);
-        }
+        let rest = Self::SEAL.take_off(bytes).map_err(|broken| match broken {
+            Broken::Other => DecodeDumpError::NoDump,
+            Broken::Format(format) => {
+                DecodeDumpError::OtherFormat { format, ours: Self::SEAL.format }
+            }
+            Broken::Truncated => DecodeDumpError::Truncated { bytes: bytes.len() },
+            Broken::TooLong(bytes) => {
+                DecodeDumpError::TooLong { bytes, max: LONG_BYTES_MAX as u64 }
+            }
+            Broken::Damaged => DecodeDumpError::Damaged,
+        })?;
         Self::decode_rest(rest)
     }
 

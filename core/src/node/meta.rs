@@ -43,18 +43,23 @@ impl Node {
     /// what it supersedes, and is a write like any other.
     pub(super) fn add_first_metadata(&mut self) {
         for ((scope, key), value) in mem::take(&mut self.config.metadata) {
-            let cell = CellKey::Meta(scope, key);
-            if self.cells.has_value(&cell) || METAS_MAX <= self.cells.count(scope) {
-                continue;
-            }
-            if self.cells.is_known(&cell) {
-                self.write_cell(&cell, Some(value));
-            } else {
-                let me = self.me.as_ref().expect("only who has joined is ready");
-                self.cells.write(me, Stamp::default(), &cell, Some(value));
-            }
-            self.carry_out_effects();
+            self.add_metadata(scope, key, value);
         }
+    }
+
+    /// Adds metadata where there is none.
+    pub(super) fn add_metadata(&mut self, scope: Scope, key: Name, value: Blob) {
+        let cell = CellKey::Meta(scope, key);
+        if self.cells.has_value(&cell) || METAS_MAX <= self.cells.count(scope) {
+            return;
+        }
+        if self.cells.is_known(&cell) {
+            self.write_cell(&cell, Some(value));
+        } else {
+            let me = self.me.as_ref().expect("only who has joined is ready");
+            self.cells.write(me, Stamp::default(), &cell, Some(value));
+        }
+        self.carry_out_effects();
     }
 
     /// Tells whom it concerns of the next cell that changed; returns whether there was any.

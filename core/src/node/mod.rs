@@ -17,6 +17,7 @@ mod audit;
 mod changes;
 mod command;
 mod effects;
+mod export;
 mod forward;
 mod group;
 mod input;

@@ -46,6 +46,7 @@ impl Node {
             self.write_member(Presence::Here);
         }
         self.outputs.push_back(Output::Event(Event::Ready { replica }));
+        self.take_in_import();
         self.add_first_metadata();
     }
 

@@ -141,6 +141,11 @@ impl Supervisor {
         self.children.child(key)
     }
 
+    /// Iterates over the children that were accepted and have not ended.
+    pub(crate) fn standing(&self) -> impl Iterator<Item = (&ChildKey, &Child)> {
+        self.children.iter().filter(|(_, child)| child.spec.is_some() && child.end.is_none())
+    }
+
     /// Returns the child that keeps `name` for itself between two runs, if one does.
     pub(crate) fn reserving(&self, scope: Scope, name: &Name) -> Option<ChildId> {
         self.children.reserving(scope, name)

@@ -6,6 +6,7 @@
 
 mod frame;
 mod greeting;
+mod sealed;
 
 use alloc::vec::Vec;
 
@@ -18,6 +19,7 @@ use crate::limits::FRAME_BYTES_MAX;
 
 pub use crate::wire::frame::{decode_frame, encode_frame};
 pub use crate::wire::greeting::{Greeting, GreetingError, PROTOCOL_MAX, PROTOCOL_MIN};
+pub(crate) use crate::wire::sealed::{Broken, Seal};
 
 /// Bytes that most values take at most: growing to there byte by byte would cost more than they do.
 const BYTES_EXPECTED: usize = 128;

@@ -167,9 +167,8 @@ fn told(mail: &Mail) -> String {
         Mail::Answer { call, result } => format!("{call:?} was answered with {result:?}"),
         Mail::Input(input) => format!("{input:?} came"),
         Mail::Request { command, .. } => format!("{command:?} was asked for"),
-        Mail::Spawn { .. } | Mail::DumpFlight { .. } | Mail::Alarm | Mail::Halt => {
-            "something else came".to_owned()
-        }
+        Mail::Spawn { .. } | Mail::DumpFlight { .. } | Mail::Export { .. } => "a wish".to_owned(),
+        Mail::Alarm | Mail::Halt => "something else came".to_owned(),
     }
 }
 

@@ -39,8 +39,8 @@ fn two_children_of_one_name_are_one_after_the_heal() {
     }
 }
 
-/// Both sides of a split forget each other. Healed, they are the union of two clusters: everybody is
-/// a member again, in a new life, and what either side holds is there, once.
+/// Both sides of a split forget each other. Healed, they are the union of two clusters: everybody
+/// is a member again, in a new life, and what either side holds is there, once.
 #[test]
 fn a_split_that_outlasts_both_memories_heals_as_the_union_of_two_clusters() {
     for seed in seeds(10) {

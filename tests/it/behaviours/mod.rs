@@ -6,4 +6,5 @@ mod members;
 mod metadata;
 mod names;
 mod queries;
+mod stores;
 mod table;

@@ -1,0 +1,73 @@
+//! What outlives nodes, taken out of a cluster and brought into one.
+
+use core::mem;
+
+use crate::entry::{CellKey, Entry as _, Key, MembersEntry};
+use crate::node::Node;
+use crate::{Export, Stamp};
+
+impl Node {
+    /// Returns what this node knows of all that belongs to no node: children, metadata, the list of
+    /// members. Costs all of it.
+    ///
+    /// Every member that is [ready](Self::is_ready) knows the same, but for what is on its way.
+    pub fn export(&self) -> Export {
+        let mut export = Export::default();
+        for ((scope, child), known) in self.supervisor.standing() {
+            let key = Key::Spec(*scope, *child).encode();
+            let mut held = known.spec_in.iter().filter_map(|by| self.replication.value(by, &key));
+            if let Some(entry) = held.next() {
+                export.children.push((key.clone(), entry.clone()));
+            }
+        }
+        for (key, value) in self.cells.values() {
+            match key {
+                CellKey::Meta(scope, name) => {
+                    export.metadata.push((*scope, name.clone(), value.clone()));
+                }
+                CellKey::Members => {
+                    export.members = MembersEntry::decode(value).map(|entry| entry.nodes);
+                }
+                // It is about lives, and those are over.
+                CellKey::Evicted(_) => {}
+            }
+        }
+        export
+    }
+
+    /// Adds what this node was given of a cluster that was before, where nothing is known of it;
+    /// once.
+    ///
+    /// Whoever adds a child writes the same, so that it is one child, and one that has ended since
+    /// stays ended for as long as that is remembered.
+    pub(super) fn take_in_import(&mut self) {
+        let Export { children, metadata, members } = mem::take(&mut self.config.import);
+        for (key, entry) in children {
+            let is_known = match Key::decode(&key) {
+                Some(Key::Spec(scope, child)) => self.supervisor.child(&(scope, child)).is_some(),
+                Some(
+                    Key::Member
+                    | Key::Name(..)
+                    | Key::Claim(..)
+                    | Key::Ended(..)
+                    | Key::Absorbed(..)
+                    | Key::Group(..)
+                    | Key::Cell(..),
+                )
+                | None => true,
+            };
+            if !is_known {
+                self.replication.put(key, entry);
+            }
+        }
+        for (scope, name, value) in metadata {
+            self.add_metadata(scope, name, value);
+        }
+        if let Some(nodes) = members.filter(|_| !self.cells.is_known(&CellKey::Members)) {
+            let me = self.me.as_ref().expect("only who has joined is ready");
+            let value = MembersEntry { nodes }.encode();
+            self.cells.write(me, Stamp::default(), &CellKey::Members, Some(value));
+        }
+        self.carry_out_effects();
+    }
+}
