@@ -126,7 +126,7 @@ fn whoever_has_an_address_is_reached_by_it() {
         ground.until("the message", heard).await;
 
         let unknown = a.registry("crats").via("cart/7").unwrap();
-        let declared = ["carts", "default"].map(str::to_owned).to_vec();
+        let declared = ["carts", "default", "rules"].map(str::to_owned).to_vec();
         let unknown_registry = UnknownRegistry { name: "crats".into(), declared };
         let refused = CallError::UnknownRegistry(unknown_registry);
         assert_eq!(b.send::<Clerk>(&unknown, &1).await, Err(refused));
