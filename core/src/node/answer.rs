@@ -172,9 +172,13 @@ impl Node {
     }
 
     /// Returns whether no other member that counts is up, be there a session with it or not.
+    ///
+    /// What is shown says so too early: where a node begins a new life, the one before is hidden
+    /// first.
     fn is_alone(&self) -> bool {
-        let counts = |replica: &&Replica| self.membership.counts(replica);
-        self.visible.iter().filter(counts).all(|replica| self.me.as_ref() == Some(replica))
+        let is_up = |replica: &&Replica| self.membership.is_visible(replica);
+        let mut up = self.membership.counting().filter(is_up);
+        up.all(|replica| self.me.as_ref() == Some(replica))
     }
 
     /// Returns the answer to a start, if it is time: its process runs, and a second live member has

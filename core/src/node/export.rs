@@ -15,9 +15,9 @@ impl Node {
         let mut export = Export::default();
         for ((scope, child), known) in self.supervisor.standing() {
             let key = Key::Spec(*scope, *child).encode();
-            let mut held = known.spec_in.iter().filter_map(|by| self.replication.value(by, &key));
-            if let Some(entry) = held.next() {
-                export.children.push((key.clone(), entry.clone()));
+            let entry = known.spec_in.iter().find_map(|by| self.replication.value(by, &key));
+            if let Some(entry) = entry.cloned() {
+                export.children.push((key, entry));
             }
         }
         for (key, value) in self.cells.values() {
@@ -43,20 +43,8 @@ impl Node {
     pub(super) fn take_in_import(&mut self) {
         let Export { children, metadata, members } = mem::take(&mut self.config.import);
         for (key, entry) in children {
-            let is_known = match Key::decode(&key) {
-                Some(Key::Spec(scope, child)) => self.supervisor.child(&(scope, child)).is_some(),
-                Some(
-                    Key::Member
-                    | Key::Name(..)
-                    | Key::Claim(..)
-                    | Key::Ended(..)
-                    | Key::Absorbed(..)
-                    | Key::Group(..)
-                    | Key::Cell(..),
-                )
-                | None => true,
-            };
-            if !is_known {
+            let Some(Key::Spec(scope, child)) = Key::decode(&key) else { continue };
+            if self.supervisor.child(&(scope, child)).is_none() {
                 self.replication.put(key, entry);
             }
         }
