@@ -315,7 +315,7 @@ impl World {
         let known = core.iter().filter(|&&host| self.is_up(host));
         let known = known.flat_map(|&host| self.children(host).into_keys()).collect();
         for host in self.up().into_iter().filter(|host| !core.contains(host)) {
-            self.oracle.handle_death(host, self.processes.running(), &known);
+            self.oracle.give_up(host, self.processes.running(), &known);
         }
     }
 

@@ -195,6 +195,9 @@ impl Ledger {
         }
         let Some(reply) = reply else { return };
         let answered = Answered { command: open.command, reply };
+        if !pages.oracle.relies_on(open.host, &answered) {
+            return;
+        }
         if let Command::Register { process, .. } = &answered.command {
             let runs = pages.goes_on(process);
             pages.oracle.names.handle_answer(now, &answered, runs);
@@ -222,7 +225,8 @@ impl Pages {
     pub(crate) fn handle_death(&mut self, host: Host, known: &BTreeSet<ChildId>) {
         self.disturb(host);
         self.shown.remove(&host);
-        self.give_up(host, known);
+        let running: Vec<Run> = self.running().cloned().collect();
+        self.oracle.handle_death(host, running.iter(), known);
         self.end_all(host);
         let lost: Vec<Command> = self
             .open
@@ -237,7 +241,7 @@ impl Pages {
     /// knowing of the children `known`.
     pub(crate) fn give_up(&mut self, host: Host, known: &BTreeSet<ChildId>) {
         let running: Vec<Run> = self.running().cloned().collect();
-        self.oracle.handle_death(host, running.iter(), known);
+        self.oracle.give_up(host, running.iter(), known);
     }
 
     /// Iterates over the runs that go on.

@@ -20,6 +20,8 @@ pub use crate::oracle::names::Readings;
 pub(crate) struct Oracle {
     pub(crate) children: children::Children,
     pub(crate) names: names::Names,
+    /// Nodes that go on, and that nobody else will ever hear again.
+    given_up: BTreeSet<Host>,
 }
 
 impl Oracle {
@@ -36,6 +38,9 @@ impl Oracle {
         answered: &Answered,
         (processes, up): (&Processes, &[Host]),
     ) {
+        if !self.relies_on(host, answered) {
+            return;
+        }
         self.children.handle_answer(host, answered);
         if let (Command::Register { scope, name, process, .. }, Reply::Register(Ok(_))) =
             (&answered.command, &answered.reply)
@@ -44,6 +49,13 @@ impl Oracle {
             let given = (*scope, name.clone(), process.clone());
             self.names.look(now, &given, up.iter().copied());
         }
+    }
+
+    /// Returns whether what the node of `host` answered binds the others: nobody else will hear of
+    /// what a node promises after it was given up.
+    pub(crate) fn relies_on(&self, host: Host, answered: &Answered) -> bool {
+        let promises = matches!(answered.reply, Reply::Start(_) | Reply::Register(_));
+        !(promises && self.given_up.contains(&host))
     }
 
     /// Takes in requests that will not be answered, since their node is over.
@@ -86,6 +98,18 @@ impl Oracle {
     ) {
         self.children.handle_death(host, running, known);
         self.names.handle_death(host);
+    }
+
+    /// Takes in that nobody will ever hear again from the node of `host`, which goes on: nothing is
+    /// promised of what none of the others, which know of the children `known`, has heard of.
+    pub(crate) fn give_up<'a>(
+        &mut self,
+        host: Host,
+        running: impl Iterator<Item = &'a Run>,
+        known: &BTreeSet<ChildId>,
+    ) {
+        self.handle_death(host, running, known);
+        self.given_up.insert(host);
     }
 
     /// Takes in what the readers of `host` are told, while the nodes of `up` are up.
