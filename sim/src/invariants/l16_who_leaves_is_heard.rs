@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ordu_core::message::Message;
 use ordu_core::{Input, LeaveError, NodeId, Output, Reply};
 
 use crate::host::Host;
@@ -16,7 +17,40 @@ const WORDS_MAX: u32 = 6;
 #[derive(Default)]
 pub(crate) struct WhoLeavesIsHeard {
     shown: Shown,
-    words: BTreeMap<Host, (u64, BTreeMap<NodeId, u32>)>,
+    words: BTreeMap<Host, (u64, BTreeMap<NodeId, Words>)>,
+}
+
+/// What a node says to one that it does not count any more.
+#[derive(Default)]
+struct Words {
+    /// Messages of any kind that arrived.
+    heard: u32,
+    /// Beats of the other one that it took in.
+    asked: u32,
+    /// Acknowledgements that it sent.
+    sent: u32,
+    /// Acknowledgements that arrived.
+    acknowledged: u32,
+}
+
+impl Words {
+    /// Returns whether it had the time to say that it knows, and did not say so each time that it
+    /// was asked, or was not believed. A network may lose all that is of use.
+    fn are_no_use(&self) -> bool {
+        self.heard > WORDS_MAX && (self.sent < self.asked || self.acknowledged > 0)
+    }
+}
+
+impl WhoLeavesIsHeard {
+    /// Returns what the node of `scene` has said to `node`, if it does not count it any more.
+    fn words_to(&mut self, scene: &Scene<'_>, node: &NodeId) -> Option<&mut Words> {
+        let me = &scene.config.id;
+        if self.shown.life(me, node).is_some() {
+            return None;
+        }
+        let (_, words) = self.words.get_mut(&Host::of(node)?)?;
+        Some(words.entry(me.clone()).or_default())
+    }
 }
 
 impl Invariant for WhoLeavesIsHeard {
@@ -30,7 +64,7 @@ impl Invariant for WhoLeavesIsHeard {
     }
 
     fn handle_input(&mut self, scene: &Scene<'_>, input: &Input) -> Finding {
-        let Input::Message { from, .. } = input else { return Ok(()) };
+        let Input::Message { from, envelope } = input else { return Ok(()) };
         let (life, words) = self.words.entry(scene.host).or_default();
         if *life != scene.life {
             (*life, *words) = (scene.life, BTreeMap::new());
@@ -40,22 +74,35 @@ impl Invariant for WhoLeavesIsHeard {
         if self.shown.life(from, me) == own {
             words.remove(from);
         } else {
-            *words.entry(from.clone()).or_default() += 1;
+            let words = words.entry(from.clone()).or_default();
+            words.heard += 1;
+            words.acknowledged += u32::from(matches!(envelope.message, Message::Ack(_)));
+        }
+        if matches!(envelope.message, Message::Beat(_))
+            && let Some(words) = self.words_to(scene, from)
+        {
+            words.asked += 1;
         }
         Ok(())
     }
 
     fn handle_output(&mut self, scene: &Scene<'_>, output: &Output) -> Finding {
         self.shown.handle_output(scene, output);
+        if let Output::Send { to, envelope } = output
+            && matches!(envelope.message, Message::Ack(_))
+            && let Some(words) = self.words_to(scene, to)
+        {
+            words.sent += 1;
+        }
         let Output::Reply { reply: Reply::Leave(Err(error)), .. } = output else { return Ok(()) };
         let LeaveError::TimedOut { remaining: 0, unaware } = error else { return Ok(()) };
         let Some((life, words)) = self.words.get(&scene.host) else { return Ok(()) };
-        let said = |node: &&NodeId| *life == scene.life && words.get(node) > Some(&WORDS_MAX);
-        match unaware.iter().find(said) {
+        let is_deaf =
+            |node: &&NodeId| *life == scene.life && words.get(*node).is_some_and(Words::are_no_use);
+        match unaware.iter().find(is_deaf) {
             None => Ok(()),
             Some(node) => {
-                let words = words[node];
-                let me = scene.host;
+                let (me, words) = (scene.host, words[node].heard);
                 Err(format!("{me} waited for {node}, which knew that it left, for {words} words"))
             }
         }
