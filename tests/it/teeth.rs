@@ -43,6 +43,10 @@ fn every_bug_names_promises_and_a_profile_that_there_are() {
                 let is_there = module.is_dir() || module.with_extension("rs").is_file();
                 assert!(is_there, "{}: there is no {}", bug.name, module.display());
             }
+            Instrument::Stories(name) => {
+                let stories = root().join("sim/tests/stories").join(name).with_extension("rs");
+                assert!(stories.is_file(), "{}: there is no {}", bug.name, stories.display());
+            }
         }
     }
 }
@@ -59,6 +63,8 @@ fn a_bug_that_has_lost_its_place_is_refused() {
     let tested = bug.replace("PROMISE: S1\nPROFILE: full\nSEEDS: 1", "TEST: crdt");
     let instrument = Bug::parse("it", &tested).unwrap().instrument;
     assert_eq!(instrument, Instrument::Tests("crdt".to_owned()));
+    let told = Bug::parse("it", &tested.replace("TEST: crdt", "STORY: joins")).unwrap();
+    assert_eq!(told.instrument, Instrument::Stories("joins".to_owned()));
     let both = bug.replace("SEEDS: 1", "SEEDS: 1\nTEST: crdt");
     assert!(Bug::parse("it", &both).is_err(), "two instruments");
     for missing in ["PROMISE: S1\n", "PROFILE: full\n", "SEEDS: 1\n", "FILE: f\n", ">>>>"] {

@@ -18,7 +18,8 @@
 //!
 //! Where a test of `ordu-core` is the instrument, since what is wrong shows in one machine and
 //! the cluster around it makes good for it, one line names it, or its module, `TEST: replication`,
-//! in place of the promise, the profile and the seeds.
+//! in place of the promise, the profile and the seeds; where it is a story of the simulator, since
+//! chance alone leads nobody there, a line `STORY: arrivals` does.
 //!
 //! There may be more blocks, and more files. What a block replaces must stand in its file exactly
 //! once, so that a bug whose place has moved is noticed, not planted somewhere else. A *lie* is the
@@ -56,6 +57,8 @@ pub enum Instrument {
     },
     /// The tests of `ordu-core` whose names contain this.
     Tests(String),
+    /// The stories of `ordu-sim` whose names contain this.
+    Stories(String),
 }
 
 /// A text of a file that another one takes the place of.
@@ -101,7 +104,7 @@ impl Bug {
     pub fn parse(name: &str, text: &str) -> Result<Self, String> {
         let (mut promises, mut profile, mut seeds) = (Vec::new(), String::new(), 0);
         let (mut about, mut hides, mut changes) = (String::new(), None, Vec::new());
-        let (mut test, mut file, mut lines) = (None, None, (1..).zip(text.lines()));
+        let (mut tests, mut file, mut lines) = (None, None, (1..).zip(text.lines()));
         while let Some((number, line)) = lines.next() {
             if line == "<<<<" {
                 let file = file.clone().ok_or("a block comes before its file")?;
@@ -117,7 +120,8 @@ impl Bug {
                 ("SEEDS", count) => {
                     seeds = count.parse().map_err(|_| format!("{count:?} is no number"))?;
                 }
-                ("TEST", name) => test = Some(name.to_owned()),
+                ("TEST", name) => tests = Some(Instrument::Tests(name.to_owned())),
+                ("STORY", name) => tests = Some(Instrument::Stories(name.to_owned())),
                 ("HIDES", hidden) => hides = Some(hidden.to_owned()),
                 ("FILE", path) => file = Some(PathBuf::from(path)),
                 (word, _) => return Err(format!("line {number} begins with {word:?}")),
@@ -132,12 +136,12 @@ impl Bug {
             }
         }
         let is_aimed = hides.is_some() || !promises.is_empty() && !profile.is_empty();
-        let is_seen = test.is_some() != (is_aimed && seeds > 0);
+        let is_seen = tests.is_some() != (is_aimed && seeds > 0);
         if about.is_empty() || changes.is_empty() || !is_seen {
             return Err("it does not say all, or two things at once".to_owned());
         }
         let simulator = Instrument::Simulator { promises, profile, seeds };
-        let instrument = test.map_or(simulator, Instrument::Tests);
+        let instrument = tests.unwrap_or(simulator);
         Ok(Self { name: name.to_owned(), about, instrument, hides, changes })
     }
 

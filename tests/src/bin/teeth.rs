@@ -27,6 +27,12 @@ Ends with 1 if a bug outlives its seeds, or a lie hides nothing; with 2 if somet
 /// The profile that the simulator is built with.
 const PROFILE: &str = "teeth";
 
+/// The tests of the core.
+const CORE: [&str; 3] = ["-p", "ordu-core", "--lib"];
+
+/// The stories of the simulator.
+const STORIES: [&str; 4] = ["-p", "ordu-sim", "--test", "stories"];
+
 /// How long one soak may take, or a run of tests: a bug may well make a node go on for ever.
 const SOAK_MAX: Duration = Duration::from_secs(20 * 60);
 
@@ -174,7 +180,8 @@ impl Workshop {
                 let simulator = self.build("planted", &planted)?;
                 self.hunt(&Hunt { orders, clean, profile, seeds: *seeds }, &simulator)?
             }
-            Instrument::Tests(name) => self.test(name, &planted)?,
+            Instrument::Tests(name) => self.test(&CORE, name, &planted)?,
+            Instrument::Stories(name) => self.test(&STORIES, name, &planted)?,
         };
         let under = lie.map(|lie| format!(" under {}", lie.name)).unwrap_or_default();
         Ok(Fate {
@@ -203,23 +210,28 @@ impl Workshop {
         Ok(Err(format!("lives on after {seeds} seeds, as others fail without it")))
     }
 
-    /// Runs the tests of the core whose names contain `name`, with `bugs` and without.
-    fn test(&self, name: &str, bugs: &[Bug]) -> Result<Result<Death, String>, String> {
+    /// Runs the tests of `suite` whose names contain `name`, with `bugs` and without.
+    fn test(
+        &self,
+        suite: &[&str],
+        name: &str,
+        bugs: &[Bug],
+    ) -> Result<Result<Death, String>, String> {
         self.plant(&[])?;
-        match self.failing_test(name)? {
+        match self.failing_test(suite, name)? {
             Some(broke) => return Err(format!("{broke} fails without any bug")),
             None => self.plant(bugs)?,
         }
-        Ok(match self.failing_test(name)? {
+        Ok(match self.failing_test(suite, name)? {
             Some(broke) => Ok(Death { seeds: None, broke }),
             None => Err(format!("passes every test of {name}")),
         })
     }
 
-    /// Runs the tests of the core in the copy whose names contain `name`; returns one that fails.
-    fn failing_test(&self, name: &str) -> Result<Option<String>, String> {
+    /// Runs the tests of `suite` in the copy whose names contain `name`; returns one that fails.
+    fn failing_test(&self, suite: &[&str], name: &str) -> Result<Option<String>, String> {
         let mut command = self.cargo();
-        command.args(["test", "--locked", "--quiet", "-p", "ordu-core", "--lib"]);
+        command.args(["test", "--locked", "--quiet"]).args(suite);
         // Each test has a line of its own, the failed one too.
         command.args(["--", "--format", "pretty", name]);
         let Some((text, errors)) = within(SOAK_MAX, &mut command, &self.tree)? else {
@@ -232,7 +244,7 @@ impl Workshop {
         match (ends(" ... FAILED"), ends(" ... ok")) {
             (Some(failed), _) => Ok(Some(failed)),
             (None, Some(_)) => Ok(None),
-            (None, None) => Err(format!("no test of the core is called {name:?}:\n{errors}")),
+            (None, None) => Err(format!("no test of {suite:?} is called {name:?}:\n{errors}")),
         }
     }
 
@@ -342,7 +354,7 @@ impl Fate {
                 let took = death.seeds.unwrap_or_default();
                 (format!("{took} of {seeds}"), death.broke.as_str())
             }
-            (Ok(death), Instrument::Tests(_)) => {
+            (Ok(death), Instrument::Tests(_) | Instrument::Stories(_)) => {
                 remarks.push(death.broke.clone());
                 (String::new(), "a test")
             }
@@ -350,7 +362,7 @@ impl Fate {
                 remarks.push(why.clone());
                 let seeds = match instrument {
                     Instrument::Simulator { seeds, .. } => format!("> {seeds}"),
-                    Instrument::Tests(_) => String::new(),
+                    Instrument::Tests(_) | Instrument::Stories(_) => String::new(),
                 };
                 (seeds, "nothing")
             }
