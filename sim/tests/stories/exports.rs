@@ -116,9 +116,10 @@ fn who_imports_later_brings_nothing_back_and_overwrites_nothing() {
     }
 }
 
-/// The list of members is part of it: a node that is not on it is not let in.
+/// The list of members is part of it: a node that is not on it is not let in. A list that was
+/// written since stays, whoever imports the old one once more.
 #[test]
-fn an_imported_list_of_members_counts() {
+fn an_imported_list_of_members_counts_until_another_is_written() {
     for seed in seeds(5) {
         let mut world = World::new(seed, 3);
         assert_eq!(world.set_members(N1, Some(&[N1, N2])), Ok(()));
@@ -136,5 +137,13 @@ fn an_imported_list_of_members_counts() {
         world.run_for(LONG);
         assert!(world.exited(N3).is_some(), "seed {seed}");
         assert_eq!(world.members(N1).len(), 2, "seed {seed}");
+
+        assert_eq!(world.set_members(N1, Some(&[N1, N2, N3])), Ok(()), "seed {seed}");
+        world.restart(N2);
+        world.run_for(LONG);
+        assert_eq!(exported(&world).members().map(BTreeSet::len), Some(3), "seed {seed}");
+        world.start(N3);
+        world.run_for(LONG);
+        assert_eq!(world.members(N1).len(), 3, "seed {seed}");
     }
 }
