@@ -89,7 +89,13 @@ impl Node {
     }
 
     /// Checks that what is known of children is what the remembered journals say.
+    ///
+    /// A node that has no life yet has read nothing of it.
     fn audit_children(&self) -> Result<(), String> {
+        if self.me.is_none() {
+            let known = self.supervisor.children().next();
+            return known.map_or(Ok(()), |(key, _)| Err(format!("child {} is known early", key.1)));
+        }
         let mut children: BTreeMap<ChildKey, Mentions<'_>> = BTreeMap::new();
         for replica in self.replication.replicas() {
             let counts = !self.retired.contains(replica);

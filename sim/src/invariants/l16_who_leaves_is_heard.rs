@@ -1,8 +1,9 @@
 //! L16. Who leaves is not kept waiting by those who know that it left, and can say so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use ordu_core::message::Message;
+use ordu_core::crdt::Version;
+use ordu_core::message::{Ack, Message};
 use ordu_core::{Input, LeaveError, NodeId, Output, Reply};
 
 use crate::host::Host;
@@ -18,6 +19,8 @@ const WORDS_MAX: u32 = 6;
 pub(crate) struct WhoLeavesIsHeard {
     shown: Shown,
     words: BTreeMap<Host, (u64, BTreeMap<NodeId, Words>)>,
+    /// Who said nothing but a greeting to whom last, and heeds nothing else before it is answered.
+    greeting: BTreeSet<(Host, NodeId)>,
 }
 
 /// What a node says to one that it does not count any more.
@@ -25,6 +28,9 @@ pub(crate) struct WhoLeavesIsHeard {
 struct Words {
     /// Messages of any kind that arrived.
     heard: u32,
+    /// How much it has acknowledged of the journal in which the other one says that it leaves; what
+    /// was said of less is from before, and comes late.
+    most: Version,
     /// Beats of the other one that it took in.
     asked: u32,
     /// Acknowledgements that it sent.
@@ -39,6 +45,10 @@ impl Words {
     fn are_no_use(&self) -> bool {
         self.heard > WORDS_MAX && (self.sent < self.asked || self.acknowledged > 0)
     }
+}
+
+fn head(ack: &Ack) -> Version {
+    ack.heads.iter().map(|(_, head)| *head).max().unwrap_or(0)
 }
 
 impl WhoLeavesIsHeard {
@@ -76,23 +86,34 @@ impl Invariant for WhoLeavesIsHeard {
         } else {
             let words = words.entry(from.clone()).or_default();
             words.heard += 1;
-            words.acknowledged += u32::from(matches!(envelope.message, Message::Ack(_)));
+            if let Message::Ack(ack) = &envelope.message {
+                words.acknowledged += u32::from(0 < words.sent && words.most <= head(ack));
+            }
         }
-        if matches!(envelope.message, Message::Beat(_))
+        if let Message::Beat(beat) = &envelope.message
+            && !self.greeting.contains(&(scene.host, from.clone()))
             && let Some(words) = self.words_to(scene, from)
         {
-            words.asked += 1;
+            let own = beat.pulses.first();
+            words.asked += u32::from(own.is_some_and(|own| words.most <= own.head));
         }
         Ok(())
     }
 
     fn handle_output(&mut self, scene: &Scene<'_>, output: &Output) -> Finding {
         self.shown.handle_output(scene, output);
-        if let Output::Send { to, envelope } = output
-            && matches!(envelope.message, Message::Ack(_))
-            && let Some(words) = self.words_to(scene, to)
-        {
-            words.sent += 1;
+        if let Output::Send { to, envelope } = output {
+            let pair = (scene.host, to.clone());
+            match &envelope.message {
+                Message::Hello(_) => drop(self.greeting.insert(pair)),
+                _ => drop(self.greeting.remove(&pair)),
+            }
+            if let Message::Ack(ack) = &envelope.message
+                && let Some(words) = self.words_to(scene, to)
+            {
+                words.sent += u32::from(words.most <= head(ack));
+                words.most = words.most.max(head(ack));
+            }
         }
         let Output::Reply { reply: Reply::Leave(Err(error)), .. } = output else { return Ok(()) };
         let LeaveError::TimedOut { remaining: 0, unaware } = error else { return Ok(()) };
