@@ -57,11 +57,13 @@ struct Yielding {
 
 /// A loser that a process of this node took in.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Intake {
+pub(crate) struct Intake {
     /// Which freeze of the loser it was; one that went on in between may freeze again.
     round: u64,
+    /// The process of this node that has its state.
+    pub(crate) winner: u64,
     /// The key of the loser's claim, which must go.
-    claim: Blob,
+    pub(crate) claim: Blob,
 }
 
 /// What the machine must know of this node's own processes.
@@ -254,7 +256,8 @@ impl Conflicts {
             }
             (None, Seat::Name(scope, name)) => Key::Name(*scope, name.clone()),
         };
-        self.absorbed.insert(key, Intake { round: offer.round, claim: claim_key.encode() });
+        let claim = claim_key.encode();
+        self.absorbed.insert(key, Intake { round: offer.round, winner: number, claim });
         if let Some(state) = offer.state {
             self.effects.push_back(Effect::Emit(Output::Absorb { number, state }));
         }
@@ -288,12 +291,12 @@ impl Conflicts {
         self.notices.remove(&number);
     }
 
-    /// Deletes the entries about losers that claim nothing any more; `claims` says whether the
-    /// process of a replica still stands behind a claim of that key.
-    pub(crate) fn collect(&mut self, claims: impl Fn(ReplicaKey, u64, &Blob) -> bool) {
+    /// Deletes the entries about losers that nobody needs any more, as `is_needed` says of the life
+    /// and the process of each.
+    pub(crate) fn collect(&mut self, is_needed: impl Fn(ReplicaKey, u64, &Intake) -> bool) {
         let effects = &mut self.effects;
         self.absorbed.retain(|&(replica, number), intake| {
-            let stays = claims(replica, number, &intake.claim);
+            let stays = is_needed(replica, number, intake);
             if !stays {
                 let key = Key::Absorbed(replica, number).encode();
                 effects.push_back(Effect::Delete { key, reason: Reason::Ended });

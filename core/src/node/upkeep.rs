@@ -88,17 +88,7 @@ impl Node {
 
     /// Deletes entries of ours that nothing needs any more, once a beat.
     fn collect(&mut self) {
-        let (replication, retired) = (&self.replication, &self.retired);
-        self.conflicts.collect(|loser, number, claim| {
-            let loser = replication.replicas().find(|replica| replica.key() == loser);
-            let Some(loser) = loser.filter(|replica| !retired.contains(*replica)) else {
-                return false;
-            };
-            let Some(bytes) = replication.value(loser, claim) else { return false };
-            let claim = ClaimEntry::decode(bytes).map(|entry| entry.standing);
-            let name = || NameEntry::decode(bytes).map(|entry| entry.standing);
-            claim.or_else(name).is_some_and(|standing| standing.number == number)
-        });
+        self.collect_intakes();
         // A journal that was dropped here may be held elsewhere still, with the specification of a
         // child that ended, or with what was deleted: ends and deletes must last as long.
         let is_all_shared = self.is_all_shared();
@@ -108,6 +98,34 @@ impl Node {
         self.collect_endings(old);
         self.collect_cells(old);
         self.collect_evictions();
+    }
+
+    /// Deletes what we said of losers that processes of ours took in, once their claims are gone.
+    ///
+    /// A loser may go on although it was taken in: it was given up as lost meanwhile, and the winner
+    /// went before the loser heard. Once its node has what we said, nothing comes of that any more,
+    /// and what it offered before, and comes late, finds no winner.
+    fn collect_intakes(&mut self) {
+        let Some(me) = &self.me else { return };
+        let (replication, retired) = (&self.replication, &self.retired);
+        let (registry, supervisor) = (&self.registry, &self.supervisor);
+        self.conflicts.collect(|loser, number, intake| {
+            let life = replication.replicas().find(|replica| replica.key() == loser);
+            let Some(life) = life.filter(|replica| !retired.contains(*replica)) else {
+                return false;
+            };
+            let is_gone =
+                !registry.is_running(intake.winner) && !supervisor.is_present(intake.winner);
+            let key = Key::Absorbed(loser, number).encode();
+            let said = replication.journal(me).and_then(|own| own.version(&key));
+            if is_gone && said.is_some_and(|said| said <= replication.acked(me, life)) {
+                return false;
+            }
+            let Some(bytes) = replication.value(life, &intake.claim) else { return false };
+            let claim = ClaimEntry::decode(bytes).map(|entry| entry.standing);
+            let name = || NameEntry::decode(bytes).map(|entry| entry.standing);
+            claim.or_else(name).is_some_and(|standing| standing.number == number)
+        });
     }
 
     /// Returns whether nobody holds a journal that we do not: what no journal here mentions, none
