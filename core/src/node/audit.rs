@@ -52,9 +52,9 @@ impl Node {
                 }
             }
         }
-        let differs = board.difference(&self.board);
-        differs
-            .map_or(Ok(()), |seat| Err(format!("the board is not what journals say of {seat:?}")))
+        let Some(seat) = board.difference(&self.board) else { return Ok(()) };
+        let (said, known) = (board.claimants(seat), self.board.claimants(seat));
+        Err(format!("of {seat:?} the board knows {known:?}, journals say {said:?}"))
     }
 
     /// Checks that the groups are what the visible journals say.

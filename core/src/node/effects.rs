@@ -145,7 +145,7 @@ impl Node {
         }
     }
 
-    fn carry_out_replication(&mut self, output: ReplicationOutput) {
+    pub(super) fn carry_out_replication(&mut self, output: ReplicationOutput) {
         match output {
             ReplicationOutput::Send { to, message } => self.send(&to, message),
             ReplicationOutput::Changed { replica, changes } => {
