@@ -32,6 +32,7 @@ impl Run<'_> {
     /// Leaves the core alone, and sees it come to rest.
     pub(super) fn end(&mut self) {
         let mut core = self.leave_alone();
+        core.is_late = self.plan.profile == Profile::DigestsOnly;
         let since = self.world.now();
         self.come_to_rest(&mut core);
         if core.hosts.is_empty() {
@@ -87,7 +88,7 @@ impl Run<'_> {
             Fate::Flap => {
                 let up = self.world.up();
                 let flapping = others.iter().copied().filter(|host| up.contains(host)).collect();
-                return Core { hosts: up.into_iter().collect(), flapping };
+                return Core { flapping, ..Core::of(up) };
             }
         }
         let up = self.world.up().into_iter();

@@ -18,15 +18,16 @@ pub(super) const PROMISE: Promise = promise(
 
 /// Checks it, by heads and fingerprints.
 ///
-/// Who runs children that do not stay up writes on and on. Behind a link that comes and goes,
-/// copies are always a little behind that; they must be equal once those children were told to end.
+/// Who runs children that do not stay up writes on and on. Behind a link that comes and goes, or
+/// where nothing is pushed, copies are always a little behind that; they must be equal once those
+/// children were told to end.
 pub(super) fn check(world: &World, core: &Core) -> Finding {
     let mut owned: BTreeMap<&Replica, (Host, u64, u64)> = BTreeMap::new();
     let in_core = || world.nodes().filter(|(host, _, _)| core.hosts.contains(host));
     for (host, _, node) in in_core() {
         let Some(me) = node.replica() else { continue };
         let writes_on = world.view(host).children.values().any(|v| !world.is_steady(&v.kind));
-        if writes_on && !core.flapping.is_empty() {
+        if writes_on && (core.is_late || !core.flapping.is_empty()) {
             continue;
         }
         if let Some(own) = node.journal(me) {

@@ -27,12 +27,15 @@ pub(crate) struct Core {
     pub(crate) hosts: BTreeSet<Host>,
     /// Those of them of which a link comes and goes: others may suspect them now and then.
     pub(crate) flapping: BTreeSet<Host>,
+    /// Whether they learn of writes by digests alone: copies are behind for as long as anybody
+    /// writes.
+    pub(crate) is_late: bool,
 }
 
 impl Core {
     /// Returns the core that `hosts` are.
     pub(crate) fn of(hosts: impl IntoIterator<Item = Host>) -> Self {
-        Self { hosts: hosts.into_iter().collect(), flapping: BTreeSet::new() }
+        Self { hosts: hosts.into_iter().collect(), ..Self::default() }
     }
 
     /// Iterates over the processes that run on machines of the core.
