@@ -1,7 +1,7 @@
 //! What the journals say of children, as it becomes visible.
 
 use crate::effect::Effect;
-use crate::entry::{ClaimEntry, EndedEntry, Key, Reason, SpecEntry};
+use crate::entry::{ClaimEntry, EndedEntry, Entry, Key, Reason, SpecEntry};
 use crate::supervisor::children::{Child, ChildKey, Claim, Past};
 use crate::supervisor::instance::Then;
 use crate::supervisor::{Around, Supervisor};
@@ -126,8 +126,9 @@ impl Supervisor {
     fn reconcile(&mut self, around: &mut Around<'_>, key: ChildKey) {
         let Some(child) = self.children.child(&key) else { return };
         let standing = child.standing(self.children.rule());
-        let has_ended = child.end.is_some();
+        let end = child.end.clone();
         let is_specified_here = child.spec_in.contains(around.me);
+        let is_ended_here = child.ended_in.contains(around.me);
 
         if standing != child.shown {
             let view = standing.clone().and_then(|process| child.view(process));
@@ -135,10 +136,16 @@ impl Supervisor {
             let change = ViewChange::Child { scope: key.0, child: key.1, view };
             self.effects.push_back(Effect::Emit(Output::View(change)));
         }
-        if has_ended {
+        if let Some(end) = end {
             self.due.remove(&key);
             self.beaten.remove(&key);
             if is_specified_here {
+                // Where the specification goes stands why: whoever ended the child may be lost
+                // before all have heard, and a process that nothing specifies would run on.
+                if !is_ended_here {
+                    let (key, value) = (Key::Ended(key.0, key.1).encode(), end.encode());
+                    self.effects.push_back(Effect::Put { key, value });
+                }
                 let (key, reason) = (Key::Spec(key.0, key.1).encode(), Reason::Ended);
                 self.effects.push_back(Effect::Delete { key, reason });
             }
