@@ -86,13 +86,20 @@ impl Children {
         };
     }
 
-    /// Takes in that the process that ran `child` was told to stop.
+    /// Takes in that the process on `host` that ran `child` was told to stop.
     pub(crate) fn handle_stop(
         &mut self,
+        host: Host,
         child: Option<ChildId>,
         reason: &StopReason,
         runs: &[Run],
     ) {
+        if let (StopReason::NodeDown, Some(child)) = (reason, child)
+            && self.is_outshone(child, host)
+        {
+            // The node takes a new life, and the process goes with the old one.
+            self.beaten.insert(child);
+        }
         let StopReason::Conflict(conflict) = reason else { return };
         let winner = Host::of(conflict.winner.replica.node());
         let is_winner =

@@ -84,7 +84,7 @@ impl Oracle {
         reason: &StopReason,
         runs: &[Run],
     ) {
-        self.children.handle_stop(child, reason, runs);
+        self.children.handle_stop(host, child, reason, runs);
         self.names.handle_gone(host, number);
     }
 
