@@ -106,7 +106,7 @@ impl Node {
     /// Shows or hides what `replica` claims. Costs its entries of the node, not all entries.
     pub(super) fn set_visible(&mut self, replica: &Replica, is_visible: bool) {
         if !is_visible {
-            // What is hidden goes by the entries that there are, so what changed of them comes first.
+            // What is hidden goes by the entries that there are: what changed of them comes first.
             while let Some(output) = self.replication.poll_output() {
                 self.carry_out_replication(output);
             }

@@ -102,9 +102,9 @@ impl Node {
 
     /// Deletes what we said of losers that processes of ours took in, once their claims are gone.
     ///
-    /// A loser may go on although it was taken in: it was given up as lost meanwhile, and the winner
-    /// went before the loser heard. Once its node has what we said, nothing comes of that any more,
-    /// and what it offered before, and comes late, finds no winner.
+    /// A loser may go on although it was taken in: it was given up meanwhile, and the winner went
+    /// before the loser heard. Once its node has what we said, nothing comes of that any more, and
+    /// what it offered before, and comes late, finds no winner.
     fn collect_intakes(&mut self) {
         let Some(me) = &self.me else { return };
         let (replication, retired) = (&self.replication, &self.retired);

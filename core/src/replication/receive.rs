@@ -384,6 +384,10 @@ impl Replication {
         let Some(held) = self.held.get_mut(replica) else { return };
         let (closed, refetching) = (held.copy.head(), held.copy.refetching());
         if head <= closed && refetching.is_none_or(|least| head < least || head == 0) {
+            // Whatever it said before, it has no more of it.
+            if held.asked.as_ref().is_some_and(|asked| asked.of == *peer) {
+                held.asked = None;
+            }
             return;
         }
         if held.copy.staged_until().is_some_and(|until| head < until) {

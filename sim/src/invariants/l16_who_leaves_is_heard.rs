@@ -104,9 +104,10 @@ impl Invariant for WhoLeavesIsHeard {
         self.shown.handle_output(scene, output);
         if let Output::Send { to, envelope } = output {
             let pair = (scene.host, to.clone());
-            match &envelope.message {
-                Message::Hello(_) => drop(self.greeting.insert(pair)),
-                _ => drop(self.greeting.remove(&pair)),
+            if matches!(envelope.message, Message::Hello(_)) {
+                self.greeting.insert(pair);
+            } else {
+                self.greeting.remove(&pair);
             }
             if let Message::Ack(ack) = &envelope.message
                 && let Some(words) = self.words_to(scene, to)
