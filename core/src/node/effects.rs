@@ -85,8 +85,11 @@ impl Node {
                     let grace = self.config.conflict_grace;
                     let reason = StopReason::Conflict(conflict);
                     self.outputs.push_back(Output::Stop { number, reason, grace });
-                } else {
+                } else if self.supervisor.is_present(number) {
                     self.supervisor.freeze(number, conflict);
+                } else {
+                    // The end of its back-off fell on the notice: another one runs in its place.
+                    self.conflicts.handle_gone(number);
                 }
             }
             Effect::Frozen { number, state } => self.conflicts.handle_frozen(number, state),
