@@ -125,6 +125,11 @@ impl Adoption {
         self.estates.contains_key(replica)
     }
 
+    /// Returns whether some entry of `replica`, which is over, is in no living journal yet.
+    pub(crate) fn is_open(&self, replica: &Replica) -> bool {
+        self.estates.get(replica).is_some_and(|estate| !estate.orphans.is_empty())
+    }
+
     /// Adopts what is ours to adopt, and lets go of what nothing depends on. Called once a beat.
     pub(crate) fn handle_beat(
         &mut self,

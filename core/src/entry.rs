@@ -228,6 +228,16 @@ pub(crate) struct ClaimEntry {
     pub(crate) failure: Option<String>,
 }
 
+impl ClaimEntry {
+    /// Returns whether a process of the child is known to have run: this one does, or was started
+    /// after another, and no start has failed before any succeeded.
+    ///
+    /// A copy may never show it run, though it does again and again, each time for a moment.
+    pub(crate) fn has_run(&self) -> bool {
+        self.running || self.failure.is_none() && self.epoch > 1
+    }
+}
+
 /// A rank without what the journal says already: its writer.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Standing {

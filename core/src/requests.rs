@@ -261,8 +261,8 @@ impl Wait {
             }
             Self::Call => Reply::Call(Err(CallError::TimedOut { timeout })),
             Self::Leave => {
-                let (remaining, unaware) = (0, Vec::new());
-                Reply::Leave(Err(LeaveError::TimedOut { remaining, unaware }))
+                let (unaware, unshared) = (Vec::new(), Vec::new());
+                Reply::Leave(Err(LeaveError::TimedOut { remaining: 0, unaware, unshared }))
             }
             Self::Settled => {
                 let reason = alloc::string::String::from("nobody has answered yet");

@@ -15,15 +15,19 @@ pub enum LeaveError {
     /// The deadline passed. The node is over all the same; what it still ran starts elsewhere, once
     /// those who have not heard that it left take it for dead.
     #[error(
-        "{remaining} children had not stopped in time, nor had [{}] heard of all; the node is over, \
-         and what it ran starts elsewhere",
-        unaware.iter().map(NodeId::as_str).collect::<Vec<_>>().join(", ")
+        "{remaining} children had not stopped in time, nor had [{}] heard of all, nor anybody who \
+         stays taken over what [{}] left; the node is over, and what it ran starts elsewhere",
+        unaware.iter().map(NodeId::as_str).collect::<Vec<_>>().join(", "),
+        unshared.iter().map(NodeId::as_str).collect::<Vec<_>>().join(", ")
     )]
     TimedOut {
         /// How many children had not been handed over.
         remaining: usize,
         /// The members that had not said that they know all it wrote.
         unaware: Vec<NodeId>,
+        /// The nodes that are gone, of which no member that stays is known to have heard as much
+        /// as this one did: what they accepted last may be lost.
+        unshared: Vec<NodeId>,
     },
 }
 

@@ -91,10 +91,10 @@ impl Membership {
         self.raise(key, beat, Duration::ZERO);
         let life = &self.lives[&key];
         if life.state == State::Retired {
-            // Who has left by itself waits for no more than that we know.
+            // Who has left by itself waits for no more than that we know, and have what it has.
             let has_left = life.entry.as_ref().is_some_and(|e| e.presence == Presence::Left);
             return if has_left {
-                self.refuse_stale()
+                Verdict::Left(life.replica.clone())
             } else {
                 self.refuse_excluded(peer, incarnation)
             };

@@ -136,6 +136,8 @@ pub(crate) enum Verdict {
     /// The sender's life is over, or was refused: [`Message::Hello`] counts, and what it says of
     /// lives of ours.
     Stale,
+    /// The sender left by itself: what it holds of the journals of others counts, too.
+    Left(Replica),
     /// The sender has not joined yet: only [`Message::Hello`], [`Message::Join`] and
     /// [`Message::Welcome`] count.
     Stranger,

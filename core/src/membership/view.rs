@@ -125,6 +125,15 @@ impl Membership {
         present.filter(fit).map(|(_, life)| &life.replica)
     }
 
+    /// Returns whether `replica` is another member that is up, counts and does not leave, be it
+    /// ready or not.
+    pub(crate) fn stays(&self, replica: &Replica) -> bool {
+        self.current_key(replica).filter(|key| self.own != Some(*key)).is_some_and(|key| {
+            let life = &self.lives[&key];
+            life.state.is_up() && self.role_of(key, life).counts() && !life.is_leaving()
+        })
+    }
+
     /// Iterates over the lives that may still acknowledge something, this node's included.
     pub(crate) fn not_forgotten(&self) -> impl Iterator<Item = &Replica> {
         let lasts = |life: &&Life| life.state != State::Retired;

@@ -11,6 +11,7 @@ use crate::entry::{CellKey, ClaimEntry, Entry, GroupEntry, Key, NameEntry};
 use crate::groups::Groups;
 use crate::message::Seat;
 use crate::node::Node;
+use crate::node::changes::{named, run};
 use crate::supervisor::ChildKey;
 use crate::{Blob, Replica};
 
@@ -205,25 +206,14 @@ struct Mentions<'a> {
 fn claims(replica: &Replica, key: &Blob, value: &Blob) -> Vec<(Seat, Claimant)> {
     match Key::decode(key) {
         Some(Key::Name(scope, name)) => {
-            let entry = NameEntry::decode(value);
-            let claimant = entry.map(|entry| Claimant {
-                rank: entry.standing.rank(replica),
-                child: None,
-                running: true,
-                value: entry.value,
-            });
+            let claimant = NameEntry::decode(value).map(|entry| named(replica, &entry));
             claimant.map(|claimant| (Seat::Name(scope, name), claimant)).into_iter().collect()
         }
         Some(Key::Claim(scope, child)) => {
             let Some(entry) = ClaimEntry::decode(value) else { return Vec::new() };
-            let claimant = |value: Blob| Claimant {
-                rank: entry.standing.rank(replica),
-                child: Some((scope, child)),
-                running: entry.running,
-                value,
-            };
+            let claimant = |value| run(replica, (scope, child), &entry, value);
             let on_child = (Seat::Child(scope, child), claimant(Blob::default()));
-            let name = entry.name.map(|(scope, name)| Seat::Name(scope, name));
+            let name = entry.name.clone().map(|(scope, name)| Seat::Name(scope, name));
             let on_name = name.map(|seat| (seat, claimant(entry.value.clone())));
             core::iter::once(on_child).chain(on_name).collect()
         }

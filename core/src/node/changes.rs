@@ -215,12 +215,7 @@ impl Node {
     ) {
         let process = before
             .map(|entry| ProcessId { replica: replica.clone(), number: entry.standing.number });
-        let claimant = after.map(|entry| Claimant {
-            rank: entry.standing.rank(replica),
-            child: None,
-            running: true,
-            value: entry.value.clone(),
-        });
+        let claimant = after.map(|entry| named(replica, entry));
         self.seat(replica, seat, (process.as_ref(), claimant), loss);
     }
 
@@ -235,18 +230,12 @@ impl Node {
             replica: replica.clone(),
             number: entry.standing.number,
         };
-        let claimant = |entry: &ClaimEntry, value: Blob| Claimant {
-            rank: entry.standing.rank(replica),
-            child: Some(key),
-            running: entry.running,
-            value,
-        };
         let was = before.map(process);
-        let on_child = after.map(|entry| claimant(entry, Blob::default()));
+        let on_child = after.map(|entry| run(replica, key, entry, Blob::default()));
         self.seat(replica, &Seat::Child(key.0, key.1), (was.as_ref(), on_child), loss);
         let name = after.or(before).and_then(|entry| entry.name.clone());
         if let Some((scope, name)) = name {
-            let on_name = after.map(|entry| claimant(entry, entry.value.clone()));
+            let on_name = after.map(|entry| run(replica, key, entry, entry.value.clone()));
             self.seat(replica, &Seat::Name(scope, name), (was.as_ref(), on_name), loss);
         }
     }
@@ -278,6 +267,23 @@ impl Node {
         if let Seat::Name(scope, name) = seat {
             self.supervisor.handle_name(*scope, name);
         }
+    }
+}
+
+/// Returns the process of `replica` that a name was given to.
+pub(super) fn named(replica: &Replica, entry: &NameEntry) -> Claimant {
+    let (rank, value) = (entry.standing.rank(replica), entry.value.clone());
+    Claimant { rank, child: None, running: true, has_run: true, value }
+}
+
+/// Returns the process of `replica` that runs a child, or starts or waits for its next start.
+pub(super) fn run(replica: &Replica, child: ChildKey, entry: &ClaimEntry, value: Blob) -> Claimant {
+    Claimant {
+        rank: entry.standing.rank(replica),
+        child: Some(child),
+        running: entry.running,
+        has_run: entry.has_run(),
+        value,
     }
 }
 

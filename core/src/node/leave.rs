@@ -28,12 +28,14 @@ impl Node {
         }
     }
 
-    /// Goes on with leaving: says so for good once no child is left, and exits once all know.
+    /// Goes on with leaving: says so for good once no child is left, and exits once all know, and
+    /// some member that stays has whatever this node has of those that are gone.
     pub(super) fn check_leave(&mut self) {
         if self.presence == Presence::Leaving && self.supervisor.instance_count() == 0 {
             self.write_member(Presence::Left);
         }
-        if self.presence == Presence::Left && self.unaware().next().is_none() {
+        let is_heard = || self.unaware().next().is_none() && self.unshared().next().is_none();
+        if self.presence == Presence::Left && is_heard() {
             self.exit(self.exit_as.clone());
         }
     }
@@ -48,15 +50,38 @@ impl Node {
         self.listeners().filter(move |other| self.replication.acked(me, other) < said)
     }
 
+    /// Iterates over the nodes that are gone whose journals matter yet, and of which no member that
+    /// stays is known to hold as much as we do; over none if nobody stays.
+    ///
+    /// What only they and we heard would be lost with us: children that were accepted among it.
+    fn unshared(&self) -> impl Iterator<Item = &Replica> {
+        let staying: Vec<&Replica> =
+            self.listeners().filter(|other| self.membership.stays(other)).collect();
+        let matters = |replica: &Replica| {
+            if self.retired.contains(replica) {
+                self.adoption.is_open(replica)
+            } else {
+                self.me.as_ref() != Some(replica) && !self.membership.is_visible(replica)
+            }
+        };
+        self.replication.replicas().filter(move |replica| {
+            let head = self.replication.closed_head(replica);
+            let has_it = |other: &&Replica| head <= self.replication.acked(replica, other);
+            !staying.is_empty() && matters(replica) && !staying.iter().any(has_it)
+        })
+    }
+
     /// Returns what whoever asked this node to leave is told if it ends now.
     pub(super) fn leave_reply(&self) -> Reply {
         let remaining = self.supervisor.instance_count();
         let has_joined = self.me.is_some();
         let unaware = has_joined.then(|| self.unaware()).into_iter().flatten();
         let unaware: Vec<NodeId> = unaware.map(|other| other.node().clone()).collect();
+        let unshared = has_joined.then(|| self.unshared()).into_iter().flatten();
+        let unshared: Vec<NodeId> = unshared.map(|gone| gone.node().clone()).collect();
         let has_left = !has_joined || self.presence == Presence::Left;
-        let is_whole = has_left && remaining == 0 && unaware.is_empty();
-        let error = LeaveError::TimedOut { remaining, unaware };
+        let is_whole = has_left && remaining == 0 && unaware.is_empty() && unshared.is_empty();
+        let error = LeaveError::TimedOut { remaining, unaware, unshared };
         Reply::Leave(if is_whole { Ok(()) } else { Err(error) })
     }
 

@@ -38,22 +38,68 @@ impl Node {
                 self.replication.handle_peer(self.now, from.node(), &from);
                 self.handle_message(&from, message);
             }
+            (Verdict::Stale | Verdict::Left(_), Message::Welcome(welcome)) => {
+                self.membership.handle_mutual(self.now, &from, &welcome);
+            }
+            (Verdict::Left(from), message) => self.handle_last_words(&from, message),
             (Verdict::Stale, Message::Beat(beat)) => {
                 self.tell_outlived(&Replica::new(from, incarnation), &beat);
             }
             (Verdict::Stale, Message::Digest(digest)) => self.learn_outlived(&digest),
-            (Verdict::Stale, Message::Welcome(welcome)) => {
-                self.membership.handle_mutual(self.now, &from, &welcome);
-            }
             // Nothing else that it says can be believed, yet or any more.
             (Verdict::Unchecked | Verdict::Stale | Verdict::Stranger, _) => (),
+        }
+    }
+
+    /// Takes in what a life says that has left: nothing of itself any more, but what it holds of
+    /// others, whom nobody else may have heard.
+    fn handle_last_words(&mut self, from: &Replica, message: Message) {
+        self.replication.handle_peer(self.now, from.node(), from);
+        match message {
+            Message::Beat(mut beat) => {
+                self.tell_outlived(from, &beat);
+                beat.pulses.retain(|pulse| pulse.replica != from.key());
+                self.handle_pulses(from, &beat);
+            }
+            Message::Digest(mut digest) => {
+                self.learn_outlived(&digest);
+                digest.rows.retain(|row| row.replica != *from);
+                self.replication.handle_digest(self.now, from, &digest);
+            }
+            Message::Need(need) => self.replication.handle_need(self.now, from, &need),
+            Message::Ack(ack) => self.replication.handle_ack(self.now, from, &ack),
+            Message::Delta(delta) if delta.replica == *from => (),
+            Message::Delta(delta) => self.handle_delta(from, delta),
+            Message::Hello(_)
+            | Message::Join
+            | Message::Welcome(_)
+            | Message::Excluded(_)
+            | Message::Won(_)
+            | Message::Yield(_)
+            | Message::Forward(_)
+            | Message::Forwarded(_)
+            | Message::Call(_)
+            | Message::Reply(_)
+            | Message::Cast(_)
+            | Message::Publish(_)
+            | Message::Probe(_)
+            | Message::Condition(_) => (),
+        }
+    }
+
+    /// Takes in how much of each journal `from` holds.
+    fn handle_pulses(&mut self, from: &Replica, beat: &Beat) {
+        for pulse in &beat.pulses {
+            if let Some(of) = self.replication.replica_of(pulse.replica).cloned() {
+                self.replication.handle_pulse(self.now, from, &of, pulse.head);
+            }
         }
     }
 
     /// Tells `life`, which we take for over, which life of its node we know instead.
     ///
     /// One that began where nobody knew of any before it takes a life above that. One that left,
-    /// and does not know yet that we have heard it, waits for nothing else; we have all of it that
+    /// and does not know yet that we have heard it, waits to be told; we have all of it that
     /// counts, though its journal may be gone here already.
     fn tell_outlived(&mut self, life: &Replica, beat: &Beat) {
         let node = life.node();
@@ -94,11 +140,7 @@ impl Node {
                 self.refuse(from, "it greets as one who has joined");
             }
             Message::Beat(beat) => {
-                for pulse in &beat.pulses {
-                    if let Some(of) = self.replication.replica_of(pulse.replica).cloned() {
-                        self.replication.handle_pulse(now, from, &of, pulse.head);
-                    }
-                }
+                self.handle_pulses(from, &beat);
                 self.membership.handle_beat(now, from, &beat);
                 self.check_spread(from);
             }

@@ -263,6 +263,8 @@ impl Replication {
         }
         match self.acks.get_mut(by).and_then(|heads| heads.get_mut(of)) {
             Some(acked) => *acked = head.max(*acked),
+            // Who has left, and is forgotten, may tell us something yet; nobody waits for it.
+            None if self.forgotten.contains(by.key()) => (),
             None => {
                 self.acks.entry(by.clone()).or_default().insert(of.clone(), head);
             }

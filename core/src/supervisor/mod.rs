@@ -369,7 +369,7 @@ impl Supervisor {
 
 /// Returns how `key` ends if somebody else runs under its name already.
 ///
-/// Once one was seen to run, it counts also while it fails and is started again.
+/// One that has run counts also while it fails and is started again.
 fn beaten_before_it_starts(
     board: &Board,
     key: ChildKey,
@@ -378,7 +378,7 @@ fn beaten_before_it_starts(
 ) -> Option<Outcome> {
     let (scope, name) = name?;
     let claimants = board.claimants(&Seat::Name(*scope, name.clone()));
-    let counts = |rival: &&Claimant| rival.running || was_beaten;
+    let counts = |rival: &&Claimant| rival.has_run || was_beaten;
     let rival = claimants.iter().find(|rival| counts(rival) && rival.child != Some(key))?;
     Some(match rival.child {
         Some((_, winner)) => Outcome::MergedInto { winner },

@@ -117,7 +117,7 @@ impl Invariant for WhoLeavesIsHeard {
             }
         }
         let Output::Reply { reply: Reply::Leave(Err(error)), .. } = output else { return Ok(()) };
-        let LeaveError::TimedOut { remaining: 0, unaware } = error else { return Ok(()) };
+        let LeaveError::TimedOut { remaining: 0, unaware, .. } = error else { return Ok(()) };
         let Some((life, words)) = self.words.get(&scene.host) else { return Ok(()) };
         let is_deaf =
             |node: &&NodeId| *life == scene.life && words.get(*node).is_some_and(Words::are_no_use);

@@ -1,4 +1,5 @@
-//! S14. What a life says that is over for the receiver changes no journal.
+//! S14. What a life says that is over for the receiver changes no journal, but for those of others
+//! where it left by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +24,8 @@ impl Invariant for TheDeadChangeNothing {
     fn promise(&self) -> Promise {
         Promise {
             id: "S14",
-            says: "what a life says that is over for the receiver changes no journal",
+            says: "what a life says that is over for the receiver changes no journal, but for those of \
+                   others where it left by itself",
             made_in: "ordu_core::Event::MemberRetired",
             class: Class::Safety,
         }
@@ -53,11 +55,17 @@ impl Invariant for TheDeadChangeNothing {
     fn handle_step(&mut self, scene: &Scene<'_>, input: &Input) -> Finding {
         let Some(before) = self.before.take() else { return Ok(()) };
         let after = held(scene);
-        // Of its own lives a node may learn from anybody.
+        let Input::Message { from, envelope } = input else { return Ok(()) };
+        let dead = Replica::new(from.clone(), envelope.incarnation);
+        let later = |replica: &Replica| {
+            replica.node() == from && dead.incarnation() < replica.incarnation()
+        };
+        let is_replaced = before.keys().any(later);
+        // Of its own lives a node may learn from anybody, and of others from one that just left.
         let own = &scene.config.id;
-        let others = |replica: &&Replica| replica.node() != own;
-        let Some(replica) = changed(&before, &after).filter(others) else { return Ok(()) };
-        let Input::Message { from, .. } = input else { return Ok(()) };
+        let must_not =
+            |replica: &&Replica| replica.node() != own && (is_replaced || **replica == dead);
+        let Some(replica) = changed(&before, &after).find(must_not) else { return Ok(()) };
         Err(format!("a life of {from} that is over changes {replica:?} on {}", scene.host))
     }
 }
@@ -68,10 +76,11 @@ fn held(scene: &Scene<'_>) -> Held {
     others.map(|(replica, j)| (replica.clone(), (j.head(), j.fingerprint()))).collect()
 }
 
-/// Returns a journal that is new or other than it was; one may be forgotten at any time.
-fn changed<'a>(before: &Held, after: &'a Held) -> Option<&'a Replica> {
+/// Iterates over the journals that are new or other than they were; one may be forgotten at any
+/// time.
+fn changed<'a>(before: &'a Held, after: &'a Held) -> impl Iterator<Item = &'a Replica> {
     let is_new = |(replica, held): &(&Replica, &(u64, u64))| before.get(*replica) != Some(*held);
-    after.iter().find(is_new).map(|(replica, _)| replica)
+    after.iter().filter(is_new).map(|(replica, _)| replica)
 }
 
 #[cfg(test)]
@@ -86,8 +95,8 @@ mod tests {
         let one = Held::from([(replica(N1), (1, 1))]);
         let two = Held::from([(replica(N1), (1, 1)), (replica(N2), (1, 1))]);
         let other = Held::from([(replica(N1), (2, 1))]);
-        assert_eq!(changed(&two, &one), None);
-        assert_eq!(changed(&one, &two), Some(&replica(N2)));
-        assert_eq!(changed(&one, &other), Some(&replica(N1)));
+        assert_eq!(changed(&two, &one).next(), None);
+        assert_eq!(changed(&one, &two).next(), Some(&replica(N2)));
+        assert_eq!(changed(&one, &other).next(), Some(&replica(N1)));
     }
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use ordu_core::{Command, Reply};
-use ordu_sim::{N1, N2, N3, Network, World, name, scope, seeds};
+use ordu_core::{Command, Config, Node, Reply};
+use ordu_sim::{N1, N2, N3, Network, World, name, scope, seeds, spec};
 
-use crate::{SETTLE, start_children};
+use crate::{LONG, SETTLE, start_children};
 
 /// The children of a node that leaves run elsewhere a moment later, and none is lost or run twice.
 #[test]
@@ -75,5 +75,32 @@ fn a_leave_outlasts_a_session_that_breaks_in_its_middle() {
         let took = world.now().since(left);
         assert!((2_000..5_000).contains(&took.as_millis()), "{took:?}; seed {seed}");
         world.settle(SETTLE);
+    }
+}
+
+/// What a node that died had accepted, and only the one that leaves has heard of, is not lost with
+/// it: it stays until somebody who stays has that, and is believed though it said its last word.
+#[test]
+fn who_leaves_stays_until_somebody_has_what_it_alone_knows_of_the_dead() {
+    const CHILDREN: usize = 40;
+    let far = Network { delay: Duration::from_millis(200), ..Network::lan() };
+    for seed in seeds(20) {
+        let small = |_, config: &mut Config| config.delta_entries_max = 1;
+        let mut world = World::builder(seed, 3).absent(N3).configure(small).joined();
+        let start = |_| world.start_child(N2, spec("ok")).expect("it starts").child;
+        let children: Vec<_> = (0..CHILDREN).map(start).collect();
+        world.settle(SETTLE);
+        world.kill(N2);
+        world.set_link(N1, N3, &far);
+        world.start(N3);
+        let is_known = |world: &World| world.status(N1, N3).is_some();
+        assert!(world.run_until(LONG, is_known), "seed {seed}");
+
+        assert!(!world.node(N3).is_some_and(Node::is_ready), "it knows nothing; seed {seed}");
+        assert_eq!(world.leave(N1), Ok(()), "seed {seed}");
+        world.settle(SETTLE);
+        for child in children {
+            assert_eq!(world.running_child(child), [N3], "seed {seed}");
+        }
     }
 }

@@ -433,7 +433,7 @@ impl World {
             (Verdict::Member(replica), Message::Beat(beat)) => {
                 membership.handle_beat(now, &replica, &beat);
             }
-            (Verdict::Unchecked | Verdict::Stale | Verdict::Stranger, _) => (),
+            (Verdict::Unchecked | Verdict::Stale | Verdict::Left(_) | Verdict::Stranger, _) => (),
             (Verdict::Member(_), message) => panic!("membership never sends {message:?}"),
         }
     }

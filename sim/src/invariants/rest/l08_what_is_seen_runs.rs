@@ -42,11 +42,15 @@ pub(super) fn check(world: &World, core: &Core) -> Finding {
 }
 
 /// Returns whether `child` waits for its last process, which may live on behind a split and be the
-/// better one of the two that have its name.
+/// better one of the two that have its name; the other one may fail again and again.
 fn waits(world: &World, core: &Core, child: ChildId, view: &ChildView) -> bool {
     let last = world.runs_of(child).last().map(|run| run.host);
     let is_elsewhere = last.is_some_and(|host| !core.hosts.contains(&host));
     let Some(first) = core.first().filter(|_| is_elsewhere) else { return false };
-    let names = &world.view(first).names;
-    view.name.as_ref().is_some_and(|name| names.keys().any(|(_, held)| held == name))
+    let Some(name) = &view.name else { return false };
+    let has_it = |(other, rival): (&ChildId, &&ChildView)| {
+        *other != child && rival.name.as_ref() == Some(name) && !world.is_steady(&rival.kind)
+    };
+    world.view(first).names.keys().any(|(_, held)| held == name)
+        || world.children(first).iter().any(has_it)
 }
