@@ -1,6 +1,6 @@
 //! What a node is told once, at its start.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -8,7 +8,7 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::crdt::Budget;
-use crate::limits::{DELTA_BYTES_MAX, DELTA_ENTRIES_MAX, METAS_MAX, VALUE_BYTES_MAX};
+use crate::limits::{DELTA_BYTES_MAX, DELTA_ENTRIES_MAX, MEMBERS_MAX, METAS_MAX, VALUE_BYTES_MAX};
 use crate::{Address, Blob, Export, Labels, Name, NodeId, Role, Rule, Scope};
 
 /// What a [`Node`](crate::Node) is told once, at its start.
@@ -38,6 +38,13 @@ pub struct Config {
     /// is added once. Not to one that goes on: children that have ended there since, ten minutes
     /// ago and more, would start again.
     pub import: Export,
+    /// Which nodes may be members, this one among them; anybody unless told otherwise. The node
+    /// sets that list once it is ready, where none is known ([`Command::SetMembers`]), nor one that
+    /// was lifted, ten minutes ago and more: what operators say meanwhile counts before it, and so
+    /// does the list of an [`import`](Self::import). Give all nodes the same.
+    ///
+    /// [`Command::SetMembers`]: crate::Command::SetMembers
+    pub members: Option<BTreeSet<NodeId>>,
     /// How long a member may be silent before it is taken for dead. Low finds the dead sooner and
     /// takes the slow for dead more often; 3 s by default. All other times of failure detection
     /// derive from it and from `beat_interval`.
@@ -99,6 +106,7 @@ impl Config {
             labels: Labels::new(),
             metadata: BTreeMap::new(),
             import: Export::default(),
+            members: None,
             failure_timeout: Duration::from_secs(3),
             beat_interval: Duration::from_millis(500),
             digest_interval: Duration::from_secs(1),
@@ -157,6 +165,7 @@ impl Config {
             return Err(ConfigError::ForgetTooSoon { forget_after, least });
         }
         self.check_metadata()?;
+        self.check_members()?;
         if !self.rule.is_well_named() {
             return Err(ConfigError::RuleName { rule: self.rule.clone() });
         }
@@ -180,6 +189,18 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    fn check_members(&self) -> Result<(), ConfigError> {
+        match &self.members {
+            Some(members) if !members.contains(&self.id) => {
+                Err(ConfigError::NotListed { node: self.id.clone() })
+            }
+            Some(members) if MEMBERS_MAX < members.len() => {
+                Err(ConfigError::TooManyMembers { count: members.len(), most: MEMBERS_MAX })
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Returns how much one delta may carry.
@@ -244,6 +265,21 @@ pub enum ConfigError {
     #[error("a registry keeps {most} pieces of metadata, and is given more")]
     TooMuchMetadata {
         /// How many it keeps.
+        most: usize,
+    },
+    /// The node is not on the list of members that it is given: it would leave as soon as it is
+    /// ready. Add it.
+    #[error("{node} is not on the list of members that it is given; add it")]
+    NotListed {
+        /// The node.
+        node: NodeId,
+    },
+    /// There are more names on the list of members than a cluster may have.
+    #[error("{count} names are on the list of members; at most {most} nodes are a cluster")]
+    TooManyMembers {
+        /// How many names were given.
+        count: usize,
+        /// Most that may be.
         most: usize,
     },
     /// A conflict rule is called as one of ours, or in no way at all; nodes tell rules apart by
@@ -318,6 +354,19 @@ mod tests {
         assert_eq!(with(1, VALUE_BYTES_MAX), Ok(()));
         let refusal = with(1, VALUE_BYTES_MAX + 1).unwrap_err().to_string();
         assert!(refusal.starts_with("metadata of 65537 bytes under"), "{refusal}");
+    }
+
+    #[test]
+    fn a_list_of_members_without_the_node_or_with_too_many_is_refused() {
+        let node = |number: usize| NodeId::new(alloc::format!("n{number}")).unwrap();
+        let with = |count: usize| {
+            let members = Some((0..count).map(node).collect());
+            Config { id: node(0), members, ..config() }.check()
+        };
+        assert_eq!(with(0), Err(ConfigError::NotListed { node: node(0) }));
+        assert_eq!(with(MEMBERS_MAX), Ok(()));
+        let (count, most) = (MEMBERS_MAX + 1, MEMBERS_MAX);
+        assert_eq!(with(count), Err(ConfigError::TooManyMembers { count, most }));
     }
 
     #[test]

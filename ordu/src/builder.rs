@@ -1,6 +1,6 @@
 //! What a node is made of, before it runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -43,6 +43,7 @@ pub struct NodeBuilder {
     role: Role,
     labels: Vec<(String, String)>,
     metadata: Vec<(String, Result<Name, NameError>, Blob)>,
+    members: Option<Vec<String>>,
     tunings: Vec<Tuning>,
     messages_max: usize,
     registries: Declared,
@@ -71,6 +72,7 @@ impl NodeBuilder {
             role: Role::default(),
             labels: Vec::new(),
             metadata: Vec::new(),
+            members: None,
             tunings: Vec::new(),
             messages_max: Self::MESSAGES_MAX,
             registries: Declared::default(),
@@ -159,6 +161,18 @@ impl NodeBuilder {
     /// there, ten minutes ago and more.
     pub fn import(self, export: Export) -> Self {
         self.tuned(move |config| config.import = export)
+    }
+
+    /// Lets `nodes` be members and nobody else, this one among them, where the cluster has no list
+    /// yet once the node is [ready](Node::ready). Give all nodes the same.
+    ///
+    /// It is as if the first of them had called [`Node::set_members`] then: whoever is there and
+    /// not on it leaves, and who comes later is refused. What is set or lifted later counts before
+    /// it, and so does the list of an [`import`](Self::import). One that was lifted is remembered
+    /// for ten minutes; who starts with a list after that sets it again.
+    pub fn members<S: Into<String>>(mut self, nodes: impl IntoIterator<Item = S>) -> Self {
+        self.members = Some(nodes.into_iter().map(Into::into).collect());
+        self
     }
 
     /// Adds places where members may be found that know the cluster. Without any the node starts a
@@ -392,6 +406,7 @@ impl NodeBuilder {
         config.role = self.role;
         config.labels = self.labels()?;
         config.metadata = self.first_metadata()?;
+        config.members = self.members.take().map(listed).transpose()?;
         for tune in std::mem::take(&mut self.tunings) {
             tune(&mut config);
         }
@@ -430,6 +445,12 @@ impl NodeBuilder {
             (None, Some(_)) => Err(StartNodeError::NoTransport),
         }
     }
+}
+
+/// Returns the nodes that are called `names`.
+fn listed(names: Vec<String>) -> Result<BTreeSet<NodeId>, StartNodeError> {
+    let bad = |member: String| move |source| StartNodeError::Member { member, source };
+    names.into_iter().map(|name| NodeId::new(name.as_str()).map_err(bad(name))).collect()
 }
 
 impl fmt::Debug for NodeBuilder {
@@ -500,6 +521,14 @@ pub enum StartNodeError {
         registry: String,
         /// What is wrong with the key.
         source: NameError,
+    },
+    /// A name on the list of members is none that a node can have.
+    #[error("no member can be called {member:?}")]
+    Member {
+        /// As it was given.
+        member: String,
+        /// What is wrong with it.
+        source: IdError,
     },
     /// Two kinds of processes have one name; which of them a child is could not be told.
     #[error("two kinds of processes are called {kind:?}")]

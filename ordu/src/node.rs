@@ -116,7 +116,8 @@ impl Node {
     /// Hands all children over and leaves the cluster for good; 30 s unless told otherwise.
     ///
     /// Each child is started elsewhere as soon as it has stopped here, from its arguments: what it
-    /// held in memory does not travel.
+    /// held in memory does not travel. The node stays until all know that it leaves, and a member
+    /// that does not leave has all that it heard of nodes that are gone.
     ///
     /// Returns once all that belongs to the node is closed. To leave a node that is over is no
     /// error. Dropping the future does not stop what it began.

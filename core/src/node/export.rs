@@ -2,9 +2,9 @@
 
 use core::mem;
 
+use crate::Export;
 use crate::entry::{CellKey, Entry as _, Key, MembersEntry};
 use crate::node::Node;
-use crate::{Export, Stamp};
 
 impl Node {
     /// Returns what this node knows of all that belongs to no node: children, metadata, the list of
@@ -51,10 +51,8 @@ impl Node {
         for (scope, name, value) in metadata {
             self.add_metadata(scope, name, value);
         }
-        if let Some(nodes) = members.filter(|_| !self.cells.is_known(&CellKey::Members)) {
-            let me = self.me.as_ref().expect("only who has joined is ready");
-            let value = MembersEntry { nodes }.encode();
-            self.cells.write(me, Stamp::default(), &CellKey::Members, Some(value));
+        if let Some(nodes) = members {
+            self.add_list(nodes);
         }
         self.carry_out_effects();
     }

@@ -10,7 +10,8 @@ use crate::membership::{Eviction, Presence};
 use crate::node::Node;
 use crate::requests::{Wait, Written};
 use crate::{
-    Blob, EvictError, ExitReason, NodeId, Output, Replicas, Reply, SetMembersError, ViewChange,
+    Blob, EvictError, ExitReason, NodeId, Output, Replicas, Reply, SetMembersError, Stamp,
+    ViewChange,
 };
 
 impl Node {
@@ -37,6 +38,15 @@ impl Node {
             self.write_cell(&CellKey::Members, value);
         }
         self.await_replicas(ticket, timeout, Written::Members, replicas);
+    }
+
+    /// Lets `nodes` be members, if there never was a list; any that somebody sets counts before it.
+    pub(super) fn add_list(&mut self, nodes: BTreeSet<NodeId>) {
+        if !self.cells.is_known(&CellKey::Members) {
+            let me = self.me.as_ref().expect("only who has joined is ready");
+            let value = MembersEntry { nodes }.encode();
+            self.cells.write(me, Stamp::default(), &CellKey::Members, Some(value));
+        }
     }
 
     pub(super) fn evict(&mut self, ticket: u64, timeout: Duration, node: NodeId, at_once: bool) {

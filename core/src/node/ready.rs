@@ -47,6 +47,9 @@ impl Node {
         }
         self.outputs.push_back(Output::Event(Event::Ready { replica }));
         self.take_in_import();
+        if let Some(nodes) = self.config.members.take() {
+            self.add_list(nodes);
+        }
         self.add_first_metadata();
     }
 

@@ -1,6 +1,7 @@
 //! Evictions and the list of members, over real sockets.
 
 use std::collections::BTreeSet;
+use std::error::Error as _;
 use std::time::Duration;
 
 use ordu::{EvictError, ExitReason, Node, NodeId, Replicas, SetMembersError};
@@ -72,6 +73,28 @@ async fn who_is_not_on_the_list_is_no_member() {
     for node in [a, b, c, d] {
         node.halt().await;
     }
+}
+
+/// B41, B42. Members given at the start are members, and nobody else.
+#[tokio::test]
+async fn members_given_at_the_start_are_members_and_nobody_else() {
+    let listed = |node: &str| Node::builder("shop", node).members(["a", "b"]);
+    let a = started(listed("a")).await;
+    assert_eq!(a.member_list(), Some(BTreeSet::from(["a", "b"].map(id))));
+    let c = Node::builder("shop", "c").seeds([a.local_addr()]).start().await.unwrap();
+    assert_eq!(c.over().await, Some(ExitReason::NotListed));
+    let b = started(listed("b").seeds([a.local_addr()])).await;
+    until("both to be there", async || members(&a) == ["a", "b"] && members(&b) == ["a", "b"])
+        .await;
+    for node in [a, b] {
+        node.halt().await;
+    }
+
+    let error = listed("c").start().await.unwrap_err();
+    let says = error.source().expect("it says why").to_string();
+    assert_eq!(says, "c is not on the list of members that it is given; add it");
+    let error = Node::builder("shop", "a").members(["a", ""]).start().await.unwrap_err();
+    assert_eq!(error.to_string(), "no member can be called \"\"");
 }
 
 /// Every refusal says what is wrong, and leaves what there is.

@@ -47,6 +47,9 @@ pub fn config(bytes: &[u8], lived_of: u64) -> ConfigRun {
             ConfigError::MetadataTooLarge { .. } | ConfigError::TooMuchMetadata { .. } => {
                 "metadata"
             }
+            ConfigError::NotListed { .. } | ConfigError::TooManyMembers { .. } => {
+                "on the list of members"
+            }
             ConfigError::RuleName { .. } | ConfigError::RuleMissing { .. } => "rule",
             error => panic!("no test knows of {error:?}"),
         };

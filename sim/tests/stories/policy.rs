@@ -1,8 +1,9 @@
 //! Members that operators let go, and lists of who may be one.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use ordu_core::{EvictError, ExitReason, MemberStatus, NodeId, Replicas, SetMembersError};
+use ordu_core::{Config, EvictError, ExitReason, MemberStatus, NodeId, Replicas, SetMembersError};
 use ordu_sim::{Host, N1, N2, N3, N4, World, seeds};
 
 use crate::{LONG, SETTLE, SHORT, start_children};
@@ -309,6 +310,41 @@ fn evictions_are_forgotten_with_the_lives_that_they_ended() {
         for host in [N1, N2, N3] {
             let writes = world.node(host).map(|node| node.metadata_writes());
             assert_eq!(writes, Some(0), "{host} remembers evictions; seed {seed}");
+        }
+    }
+}
+
+/// B41, B42. Members given at the start are members, and nobody else; what operators say counts
+/// before it, whenever a node starts.
+#[test]
+fn a_list_that_nodes_are_started_with_counts_until_operators_say_otherwise() {
+    for seed in seeds(10) {
+        let list = |host, config: &mut Config| {
+            if host != N4 {
+                config.members = Some([N1, N2, N3].map(|host| host.id()).into());
+            }
+        };
+        let mut world = World::builder(seed, 4).absent(N3).absent(N4).configure(list).joined();
+        world.settle(SETTLE);
+        let listed = world.view(N2).member_list.as_ref().map(BTreeSet::len);
+        assert_eq!(listed, Some(3), "seed {seed}");
+        for host in [N3, N4] {
+            world.start(host);
+            world.run_for(LONG);
+        }
+        assert_eq!(world.exited(N4), Some(&ExitReason::NotListed), "seed {seed}");
+        assert_members(&world, &[N1, N2, N3], &[N1, N2, N3]);
+
+        // Whoever starts with the old list changes nothing of the new one, or of none.
+        for operators in [Some(&[N1, N2, N3, N4][..]), None] {
+            assert_eq!(world.set_members(N1, operators), Ok(()), "seed {seed}");
+            world.run_for(SHORT);
+            world.restart(N2);
+            world.run_for(LONG);
+            world.start(N4);
+            world.run_for(LONG);
+            assert_members(&world, &[N1, N2, N3, N4], &[N1, N2, N3, N4]);
+            world.leave(N4).expect("a node may always leave");
         }
     }
 }
