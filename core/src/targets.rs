@@ -15,19 +15,29 @@ use crate::placement::{Ring, Weight};
 pub(crate) struct Targets {
     ring: Ring,
     kinds: BTreeMap<NodeId, BTreeSet<String>>,
-    may_take_over: bool,
-    is_informed: bool,
+    outlook: Outlook,
+}
+
+/// What may be concluded from the members that are seen.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Outlook {
+    /// Whether enough is known of the members to place anything.
+    pub(crate) is_informed: bool,
+    /// Whether children of silent members may be started here yet.
+    pub(crate) may_take_over: bool,
+    /// Whether no member may go on unheard: what nobody is seen to run, nobody runs.
+    pub(crate) is_whole: bool,
 }
 
 impl Targets {
     /// Returns whether `members`, in the order of their ids, are the ones to place on already, and
-    /// the flags are as [`Targets::update`] would set them. Allocates nothing.
+    /// the outlook is as [`Targets::update`] would set it. Allocates nothing.
     ///
     /// Of a member that names a kind twice it says that it changed.
     pub(crate) fn are<'a>(
         &self,
         members: impl Iterator<Item = (&'a NodeId, &'a [String])>,
-        flags: (bool, bool),
+        outlook: Outlook,
     ) -> bool {
         let is_same = |(node, kinds): (&NodeId, &BTreeSet<String>), said: (&NodeId, &[String])| {
             let (said_by, said) = said;
@@ -37,21 +47,20 @@ impl Targets {
         };
         let mut known = self.kinds.iter();
         let mut members = members;
-        flags == (self.may_take_over, self.is_informed)
+        outlook == self.outlook
             && members.all(|said| known.next().is_some_and(|known| is_same(known, said)))
             && known.next().is_none()
     }
 
-    /// Makes `members` the ones to place on; returns whether that changes anything. The flags are
-    /// what [`Targets::may_take_over`] and [`Targets::is_informed`] return from now on.
+    /// Makes `members` the ones to place on; returns whether that changes anything.
     ///
     /// Costs the members that came, went or changed, and O(m) comparisons for m members.
     pub(crate) fn update(
         &mut self,
         members: BTreeMap<NodeId, BTreeSet<String>>,
-        flags: (bool, bool),
+        outlook: Outlook,
     ) -> bool {
-        if self.kinds == members && flags == (self.may_take_over, self.is_informed) {
+        if self.kinds == members && outlook == self.outlook {
             return false;
         }
         for gone in self.kinds.keys().filter(|node| !members.contains_key(node)) {
@@ -61,7 +70,7 @@ impl Targets {
             self.ring.insert(node.clone(), Weight::default());
         }
         self.kinds = members;
-        (self.may_take_over, self.is_informed) = flags;
+        self.outlook = outlook;
         true
     }
 
@@ -81,14 +90,9 @@ impl Targets {
         (count > 0).then(|| self.ring.candidates(key).nth(place % count)).flatten()
     }
 
-    /// Returns whether enough is known of the members to place anything.
-    pub(crate) fn is_informed(&self) -> bool {
-        self.is_informed
-    }
-
-    /// Returns whether children of silent members may be started here yet.
-    pub(crate) fn may_take_over(&self) -> bool {
-        self.may_take_over
+    /// Returns what may be concluded from the members that are seen.
+    pub(crate) fn outlook(&self) -> Outlook {
+        self.outlook
     }
 }
 
@@ -98,32 +102,33 @@ mod tests {
 
     use super::*;
 
-    const FLAGS: (bool, bool) = (true, true);
+    const ALL: Outlook = Outlook { is_informed: true, may_take_over: true, is_whole: true };
 
     fn said(members: &[(&str, &[&str])]) -> Vec<(NodeId, Vec<String>)> {
         let kinds = |kinds: &[&str]| kinds.iter().map(|&kind| String::from(kind)).collect();
         members.iter().map(|&(node, said)| (NodeId::new(node).unwrap(), kinds(said))).collect()
     }
 
-    fn are(targets: &Targets, members: &[(&str, &[&str])], flags: (bool, bool)) -> bool {
+    fn are(targets: &Targets, members: &[(&str, &[&str])], outlook: Outlook) -> bool {
         let members = said(members);
         let members = members.iter().map(|(node, kinds)| (node, kinds.as_slice()));
-        targets.are(members, flags)
+        targets.are(members, outlook)
     }
 
     #[test]
     fn only_what_changes_nothing_is_taken_for_the_same() {
         let mut targets = Targets::default();
-        assert!(are(&targets, &[], (false, false)));
+        assert!(are(&targets, &[], Outlook::default()));
         let members = said(&[("a", &["cart", "user"]), ("c", &[])]);
         let members = members.into_iter().map(|(node, kinds)| (node, kinds.into_iter().collect()));
-        assert!(targets.update(members.collect(), FLAGS));
+        assert!(targets.update(members.collect(), ALL));
 
-        assert!(are(&targets, &[("a", &["cart", "user"]), ("c", &[])], FLAGS));
-        assert!(are(&targets, &[("a", &["user", "cart"]), ("c", &[])], FLAGS));
+        assert!(are(&targets, &[("a", &["cart", "user"]), ("c", &[])], ALL));
+        assert!(are(&targets, &[("a", &["user", "cart"]), ("c", &[])], ALL));
         let same: &[(&str, &[&str])] = &[("a", &["cart", "user"]), ("c", &[])];
-        assert!(!are(&targets, same, (false, true)));
-        assert!(!are(&targets, same, (true, false)));
+        assert!(!are(&targets, same, Outlook { is_informed: false, ..ALL }));
+        assert!(!are(&targets, same, Outlook { may_take_over: false, ..ALL }));
+        assert!(!are(&targets, same, Outlook { is_whole: false, ..ALL }));
         let others: [&[(&str, &[&str])]; 7] = [
             &[],
             &[("a", &["cart", "user"])],
@@ -134,7 +139,7 @@ mod tests {
             &[("a", &["cart", "till"]), ("c", &[])],
         ];
         for other in others {
-            assert!(!are(&targets, other, FLAGS), "{other:?}");
+            assert!(!are(&targets, other, ALL), "{other:?}");
         }
     }
 }

@@ -27,6 +27,7 @@ impl Life {
             cut_off_by: BTreeSet::new(),
             doomed: None,
             fell: None,
+            is_refused: false,
             returned: None,
         }
     }
@@ -310,7 +311,7 @@ impl Membership {
             }
             State::Down if silent < down_after => {
                 life.state = State::Returning { head: None };
-                life.fell = None;
+                (life.fell, life.is_refused) = (None, false);
                 life.returned = Some(now);
                 self.outputs.push_back(Output::Changed { node: replica.node().clone() });
                 self.next_judgement = self.next_judgement.min(judged + down_after);
@@ -413,7 +414,7 @@ impl Membership {
         }
         life.state = State::Retired;
         life.doomed = None;
-        life.fell = None;
+        (life.fell, life.is_refused) = (None, false);
         life.cut_off_by.clear();
         let replica = life.replica.clone();
         self.outputs.push_back(Output::Retired { replica: replica.clone(), superseded });

@@ -164,7 +164,8 @@ impl Membership {
         let life = self.lives.get_mut(&key).expect("just judged");
         let was_up = life.state.is_up();
         life.state = State::Down;
-        life.fell = life.doomed.take().is_none().then_some(now);
+        life.is_refused = life.doomed.take().is_some();
+        life.fell = (!life.is_refused).then_some(now);
         let (replica, silent) = (life.replica.clone(), now.since(life.heard));
         // Who had not come back yet is still hidden.
         if was_up {

@@ -355,6 +355,8 @@ struct Life {
     doomed: Option<Time>,
     /// When it went down for its silence.
     fell: Option<Time>,
+    /// It is down and nobody listens at its address: its process is over.
+    is_refused: bool,
     /// When it began to beat again after it was down.
     returned: Option<Time>,
 }

@@ -192,6 +192,17 @@ impl Membership {
             })
     }
 
+    /// Returns whether no member may go on where it is not heard: all that were not forgotten are
+    /// up, or over, be it that their addresses refuse us.
+    pub(crate) fn is_whole(&self) -> bool {
+        let may_go_on = |life: &Life| match life.state {
+            State::Alive | State::Suspect | State::Retired => false,
+            State::Down => !life.is_refused,
+            State::Returning { .. } => true,
+        };
+        !self.lives.values().any(may_go_on)
+    }
+
     /// Returns whether children of members that are down may be started here at `now`.
     ///
     /// Not so for a while after over half of the members went silent at once, or after this node

@@ -375,6 +375,7 @@ impl Node {
             me: &me,
             board: &self.board,
             targets: &self.targets,
+            visible: &self.visible,
             clock: &mut self.clock,
             numbers: &mut self.numbers,
         };

@@ -17,7 +17,7 @@ const DELETES_KEPT: Duration = Duration::from_secs(10 * 60);
 impl Node {
     /// Does what is done once a beat.
     pub(super) fn keep_up(&mut self) {
-        self.members_changed |= !self.targets.is_informed();
+        self.members_changed |= !self.targets.outlook().is_informed;
         self.ask_for_missing();
         self.with_conflicts(|conflicts, own| conflicts.handle_beat(own));
         // Whoever had more of them than we may have let go of them meanwhile.

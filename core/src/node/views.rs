@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::node::Node;
+use crate::targets::Outlook;
 use crate::{MemberView, NodeId, Output, Replica, ViewChange};
 
 impl Node {
@@ -40,14 +41,16 @@ impl Node {
             if is_me { self.kinds() } else { self.membership.kinds(replica.node()) }
         };
         let live = || self.membership.live().map(|replica| (replica.node(), kinds(replica)));
-        let may_take_over = self.membership.may_take_over(self.now);
-        let is_informed = self.membership.is_informed(self.now);
-        let flags = (may_take_over, is_informed);
-        if self.targets.are(live(), flags) {
+        let outlook = Outlook {
+            is_informed: self.membership.is_informed(self.now),
+            may_take_over: self.membership.may_take_over(self.now),
+            is_whole: self.membership.is_whole(),
+        };
+        if self.targets.are(live(), outlook) {
             return false;
         }
         let members = live().map(|(node, kinds)| (node.clone(), kinds.iter().cloned().collect()));
-        self.targets.update(members.collect(), flags)
+        self.targets.update(members.collect(), outlook)
     }
 
     fn show_members(&mut self) {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::entry::{ClaimEntry, EndedEntry, SpecEntry};
 use crate::rank::Rank;
 use crate::rule::Rule;
+use crate::targets::Targets;
 use crate::{Blob, ChildId, ChildView, Name, ProcessId, Replica, Scope, Stamp};
 
 /// A child of a supervisor.
@@ -91,6 +92,14 @@ impl Child {
     pub(crate) fn epoch(&self) -> u64 {
         let claims = self.claims.iter().map(|claim| claim.entry.epoch);
         claims.chain(self.past.map(|past| past.epoch)).max().unwrap_or(0)
+    }
+
+    /// Returns whether it may run where nobody here sees it: on a member that is silent, or behind
+    /// one. What never ran, and nobody knows of who is not `visible`, does not.
+    pub(crate) fn may_run_unseen(&self, targets: &Targets, visible: &BTreeSet<Replica>) -> bool {
+        let is_of_others =
+            || self.past.is_some() || self.spec_in.iter().all(|by| !visible.contains(by));
+        !self.claims.is_empty() || !targets.outlook().is_whole && is_of_others()
     }
 
     /// Returns how a process that started now would stand to those before it.

@@ -48,6 +48,8 @@ pub(crate) struct Around<'a> {
     pub(crate) board: &'a Board,
     /// Who could run what.
     pub(crate) targets: &'a Targets,
+    /// Whose journals count: the lives that are up.
+    pub(crate) visible: &'a BTreeSet<Replica>,
     /// Where stamps come from.
     pub(crate) clock: &'a mut HybridClock,
     /// Where process numbers come from.
@@ -154,16 +156,21 @@ impl Supervisor {
     /// Returns how many processes are not at rest, and how many children nobody runs though some
     /// member could.
     ///
-    /// A child that waits for a silent process of its own, while somebody else runs under its name,
-    /// is at rest: there is nothing that could be done before one of the two goes.
-    pub(crate) fn pending(&self, targets: &Targets, board: &Board) -> u64 {
+    /// A child that may run behind a silent member, while somebody else runs under its name, is at
+    /// rest: there is nothing that could be done before one of the two goes.
+    pub(crate) fn pending(
+        &self,
+        targets: &Targets,
+        board: &Board,
+        visible: &BTreeSet<Replica>,
+    ) -> u64 {
         let homeless = self.children.unclaimed().iter().filter(|&&key| {
             let child = self.children.child(&key).expect("unclaimed children are known");
             let entry = child.spec.as_ref().expect("unclaimed children have a specification");
             let is_beaten =
                 || beaten_before_it_starts(board, key, entry.spec.name.as_ref(), false).is_some();
             targets.owner(&child.placement_key(key.1), &entry.spec.kind).is_some()
-                && (child.claims.is_empty() || !is_beaten())
+                && (!child.may_run_unseen(targets, visible) || !is_beaten())
         });
         (self.unrest + self.fading.len() + homeless.count()) as u64
     }
@@ -229,7 +236,7 @@ impl Supervisor {
         !self.due.is_empty()
             && self.starting < self.starts_at_once
             && !self.is_leaving
-            && targets.is_informed()
+            && targets.outlook().is_informed
     }
 
     /// Ends `key` for good, as `outcome` says.
@@ -321,7 +328,7 @@ impl Supervisor {
         }
         let succession = child.succession();
         let lost = matches!(succession, Succession::FailedOver { .. });
-        if lost && !around.targets.may_take_over() {
+        if lost && !around.targets.outlook().may_take_over {
             return;
         }
         if lost && spec.restart == crate::Restart::Temporary {
@@ -333,8 +340,8 @@ impl Supervisor {
         let Some(outcome) = beaten_before_it_starts(around.board, key, name, was_beaten) else {
             return self.claim_if_free(around, key, succession, taken);
         };
-        if !child.claims.is_empty() {
-            // Its own process may live behind a split, and be the better one: they will meet.
+        if child.may_run_unseen(around.targets, around.visible) {
+            // Its own process may be the better one: they will meet.
             return;
         }
         // Perhaps its own process is just not visible yet; nobody is ended on a guess.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ordu_core::crdt::Version;
 use ordu_core::message::{Ack, Message};
-use ordu_core::{Input, LeaveError, NodeId, Output, Reply};
+use ordu_core::{Incarnation, Input, LeaveError, NodeId, Output, Reply};
 
 use crate::host::Host;
 use crate::invariants::shown::Shown;
@@ -23,9 +23,11 @@ pub(crate) struct WhoLeavesIsHeard {
     greeting: BTreeSet<(Host, NodeId)>,
 }
 
-/// What a node says to one that it does not count any more.
+/// What one life of a node says to one that it does not count any more.
 #[derive(Default)]
 struct Words {
+    /// Which life; the next one knows nothing of what this one knew.
+    life: Incarnation,
     /// Messages of any kind that arrived.
     heard: u32,
     /// How much it has acknowledged of the journal in which the other one says that it leaves; what
@@ -51,6 +53,19 @@ fn head(ack: &Ack) -> Version {
     ack.heads.iter().map(|(_, head)| *head).max().unwrap_or(0)
 }
 
+/// Returns what the life `life` of `node` says.
+fn words_of<'a>(
+    words: &'a mut BTreeMap<NodeId, Words>,
+    node: &NodeId,
+    life: Incarnation,
+) -> &'a mut Words {
+    let words = words.entry(node.clone()).or_default();
+    if words.life != life {
+        *words = Words { life, ..Words::default() };
+    }
+    words
+}
+
 impl WhoLeavesIsHeard {
     /// Returns what the node of `scene` has said to `node`, if it does not count it any more.
     fn words_to(&mut self, scene: &Scene<'_>, node: &NodeId) -> Option<&mut Words> {
@@ -58,8 +73,9 @@ impl WhoLeavesIsHeard {
         if self.shown.life(me, node).is_some() {
             return None;
         }
+        let life = scene.node.replica()?.incarnation();
         let (_, words) = self.words.get_mut(&Host::of(node)?)?;
-        Some(words.entry(me.clone()).or_default())
+        Some(words_of(words, me, life))
     }
 }
 
@@ -84,7 +100,7 @@ impl Invariant for WhoLeavesIsHeard {
         if self.shown.life(from, me) == own {
             words.remove(from);
         } else {
-            let words = words.entry(from.clone()).or_default();
+            let words = words_of(words, from, envelope.incarnation);
             words.heard += 1;
             if let Message::Ack(ack) = &envelope.message {
                 words.acknowledged += u32::from(0 < words.sent && words.most <= head(ack));

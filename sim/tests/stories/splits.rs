@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use ordu_core::{ChildSpec, Config, MemberStatus, Replicas, Restart};
-use ordu_sim::{N1, N2, N3, N4, Network, World, name, named, scope, seeds};
+use ordu_core::{ChildSpec, Command, Config, MemberStatus, Replicas, Reply, Restart};
+use ordu_sim::{Host, N1, N2, N3, N4, Network, World, name, named, scope, seeds};
 
 use crate::{LONG, SETTLE, SHORT, home, others, start_children};
 
@@ -321,4 +321,44 @@ fn a_cluster_survives_a_wild_network() {
         let holder = world.lookup(N3, "cart").map(|holder| holder.child);
         assert_eq!(holder, Some(Some(cart)), "{}; seed {seed}", name("cart"));
     }
+}
+
+/// A child that nobody on this side of a split has ever seen run may run on the other: it is not
+/// ended for somebody here who has its name, and goes on alone once that one has ended.
+#[test]
+fn a_child_of_the_other_side_is_not_ended_for_one_that_has_its_name_here() {
+    let mut met = 0;
+    for seed in seeds(60) {
+        let mut world = World::new(seed, 4);
+        // What n2 claims the other side hears from n1 alone, and so a moment later.
+        world.cut_link(N2, N3);
+        world.cut_link(N2, N4);
+        let start = |spec| Command::Start { scope: scope(), spec };
+        let theirs = world.request(N1, start(named("ok", "cart")));
+        world.run_for(Duration::from_micros(200));
+        world.request(N4, start(named("ok", "cart")));
+        world.run_for(Duration::from_millis(4));
+        world.partition(&[N1, N2], &[N3, N4]);
+        world.run_for(LONG);
+
+        let Reply::Start(Ok(theirs)) = world.answer(theirs) else { continue };
+        let theirs = theirs.child;
+        let on = |world: &World, child, hosts: &[Host]| {
+            world.running_child(child).iter().all(|host| hosts.contains(host))
+                && !world.running_child(child).is_empty()
+        };
+        let known = world.children(N3);
+        let ours = known.keys().copied().find(|child| *child != theirs);
+        let Some(ours) = ours.filter(|&ours| on(&world, ours, &[N3, N4])) else { continue };
+        if !known.contains_key(&theirs) || !on(&world, theirs, &[N1, N2]) {
+            continue;
+        }
+        met += 1;
+        world.terminate(N3, ours).expect("it is known here");
+        world.heal();
+        world.settle(SETTLE);
+        assert_eq!(world.running_child(theirs).len(), 1, "seed {seed}");
+        assert_eq!(world.running_child(ours), [], "seed {seed}");
+    }
+    assert!(met > 3, "{met} of 60 seeds lead there");
 }

@@ -41,16 +41,16 @@ pub(super) fn check(world: &World, core: &Core) -> Finding {
     }
 }
 
-/// Returns whether `child` waits for its last process, which may live on behind a split and be the
-/// better one of the two that have its name; the other one may fail again and again.
+/// Returns whether `child` waits for a process of its own, which may live on where the core does
+/// not hear it and be the better one of the two that have its name; the other one may fail again
+/// and again.
 fn waits(world: &World, core: &Core, child: ChildId, view: &ChildView) -> bool {
-    let last = world.runs_of(child).last().map(|run| run.host);
-    let is_elsewhere = last.is_some_and(|host| !core.hosts.contains(&host));
-    let Some(first) = core.first().filter(|_| is_elsewhere) else { return false };
-    let Some(name) = &view.name else { return false };
+    let is_split = core.hosts.len() < world.hosts.len();
+    let (Some(first), Some(name)) = (core.first(), &view.name) else { return false };
     let has_it = |(other, rival): (&ChildId, &&ChildView)| {
         *other != child && rival.name.as_ref() == Some(name) && !world.is_steady(&rival.kind)
     };
-    world.view(first).names.keys().any(|(_, held)| held == name)
-        || world.children(first).iter().any(has_it)
+    let is_held = world.view(first).names.keys().any(|(_, held)| held == name)
+        || world.children(first).iter().any(has_it);
+    is_split && is_held
 }
