@@ -39,7 +39,7 @@ impl Node {
             unsure += u64::from(!is_sure);
         }
         rows.sort_unstable();
-        let pending = self.supervisor.pending(&self.targets, &self.board, &self.visible)
+        let pending = self.supervisor.pending(&self.targets, &self.board)
             + self.board.contested_count() as u64
             + self.conflicts.pending() as u64
             + self.adoption.pending() as u64

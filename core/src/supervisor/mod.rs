@@ -157,20 +157,18 @@ impl Supervisor {
     /// member could.
     ///
     /// A child that may run behind a silent member, while somebody else runs under its name, is at
-    /// rest: there is nothing that could be done before one of the two goes.
-    pub(crate) fn pending(
-        &self,
-        targets: &Targets,
-        board: &Board,
-        visible: &BTreeSet<Replica>,
-    ) -> u64 {
+    /// rest: there is nothing that could be done before one of the two goes. Whether it may is for
+    /// the ring owner to say, who may have seen it run where we have not.
+    pub(crate) fn pending(&self, targets: &Targets, board: &Board) -> u64 {
+        let is_whole = targets.outlook().is_whole;
+        let is_seen = |child: &Child| is_whole && child.claims.is_empty();
         let homeless = self.children.unclaimed().iter().filter(|&&key| {
             let child = self.children.child(&key).expect("unclaimed children are known");
             let entry = child.spec.as_ref().expect("unclaimed children have a specification");
             let is_beaten =
                 || beaten_before_it_starts(board, key, entry.spec.name.as_ref(), false).is_some();
             targets.owner(&child.placement_key(key.1), &entry.spec.kind).is_some()
-                && (!child.may_run_unseen(targets, visible) || !is_beaten())
+                && (is_seen(child) || !is_beaten())
         });
         (self.unrest + self.fading.len() + homeless.count()) as u64
     }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use ordu::{ChildSpec, Context, Node, NodeId, Process, ProcessId, Secret, StartError};
+use ordu::{
+    ChildSpec, Context, MemberStatus, Node, NodeId, Process, ProcessId, Secret, StartError,
+};
+use ordu_transport_mem::{FaultControl, Faulty};
 use ordu_transport_tcp::{Config, Tcp, TokioNet};
 use tokio::task::JoinSet;
 
@@ -66,11 +69,15 @@ fn say(value: &impl serde::Serialize) -> Result<(), Failure> {
     Ok(out.flush()?)
 }
 
-/// The node, a process on it to hold names, and what its transport counted.
+/// The node, what its transport counts and loses, and the processes on it that hold names.
 struct Bench {
     node: Node,
-    holder: ProcessId,
     counted: Counted,
+    faults: FaultControl,
+    /// It holds all names but those of [`Request::Hold`].
+    holder: ProcessId,
+    /// How many of the others were told to stop.
+    stopped: Arc<AtomicUsize>,
 }
 
 impl Bench {
@@ -80,7 +87,9 @@ impl Bench {
         let loopback = (std::net::Ipv4Addr::LOCALHOST, 0);
         let mut config = Config::new("bench", id, loopback.into());
         config.secret = Some(Secret::from_bytes(setup.secret)?);
-        let transport = Counting::new(Tcp::bind(Arc::clone(&net), config).await?);
+        let transport = Faulty::new(Tcp::bind(Arc::clone(&net), config).await?);
+        let faults = transport.control();
+        let transport = Counting::new(transport);
         let counted = transport.counted();
         let node = Node::builder("bench", setup.node)
             .kind::<Idle>()
@@ -91,7 +100,7 @@ impl Bench {
             .await?;
         node.ready(PATIENCE).await?;
         let holder = node.spawn(|context: Context| async move { context.stopped().await }).await?;
-        Ok(Self { node, holder, counted })
+        Ok(Self { node, counted, faults, holder, stopped: Arc::default() })
     }
 
     async fn answer(&self, request: Request) -> Result<Answer, Failure> {
@@ -102,10 +111,25 @@ impl Bench {
                 each(count, at_once, move |number| {
                     let name = format!("{prefix}{number}");
                     let register = node.registry("default").register(name, holder.clone());
-                    async move { Ok(register.timeout(PATIENCE).await.map(drop)?) }
+                    async move { Ok(register.await.map(drop)?) }
                 })
                 .await?;
             }
+            Request::Hold { prefix, count } => self.hold(prefix, count).await?,
+            Request::AwaitStopped { count } => {
+                let stopped = Arc::clone(&self.stopped);
+                until(move || stopped.load(Ordering::Relaxed) >= count).await?;
+            }
+            Request::AwaitMembers { count } => {
+                let node = self.node.clone();
+                until(move || {
+                    let members = node.members().into_iter();
+                    members.filter(|member| member.status != MemberStatus::Down).count() == count
+                })
+                .await?;
+            }
+            Request::Cut { from } => self.faults.cut(&[NodeId::new(from.as_str())?]),
+            Request::Heal => self.faults.heal(),
             Request::Start { count, at_once } => {
                 let node = self.node.clone();
                 each(count, at_once, move |_| {
@@ -134,8 +158,29 @@ impl Bench {
                 .await?;
             }
             Request::Settle => self.node.settled().timeout(PATIENCE).await?,
-            Request::Lookup { prefix, count, rounds } => {
-                return Ok(self.look_up(&prefix, count, rounds));
+            Request::Lookup { prefix, count, rounds, writes } => {
+                let writer =
+                    writes.then(|| tokio::spawn(write(self.node.clone(), self.holder.clone())));
+                let registry = self.node.registry("default");
+                let nanos = look_up(&prefix, count, rounds, move |name| {
+                    std::hint::black_box(registry.lookup(name).expect("it is registered"));
+                });
+                let nanos = nanos.await?;
+                if let Some(writer) = writer {
+                    writer.abort();
+                }
+                return Ok(Answer::Each { nanos });
+            }
+            Request::LookupBare { prefix, count, rounds } => {
+                let state = foldhash::fast::FixedState::with_seed(7);
+                let map = papaya::HashMap::with_hasher(state);
+                for number in 0..count {
+                    map.pin().insert(format!("{prefix}{number}"), self.holder.clone());
+                }
+                let nanos = look_up(&prefix, count, rounds, move |name| {
+                    std::hint::black_box(map.pin().get(name).cloned().expect("it is there"));
+                });
+                return Ok(Answer::Each { nanos: nanos.await? });
             }
             Request::Select { prefix, count, rounds } => {
                 return self.select(&prefix, count, rounds);
@@ -157,20 +202,59 @@ impl Bench {
         Ok(Answer::Each { nanos: began.elapsed().as_nanos() as f64 / found as f64 })
     }
 
-    fn look_up(&self, prefix: &str, count: usize, rounds: usize) -> Answer {
-        // A prime stride that does not divide the count visits every name, far from the last one.
-        const STRIDE: usize = 7_919;
-        assert!(!count.is_multiple_of(STRIDE), "every name is visited");
-        let places = (0..count).map(|turn| turn * STRIDE % count);
-        let names: Vec<String> = places.map(|number| format!("{prefix}{number}")).collect();
-        let registry = self.node.registry("default");
+    /// Runs a process for each of the names, which waits until it is told to stop.
+    async fn hold(&self, prefix: String, count: usize) -> Result<(), Failure> {
+        let (node, stopped) = (self.node.clone(), Arc::clone(&self.stopped));
+        each(count, 64, move |number| {
+            let name = format!("{prefix}{number}");
+            let (node, stopped) = (node.clone(), Arc::clone(&stopped));
+            async move {
+                let process = node.spawn(|context: Context| async move {
+                    context.stopped().await;
+                    stopped.fetch_add(1, Ordering::Relaxed);
+                });
+                let process = process.await?;
+                Ok(node.registry("default").register(name, process).await.map(drop)?)
+            }
+        })
+        .await
+    }
+}
+
+/// Looks the names `{prefix}{number}` up, each `rounds` times, far from the last one, and returns
+/// how long each took, in nanoseconds; on a thread of its own, beside the node.
+async fn look_up(
+    prefix: &str,
+    count: usize,
+    rounds: usize,
+    find: impl Fn(&str) + Send + 'static,
+) -> Result<f64, Failure> {
+    // A prime stride that does not divide the count visits every name.
+    const STRIDE: usize = 7_919;
+    assert!(!count.is_multiple_of(STRIDE), "every name is visited");
+    let places = (0..count).map(|turn| turn * STRIDE % count);
+    let names: Vec<String> = places.map(|number| format!("{prefix}{number}")).collect();
+    let looks = tokio::task::spawn_blocking(move || {
         let began = Instant::now();
         for _ in 0..rounds {
-            for name in &names {
-                std::hint::black_box(registry.lookup(name).expect("it is registered"));
-            }
+            names.iter().for_each(|name| find(name));
         }
-        Answer::Each { nanos: began.elapsed().as_nanos() as f64 / (count * rounds) as f64 }
+        began.elapsed().as_nanos() as f64 / (names.len() * rounds) as f64
+    });
+    Ok(looks.await?)
+}
+
+/// Gives names and gives them up again, ten thousand of them a second in all, until it is aborted.
+async fn write(node: Node, holder: ProcessId) -> Result<(), Failure> {
+    let mut ticks = tokio::time::interval(Duration::from_millis(1));
+    let registry = node.registry("default");
+    loop {
+        ticks.tick().await;
+        for number in 0..5 {
+            let name = format!("written/{number}");
+            registry.register(name.as_str(), holder.clone()).await?;
+            registry.unregister(name.as_str(), holder.clone()).await?;
+        }
     }
 }
 

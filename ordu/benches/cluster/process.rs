@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use crate::NODE_FLAG;
-use crate::words::{Answer, Request, Setup};
+use crate::words::{Answer, Request, Setup, wall_nanos};
 
 /// A node process. It is killed when this is dropped.
 pub(crate) struct NodeProcess {
@@ -21,6 +21,7 @@ pub(crate) struct NodeProcess {
 pub(crate) struct Cluster {
     /// The nodes, in the order they joined.
     pub nodes: Vec<NodeProcess>,
+    secret: Vec<u8>,
 }
 
 impl Cluster {
@@ -28,15 +29,48 @@ impl Cluster {
     pub(crate) fn start(count: usize) -> Self {
         let mut secret = vec![0; 32];
         getrandom::fill(&mut secret).expect("the system has random bytes");
-        let mut nodes: Vec<NodeProcess> = Vec::new();
-        for number in 1..=count {
-            let seeds = nodes.iter().map(|node| node.address.clone()).collect();
-            let setup = Setup { node: format!("n{number}"), seeds, secret: secret.clone() };
-            nodes.push(NodeProcess::start(&setup));
+        let mut cluster = Self { nodes: Vec::new(), secret };
+        for _ in 0..count {
+            cluster.join();
         }
-        let mut cluster = Self { nodes };
         cluster.settle();
         cluster
+    }
+
+    /// Adds a node, and waits until it is ready.
+    pub(crate) fn join(&mut self) {
+        let seeds = self.nodes.iter().map(|node| node.address.clone()).collect();
+        let node = format!("n{}", self.nodes.len() + 1);
+        self.nodes.push(NodeProcess::start(&Setup { node, seeds, secret: self.secret.clone() }));
+    }
+
+    /// Parts all nodes from each other, and waits until each is alone.
+    pub(crate) fn cut(&mut self) {
+        let names: Vec<String> = self.nodes.iter().map(|node| node.name.clone()).collect();
+        for node in &mut self.nodes {
+            // A node has no session with itself that could be cut.
+            for from in &names {
+                node.ask(&Request::Cut { from: from.clone() });
+            }
+        }
+        self.await_members(1);
+    }
+
+    /// Lets all nodes meet again; returns when they could, and when they had.
+    pub(crate) fn heal(&mut self) -> (u64, u64) {
+        for node in &mut self.nodes {
+            node.ask(&Request::Heal);
+        }
+        let healed = wall_nanos();
+        (healed, self.await_members(self.nodes.len()))
+    }
+
+    /// Waits until each node sees so many members up; returns when the last one did.
+    fn await_members(&mut self, count: usize) -> u64 {
+        for node in &mut self.nodes {
+            node.begin(&Request::AwaitMembers { count });
+        }
+        self.nodes.iter_mut().map(|node| node.end().ended()).max().expect("there are nodes")
     }
 
     /// Waits until all nodes say that the cluster is at rest.

@@ -16,14 +16,28 @@ pub(crate) struct Setup {
 /// What a node process is asked, one thing at a time.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Request {
-    /// Give one process the names `{prefix}{number}`, `at_once` of them under way at once.
+    /// Give one process the names `{prefix}{number}`, `at_once` of them under way at once, each by
+    /// its deadline.
     Register { prefix: String, count: usize, at_once: usize },
+    /// Run a process for each of the names `{prefix}{number}`, and give it that.
+    Hold { prefix: String, count: usize },
+    /// Wait until so many processes that hold names were told to stop.
+    AwaitStopped { count: usize },
+    /// Wait until so many members are up.
+    AwaitMembers { count: usize },
+    /// Lose all frames to and from a node.
+    Cut { from: String },
+    /// Lose none any more.
+    Heal,
     /// Wait until the registry holds so many names.
     AwaitNames { count: usize },
     /// Wait until somebody holds the name.
     AwaitName { name: String },
-    /// Look the names `{prefix}{number}` up, each `rounds` times, in an order without a pattern.
-    Lookup { prefix: String, count: usize, rounds: usize },
+    /// Look the names `{prefix}{number}` up, each `rounds` times, in an order without a pattern;
+    /// and give and give up ten thousand others a second meanwhile, if `writes`.
+    Lookup { prefix: String, count: usize, rounds: usize, writes: bool },
+    /// The same in a map that holds nothing else.
+    LookupBare { prefix: String, count: usize, rounds: usize },
     /// Ask for the names with the prefix `{prefix}{number}` for each number below `count`, each
     /// `rounds` times.
     Select { prefix: String, count: usize, rounds: usize },

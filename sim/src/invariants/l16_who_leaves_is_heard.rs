@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ordu_core::crdt::Version;
 use ordu_core::message::{Ack, Message};
-use ordu_core::{Incarnation, Input, LeaveError, NodeId, Output, Reply};
+use ordu_core::{Incarnation, Input, LeaveError, NodeId, Output, Replica, Reply};
 
 use crate::host::Host;
 use crate::invariants::shown::Shown;
@@ -49,8 +49,10 @@ impl Words {
     }
 }
 
-fn head(ack: &Ack) -> Version {
-    ack.heads.iter().map(|(_, head)| *head).max().unwrap_or(0)
+/// Returns how much `ack` acknowledges of what `life` of `node` wrote, if anything.
+fn head(ack: &Ack, node: &NodeId, life: Option<Incarnation>) -> Option<Version> {
+    let key = Replica::new(node.clone(), life?).key();
+    ack.heads.iter().find(|(of, _)| *of == key).map(|(_, head)| *head)
 }
 
 /// Returns what the life `life` of `node` says.
@@ -103,7 +105,8 @@ impl Invariant for WhoLeavesIsHeard {
             let words = words_of(words, from, envelope.incarnation);
             words.heard += 1;
             if let Message::Ack(ack) = &envelope.message {
-                words.acknowledged += u32::from(0 < words.sent && words.most <= head(ack));
+                let is_all = head(ack, me, own).is_some_and(|head| words.most <= head);
+                words.acknowledged += u32::from(0 < words.sent && is_all);
             }
         }
         if let Message::Beat(beat) = &envelope.message
@@ -126,10 +129,11 @@ impl Invariant for WhoLeavesIsHeard {
                 self.greeting.remove(&pair);
             }
             if let Message::Ack(ack) = &envelope.message
+                && let Some(head) = head(ack, to, self.shown.life(to, to))
                 && let Some(words) = self.words_to(scene, to)
             {
-                words.sent += u32::from(words.most <= head(ack));
-                words.most = words.most.max(head(ack));
+                words.sent += u32::from(words.most <= head);
+                words.most = words.most.max(head);
             }
         }
         let Output::Reply { reply: Reply::Leave(Err(error)), .. } = output else { return Ok(()) };
