@@ -34,6 +34,7 @@ const COUNT: usize = 10_000;
 pub(crate) fn measure(mut tell: impl FnMut(Row)) {
     limits::round_trip(&mut tell);
     names::on_one_node(&mut tell);
+    names::looked_up(&mut tell);
     names::by_the_million(&mut tell);
     names::on_three_nodes(&mut tell);
     names::of_a_newcomer(&mut tell);
