@@ -1,5 +1,7 @@
 //! Children: starts, and the death of a node.
 
+use std::time::Duration;
+
 use crate::process::Cluster;
 use crate::rows::{COUNT, Row, Tell};
 use crate::words::{Request, wall_nanos};
@@ -33,6 +35,8 @@ pub(super) fn on_three_nodes(tell: Tell<'_>) {
     let mut cluster = Cluster::start(3);
     cluster.nodes[0].ask(&Request::Start { count: children, at_once: 64 });
     cluster.settle();
+    // A session that ends within a beat of its start is not dialled again before the next one.
+    std::thread::sleep(Duration::from_secs(1));
     let victim = cluster.nodes.pop().expect("there are three");
     let not_on = victim.name.clone();
     let watch = Request::AwaitRunning { children, not_on };
