@@ -22,7 +22,7 @@ pub(crate) struct Claimant {
     pub(crate) child: Option<(Scope, ChildId)>,
     /// Whether it runs, rather than starts or waits for its next start.
     pub(crate) running: bool,
-    /// Whether a process of its child is known to have run, this one or one before it.
+    /// Whether it is known to have run, be it that it waits now for its next start.
     pub(crate) has_run: bool,
     /// Bytes stored beside the name.
     pub(crate) value: Blob,

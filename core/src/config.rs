@@ -39,9 +39,10 @@ pub struct Config {
     /// ago and more, would start again.
     pub import: Export,
     /// Which nodes may be members, this one among them; anybody unless told otherwise. The node
-    /// sets that list once it is ready, where none is known ([`Command::SetMembers`]), nor one that
-    /// was lifted, ten minutes ago and more: what operators say meanwhile counts before it, and so
-    /// does the list of an [`import`](Self::import). Give all nodes the same.
+    /// sets that list once it is ready ([`Command::SetMembers`]), where no list is known, and none
+    /// that was lifted, which is remembered for ten minutes at least. What operators say meanwhile
+    /// counts before it, and so does the list of an [`import`](Self::import). Give all nodes the
+    /// same.
     ///
     /// [`Command::SetMembers`]: crate::Command::SetMembers
     pub members: Option<BTreeSet<NodeId>>,

@@ -229,12 +229,14 @@ pub(crate) struct ClaimEntry {
 }
 
 impl ClaimEntry {
-    /// Returns whether a process of the child is known to have run: this one does, or was started
-    /// after another, and no start has failed before any succeeded.
+    /// Returns whether the process is known to have run: it does, or has been started again where
+    /// it was started first, and not since a start failed. Of one that was taken over or moved that
+    /// cannot be told.
     ///
     /// A copy may never show it run, though it does again and again, each time for a moment.
     pub(crate) fn has_run(&self) -> bool {
-        self.running || self.failure.is_none() && self.epoch > 1
+        let is_first = self.standing.lineage == 0 && self.standing.moves == 0;
+        self.running || is_first && self.epoch > 1 && self.failure.is_none()
     }
 }
 

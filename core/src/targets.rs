@@ -90,6 +90,11 @@ impl Targets {
         (count > 0).then(|| self.ring.candidates(key).nth(place % count)).flatten()
     }
 
+    /// Takes in that a member went silent, until the next update says more.
+    pub(crate) fn handle_silence(&mut self) {
+        self.outlook.is_whole = false;
+    }
+
     /// Returns what may be concluded from the members that are seen.
     pub(crate) fn outlook(&self) -> Outlook {
         self.outlook

@@ -169,7 +169,7 @@ impl NodeBuilder {
     /// It is as if the first of them had called [`Node::set_members`] then: whoever is there and
     /// not on it leaves, and who comes later is refused. What is set or lifted later counts before
     /// it, and so does the list of an [`import`](Self::import). One that was lifted is remembered
-    /// for ten minutes; who starts with a list after that sets it again.
+    /// for ten minutes at least; who starts with a list after that sets it again.
     pub fn members<S: Into<String>>(mut self, nodes: impl IntoIterator<Item = S>) -> Self {
         self.members = Some(nodes.into_iter().map(Into::into).collect());
         self

@@ -125,13 +125,13 @@ impl Membership {
         present.filter(fit).map(|(_, life)| &life.replica)
     }
 
-    /// Returns whether `replica` is another member that is up, counts and does not leave, be it
-    /// ready or not.
-    pub(crate) fn stays(&self, replica: &Replica) -> bool {
-        self.current_key(replica).filter(|key| self.own != Some(*key)).is_some_and(|key| {
-            let life = &self.lives[&key];
-            life.state.is_up() && self.role_of(key, life).counts() && !life.is_leaving()
-        })
+    /// Iterates over the other members that are up, count and do not leave, be they ready or not.
+    pub(crate) fn staying(&self) -> impl Iterator<Item = &Replica> {
+        let stays = |(key, life): &(&ReplicaKey, &Life)| {
+            let is_other = self.own != Some(**key) && life.state.is_up();
+            is_other && self.role_of(**key, life).counts() && !life.is_leaving()
+        };
+        self.lives.iter().filter(stays).map(|(_, life)| &life.replica)
     }
 
     /// Iterates over the lives that may still acknowledge something, this node's included.

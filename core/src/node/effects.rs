@@ -207,6 +207,7 @@ impl Node {
                 self.set_visible(&replica, true);
             }
             MembershipOutput::Down { replica, .. } => {
+                self.targets.handle_silence();
                 self.replication.drop_staged(&replica);
                 self.set_visible(&replica, false);
             }

@@ -54,15 +54,20 @@ impl Node {
     /// stays is known to hold as much as we do; over none if nobody stays.
     ///
     /// What only they and we heard would be lost with us: children that were accepted among it.
+    /// Once they have been silent for long, what others may want of them has been adopted, and
+    /// nobody who has not heard of them takes them in any more.
     fn unshared(&self) -> impl Iterator<Item = &Replica> {
-        let staying: Vec<&Replica> =
-            self.listeners().filter(|other| self.membership.stays(other)).collect();
-        let matters = |replica: &Replica| {
-            if self.retired.contains(replica) {
-                self.adoption.is_open(replica)
-            } else {
-                self.me.as_ref() != Some(replica) && !self.membership.is_visible(replica)
+        let staying: Vec<&Replica> = self.membership.staying().collect();
+        let is_fresh = |replica: &Replica| {
+            let silence = self.membership.silence(replica, self.now);
+            silence.is_some_and(|silence| silence < self.config.forget_after / 2)
+        };
+        let matters = move |replica: &Replica| {
+            if self.retired.contains(replica) || self.adoption.knows(replica) {
+                return self.adoption.is_open(replica);
             }
+            let is_up = self.me.as_ref() == Some(replica) || self.membership.is_visible(replica);
+            !is_up && is_fresh(replica)
         };
         self.replication.replicas().filter(move |replica| {
             let head = self.replication.closed_head(replica);

@@ -170,7 +170,7 @@ impl Supervisor {
             targets.owner(&child.placement_key(key.1), &entry.spec.kind).is_some()
                 && (is_seen(child) || !is_beaten())
         });
-        (self.unrest + self.fading.len() + homeless.count()) as u64
+        (self.unrest + self.fading.len() + self.beaten.len() + homeless.count()) as u64
     }
 
     /// Returns how many processes of children are on this node.

@@ -80,6 +80,7 @@ fn a_leave_outlasts_a_session_that_breaks_in_its_middle() {
 
 /// What a node that died had accepted, and only the one that leaves has heard of, is not lost with
 /// it: it stays until somebody who stays has that, and is believed though it said its last word.
+/// That somebody has no session with it for a moment is no reason to go.
 #[test]
 fn who_leaves_stays_until_somebody_has_what_it_alone_knows_of_the_dead() {
     const CHILDREN: usize = 40;
@@ -97,10 +98,36 @@ fn who_leaves_stays_until_somebody_has_what_it_alone_knows_of_the_dead() {
         assert!(world.run_until(LONG, is_known), "seed {seed}");
 
         assert!(!world.node(N3).is_some_and(Node::is_ready), "it knows nothing; seed {seed}");
-        assert_eq!(world.leave(N1), Ok(()), "seed {seed}");
+        let leave = world.request(N1, Command::Leave);
+        if seed % 2 == 1 {
+            world.run_for(Duration::from_millis(50 * (seed % 20)));
+            world.break_session(N1, N3);
+        }
+        assert_eq!(world.answer(leave), Reply::Leave(Ok(())), "seed {seed}");
         world.settle(SETTLE);
         for child in children {
             assert_eq!(world.running_child(child), [N3], "seed {seed}");
         }
+    }
+}
+
+/// A node that has been silent for so long that newcomers do not take it in any more keeps nobody
+/// from leaving.
+#[test]
+fn what_newcomers_do_not_take_in_any_more_keeps_no_leave_waiting() {
+    for seed in seeds(10) {
+        let forget = |_, config: &mut Config| config.forget_after = Duration::from_secs(40);
+        let mut world = World::builder(seed, 3).configure(forget).joined();
+        start_children(&mut world, "ok", 6);
+        world.settle(SETTLE);
+        world.crash_silently(N2);
+        world.run_for(Duration::from_secs(25));
+        world.restart(N3);
+        world.run_for(LONG);
+
+        let left = world.now();
+        assert_eq!(world.leave(N1), Ok(()), "seed {seed}");
+        assert!(world.now().since(left) < Duration::from_secs(1), "seed {seed}");
+        world.settle(SETTLE);
     }
 }
