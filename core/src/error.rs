@@ -63,6 +63,9 @@ pub enum StartChildError {
         /// Who has it.
         holder: Occupant,
     },
+    /// A child without a name was to be found; nothing was started. Name it, or start it.
+    #[error("a child without a name cannot be found; name it, or start it")]
+    Unnamed,
     /// The specification is longer than the limit; nothing was started. Keep large data elsewhere.
     #[error("a specification of {bytes} bytes is over the limit of {max}")]
     TooLarge {

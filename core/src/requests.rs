@@ -1,5 +1,6 @@
 //! What users of this node wait for, and until when.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::ops::Bound;
@@ -11,9 +12,10 @@ use crate::crdt::Version;
 use crate::message::Refusal;
 use crate::supervisor::ChildKey;
 use crate::{
-    CallError, CatchUpError, CausalToken, EvictError, JoinGroupError, LeaveError, LeaveGroupError,
-    Name, ProcessId, RegisterError, Replica, Replicas, Reply, SetMembersError, SettleError,
-    StartChildError, TerminateError, Time, UnregisterError, UpdateError, Updated, WriteMetaError,
+    CallError, CatchUpError, CausalToken, ChildSpec, EvictError, JoinGroupError, LeaveError,
+    LeaveGroupError, Name, ProcessId, RegisterError, Replica, Replicas, Reply, SetMembersError,
+    SettleError, StartChildError, TerminateError, Time, UnregisterError, UpdateError, Updated,
+    WriteMetaError,
 };
 
 /// A request that has not been answered.
@@ -37,6 +39,15 @@ pub(crate) enum Wait {
         /// Where its specification stands: a journal, and a version there; `None` once a second
         /// member has it.
         entry: Option<(Replica, Version)>,
+        /// What to find instead if another child turns out to have its name; nothing is, if `None`.
+        ensured: Option<Box<ChildSpec>>,
+    },
+    /// A child that somebody else started to run.
+    Found {
+        /// The child.
+        key: ChildKey,
+        /// What to find or start instead if that one ends.
+        spec: Box<ChildSpec>,
     },
     /// A child to have ended, with no process left, and its end to be on two members.
     Terminate {
@@ -213,7 +224,9 @@ impl Wait {
     /// Returns the child whose changes matter to it.
     fn child(&self) -> Option<ChildKey> {
         match self {
-            Self::Start { key, .. } | Self::Terminate { key, .. } => Some(*key),
+            Self::Start { key, .. } | Self::Found { key, .. } | Self::Terminate { key, .. } => {
+                Some(*key)
+            }
             Self::Replicated { .. }
             | Self::Forwarded { .. }
             | Self::Shown { .. }
@@ -235,7 +248,8 @@ impl Wait {
                 Some((journal, *version))
             }
             Self::CatchUp { behind: (journal, version), .. } => Some((journal, *version)),
-            Self::Forwarded { .. }
+            Self::Found { .. }
+            | Self::Forwarded { .. }
             | Self::Evict { .. }
             | Self::Call
             | Self::Leave
@@ -246,7 +260,7 @@ impl Wait {
     /// Returns the answer at the deadline.
     pub(crate) fn timed_out(&self, timeout: Duration) -> Reply {
         match self {
-            Self::Start { key, .. } => {
+            Self::Start { key, .. } | Self::Found { key, .. } => {
                 Reply::Start(Err(StartChildError::TimedOut { child: key.1 }))
             }
             Self::Terminate { key, .. } => {

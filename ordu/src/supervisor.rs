@@ -38,7 +38,35 @@ impl Supervisor {
     ///
     /// Two starts make two children, however equal; only a name makes a child the only one.
     pub fn start_child(&self, spec: ChildSpec) -> StartChild {
-        StartChild { supervisor: self.clone(), spec, timeout: TIMEOUT }
+        StartChild { supervisor: self.clone(), spec, finds: false, timeout: TIMEOUT }
+    }
+
+    /// Starts the child called `name`, or finds it, and waits until it runs; 10 s unless told
+    /// otherwise. However many nodes ask for one name, and however often, there is one child.
+    ///
+    /// Of a child that is there nothing changes, whatever `spec` says. One that ends meanwhile is
+    /// started anew. Nodes that are asked before they hear of each other, in one moment or on two
+    /// sides of a split, may start one each: these become one when they meet, and whoever was given
+    /// the other one asks again.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use ordu::{ChildSpec, Context, Node};
+    /// # async fn example(node: &Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// let spec = ChildSpec::of_kind("clock", &());
+    /// let clock = node.supervisor("default").ensure("clock/main", spec).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn ensure(
+        &self,
+        name: impl TryInto<Name, Error: Into<NameError>>,
+        spec: ChildSpec,
+    ) -> StartChild {
+        let registry = spec.name.as_ref().map_or("default", |(registry, _)| registry).to_owned();
+        let spec = spec.named_in(&registry, name);
+        StartChild { supervisor: self.clone(), spec, finds: true, timeout: TIMEOUT }
     }
 
     /// Ends a child for good, wherever it runs; 10 s unless told otherwise.
@@ -185,6 +213,8 @@ impl ChildSpec {
 pub struct StartChild {
     supervisor: Supervisor,
     spec: ChildSpec,
+    /// Whether a child of its name will do.
+    finds: bool,
     timeout: Duration,
 }
 
@@ -192,21 +222,25 @@ operation!(StartChild => Result<Child, StartChildError>);
 
 impl StartChild {
     async fn run(self) -> Result<Child, StartChildError> {
-        let Self { supervisor, spec: ChildSpec { mut spec, name, precedence }, timeout } = self;
+        let Self { supervisor, spec: ChildSpec { mut spec, name, precedence }, finds, timeout } =
+            self;
         if let Some((registry, name)) = name {
             spec.name = Some((supervisor.node.registries().scope(&registry)?, name?));
         }
         let (bytes, max) = (precedence.len(), PRECEDENCE_BYTES_MAX);
         spec.precedence = Precedence::new(precedence)
             .map_err(|_| StartChildError::BadPrecedence { bytes, max })?;
-        let command = Command::Start { scope: supervisor.scope, spec };
+        let scope = supervisor.scope;
+        let command =
+            if finds { Command::Ensure { scope, spec } } else { Command::Start { scope, spec } };
         let started = match supervisor.node.ask(command, timeout).await {
             Ok(Reply::Start(started)) => started?,
             Ok(other) => unreachable!("a start is answered as such, not with {other:?}"),
             Err(Over) => return Err(StartChildError::NotReady),
         };
-        let StartedChild { child: id, process, replicated, token } = started;
-        Ok(Child { supervisor, id, process, replicated: Some(replicated), token })
+        let StartedChild { child: id, process, replicated, found, token } = started;
+        let replicated = (!found).then_some(replicated);
+        Ok(Child { supervisor, id, process, replicated, token })
     }
 }
 

@@ -132,7 +132,7 @@ impl Teller {
         match input {
             Input::Request { ticket, command, .. } => {
                 let about = match command {
-                    Command::Start { spec, .. } => {
+                    Command::Start { spec, .. } | Command::Ensure { spec, .. } => {
                         spec.name.as_ref().is_some_and(|(_, name)| self.is_name(name))
                     }
                     Command::Terminate { child, .. } => self.is_child(*child),

@@ -79,7 +79,7 @@ impl Requests {
             return Err(format!("request {} was made to {}", ticket.0, open.host));
         }
         let matches = match (&open.command, &reply) {
-            (Command::Start { .. }, Reply::Start(_))
+            (Command::Start { .. } | Command::Ensure { .. }, Reply::Start(_))
             | (Command::Terminate { .. }, Reply::Terminate(_))
             | (Command::Spawn { .. }, Reply::Spawn(_) | Reply::Call(Err(CallError::NotReady)))
             | (Command::Register { .. }, Reply::Register(_))
@@ -193,6 +193,18 @@ impl World {
         spec: ChildSpec,
     ) -> Result<StartedChild, StartChildError> {
         let Reply::Start(result) = self.ask(host, Command::Start { scope: scope(), spec }) else {
+            self.out_of_kind()
+        };
+        result
+    }
+
+    /// Starts the child of its name through `host`, or finds it, and returns the answer.
+    pub fn ensure_child(
+        &mut self,
+        host: Host,
+        spec: ChildSpec,
+    ) -> Result<StartedChild, StartChildError> {
+        let Reply::Start(result) = self.ask(host, Command::Ensure { scope: scope(), spec }) else {
             self.out_of_kind()
         };
         result

@@ -128,6 +128,7 @@ macro_rules! way_to_payload {
                     | Self::Send { payload, .. }
                     | Self::Publish { payload, .. } => Some(payload),
                     Self::Start { .. }
+                    | Self::Ensure { .. }
                     | Self::Terminate { .. }
                     | Self::Spawn { .. }
                     | Self::Register { .. }

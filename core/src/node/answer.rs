@@ -40,6 +40,7 @@ impl Node {
             }
             Wait::Leave => self.leave_reply(),
             Wait::Start { .. }
+            | Wait::Found { .. }
             | Wait::Terminate { .. }
             | Wait::Forwarded { .. }
             | Wait::Shown { .. }
@@ -56,14 +57,29 @@ impl Node {
         }
     }
 
-    /// Answers the requests that wait for `key`, as far as they can be.
+    /// Answers the requests that wait for `key`, as far as they can be; those whose child is none
+    /// any more look for another later.
     pub(super) fn check_child_requests(&mut self, key: ChildKey) {
         self.end_if_it_does_not_start(key);
         for ticket in self.requests.of_child(key) {
             let Some(pending) = self.requests.request(ticket) else { continue };
             let reply = match &pending.wait {
-                Wait::Start { entry, .. } => {
-                    self.start_reply(key, entry.as_ref()).map(Reply::Start)
+                Wait::Start { entry, ensured, .. } => {
+                    let reply = self.start_reply(key, entry.as_ref());
+                    match (reply, ensured) {
+                        (Some(Err(error)), Some(_)) if has_lost_its_name(&error) => {
+                            self.unfound.insert(ticket);
+                            None
+                        }
+                        (reply, _) => reply.map(Reply::Start),
+                    }
+                }
+                Wait::Found { spec, .. } => {
+                    let found = self.found_reply(key);
+                    if found.is_none() && self.child_named(key.0, spec) != Some(key.1) {
+                        self.unfound.insert(ticket);
+                    }
+                    found.map(|found| Reply::Start(Ok(found)))
                 }
                 Wait::Terminate { entry, .. } => {
                     let is_over = self.is_over_for_good(key, entry.as_ref());
@@ -92,7 +108,8 @@ impl Node {
         let Some(reason) = failure.map(String::from) else { return };
         let is_start = |pending: &Pending| match pending.wait {
             Wait::Start { .. } => true,
-            Wait::Terminate { .. }
+            Wait::Found { .. }
+            | Wait::Terminate { .. }
             | Wait::Replicated { .. }
             | Wait::Forwarded { .. }
             | Wait::Shown { .. }
@@ -115,16 +132,17 @@ impl Node {
         for ticket in self.requests.of_journal(journal, version) {
             let Some(pending) = self.requests.request(ticket) else { continue };
             let reply = match &pending.wait {
-                Wait::Start { key, entry } => {
-                    let (key, entry) = (*key, entry.clone());
-                    let reply = self.start_reply(key, entry.as_ref());
-                    let has_spread = entry.is_some_and(|(journal, version)| {
-                        self.is_held_by(Replicas::Two, &journal, version)
+                Wait::Start { key, entry, ensured } => {
+                    let key = *key;
+                    let has_spread = entry.as_ref().is_some_and(|(journal, version)| {
+                        self.is_held_by(Replicas::Two, journal, *version)
                     });
-                    if reply.is_none() && has_spread {
-                        self.requests.wait_for(ticket, Wait::Start { key, entry: None });
+                    if has_spread {
+                        let ensured = ensured.clone();
+                        self.requests.wait_for(ticket, Wait::Start { key, entry: None, ensured });
                     }
-                    reply.map(Reply::Start)
+                    self.check_child_requests(key);
+                    None
                 }
                 Wait::Replicated { written, journal, version, replicas } => {
                     // Whoever asked reads it here, wherever it was written.
@@ -151,7 +169,8 @@ impl Node {
                     let is_over = self.is_over_for_good(*key, entry.as_ref());
                     is_over.then_some(Reply::Terminate(Ok(())))
                 }
-                Wait::Forwarded { .. }
+                Wait::Found { .. }
+                | Wait::Forwarded { .. }
                 | Wait::Evict { .. }
                 | Wait::Call
                 | Wait::Leave
@@ -205,8 +224,23 @@ impl Node {
         let alone = self.is_alone();
         (replicated || alone).then(|| {
             let token = self.token_of(key, &process.replica);
-            Ok(StartedChild { child: key.1, process, replicated, token })
+            Ok(StartedChild { child: key.1, process, replicated, found: false, token })
         })
+    }
+
+    /// Returns the answer to whoever found `key`, once a process runs it.
+    fn found_reply(&self, key: ChildKey) -> Option<StartedChild> {
+        let child = self.supervisor.child(&key)?;
+        let process = child.process(&self.config.rule)?;
+        let entry = Key::Spec(key.0, key.1).encode();
+        let is_on_two = |journal: &Replica| {
+            let version = self.replication.journal(journal).and_then(|held| held.version(&entry));
+            version.is_some_and(|version| self.is_held_by(Replicas::Two, journal, version))
+        };
+        let is_elsewhere = Some(&process.replica) != self.me.as_ref();
+        let replicated = is_elsewhere || child.spec_in.iter().any(is_on_two);
+        let token = self.token_of(key, &process.replica);
+        Some(StartedChild { child: key.1, process, replicated, found: true, token })
     }
 
     /// Returns whether nobody is seen to run `key` any more, and a second live member has its end,
@@ -313,4 +347,10 @@ impl Node {
         !self.retired.contains(member)
             && (member == journal || own() || version <= self.replication.acked(journal, member))
     }
+}
+
+/// Returns whether a child did not start, or ended, since somebody else has its name.
+fn has_lost_its_name(error: &StartChildError) -> bool {
+    let StartChildError::Ended { outcome } = error else { return false };
+    matches!(outcome, Outcome::MergedInto { .. } | Outcome::NameLost)
 }

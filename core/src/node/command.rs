@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use crate::entry::Key;
-use crate::limits::{PAYLOAD_BYTES_MAX, SPEC_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::limits::{PAYLOAD_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::membership::Presence;
 use crate::message::{Operation, Seat};
 use crate::node::Node;
@@ -11,10 +11,10 @@ use crate::registry::Denial;
 use crate::requests::{Asked, Wait, Written};
 use crate::supervisor::ChildKey;
 use crate::{
-    Blob, CallError, CatchUpError, ChildId, ChildSpec, Command, EvictError, JoinGroupError,
-    LeaveGroupError, Name, Occupant, Outcome, ProcessId, PublishError, RegisterError, Replicas,
-    Reply, RequestId, Scope, SetMembersError, SettleError, StartChildError, Target, TerminateError,
-    UnregisterError, UpdateError, WriteMetaError, wire,
+    Blob, CallError, CatchUpError, Command, EvictError, JoinGroupError, LeaveGroupError, Name,
+    Occupant, Outcome, ProcessId, PublishError, RegisterError, Replicas, Reply, Scope,
+    SetMembersError, SettleError, StartChildError, Target, TerminateError, UnregisterError,
+    UpdateError, WriteMetaError,
 };
 
 impl Node {
@@ -24,6 +24,7 @@ impl Node {
         }
         match command {
             Command::Start { scope, spec } => self.start(ticket, timeout, scope, spec),
+            Command::Ensure { scope, spec } => self.ensure(ticket, timeout, scope, spec),
             Command::Terminate { scope, child } => self.terminate(ticket, timeout, (scope, child)),
             Command::Spawn { precedence } => {
                 self.numbers += 1;
@@ -81,7 +82,7 @@ impl Node {
         let is_ready = self.is_ready();
         let takes_on = is_ready && self.presence == Presence::Here;
         match command {
-            Command::Start { .. } if !takes_on => {
+            Command::Start { .. } | Command::Ensure { .. } if !takes_on => {
                 Some(Reply::Start(Err(StartChildError::NotReady)))
             }
             Command::Register { .. } if !takes_on => {
@@ -119,6 +120,7 @@ impl Node {
             }
             Command::Settled if !is_ready => Some(Reply::Settled(Err(SettleError::NotReady))),
             Command::Start { .. }
+            | Command::Ensure { .. }
             | Command::Terminate { .. }
             | Command::Spawn { .. }
             | Command::Register { .. }
@@ -136,35 +138,6 @@ impl Node {
             | Command::Leave
             | Command::Settled => None,
         }
-    }
-
-    fn start(&mut self, ticket: u64, timeout: Duration, scope: Scope, spec: ChildSpec) {
-        let bytes = wire::encode(&spec).len();
-        if bytes > SPEC_BYTES_MAX {
-            let error = StartChildError::TooLarge { bytes, max: SPEC_BYTES_MAX };
-            return self.reply(ticket, Reply::Start(Err(error)));
-        }
-        if spec.value.len() > VALUE_BYTES_MAX {
-            let error =
-                StartChildError::ValueTooLarge { bytes: spec.value.len(), max: VALUE_BYTES_MAX };
-            return self.reply(ticket, Reply::Start(Err(error)));
-        }
-        if let Some((registry, name)) = &spec.name
-            && let Some(holder) = self.occupant(*registry, name)
-        {
-            let error = StartChildError::NameTaken { name: name.clone(), holder };
-            return self.reply(ticket, Reply::Start(Err(error)));
-        }
-        let journal = self.me.clone().expect("only a node that has joined takes children on");
-        self.starts += 1;
-        let (counter, stamp) = (self.starts, self.clock.stamp());
-        let request = RequestId { origin: journal.clone(), counter, stamp };
-        let key = (scope, ChildId::of(&request));
-        self.with_supervisor(|supervisor, around| supervisor.accept(around, key, spec));
-        self.carry_out_effects();
-        let version = self.replication.head();
-        self.wait(ticket, timeout, Wait::Start { key, entry: Some((journal, version)) });
-        self.check_child_requests(key);
     }
 
     fn terminate(&mut self, ticket: u64, timeout: Duration, key: ChildKey) {
@@ -309,7 +282,7 @@ impl Node {
     }
 
     /// Returns who keeps `name` from being taken.
-    fn occupant(&self, scope: Scope, name: &Name) -> Option<Occupant> {
+    pub(super) fn occupant(&self, scope: Scope, name: &Name) -> Option<Occupant> {
         let holder = self.board.best(&Seat::Name(scope, name.clone()));
         let process = holder.map(|holder| Occupant::Process(holder.rank.process.clone()));
         process.or_else(|| self.supervisor.reserving(scope, name).map(Occupant::Child))

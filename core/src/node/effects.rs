@@ -28,6 +28,7 @@ impl Node {
             self.check_leave();
             self.carry_out_effects();
         }
+        self.find_again();
     }
 
     /// Carries out what the inner machines ask for, until none asks for more.

@@ -83,6 +83,15 @@ pub enum Command {
         /// What to run.
         spec: ChildSpec,
     },
+    /// Start a child unless there is one of its name, and wait until that one runs: however many
+    /// ask for a name, and however often, there is one child. Answered by
+    /// [`Reply::Start`](crate::Reply::Start).
+    Ensure {
+        /// The supervisor.
+        scope: Scope,
+        /// What to run; it must have a name.
+        spec: ChildSpec,
+    },
     /// End a child for good.
     Terminate {
         /// The supervisor.

@@ -30,6 +30,7 @@ mod payloads;
 mod policy;
 mod ready;
 mod rest;
+mod start;
 mod upkeep;
 mod value;
 mod views;
@@ -137,6 +138,9 @@ pub struct Node {
     calls_seen: Seen,
     forwards_seen: Seen,
     requests: Requests,
+    /// Requests whose child has ended, or lost its name, and that look for another by the end of
+    /// the input.
+    unfound: BTreeSet<u64>,
     /// The replicas whose entries the board and the readers see.
     visible: BTreeSet<Replica>,
     /// The replicas that are over: their entries of the node count no more.
@@ -208,6 +212,7 @@ impl Node {
             calls_seen: Seen::default(),
             forwards_seen: Seen::default(),
             requests: Requests::default(),
+            unfound: BTreeSet::new(),
             visible: BTreeSet::new(),
             retired: BTreeSet::new(),
             members_changed: false,

@@ -147,7 +147,7 @@ pub struct NameConflict {
 /// The answer to a request.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum Reply {
-    /// To [`Command::Start`](crate::Command::Start).
+    /// To [`Command::Start`](crate::Command::Start) or [`Command::Ensure`](crate::Command::Ensure).
     Start(Result<StartedChild, StartChildError>),
     /// To [`Command::Terminate`](crate::Command::Terminate).
     Terminate(Result<(), TerminateError>),
@@ -220,6 +220,8 @@ pub struct StartedChild {
     /// Whether a second live member held the child's specification at the answer; if not, the
     /// death of this node alone can lose it.
     pub replicated: bool,
+    /// Whether it was there before; else this request started it.
+    pub found: bool,
     /// Demands of another node that it has seen the child, and that it runs.
     pub token: CausalToken,
 }

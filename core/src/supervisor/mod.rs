@@ -153,6 +153,11 @@ impl Supervisor {
         self.children.reserving(scope, name)
     }
 
+    /// Iterates over the children of all supervisors that keep `name` for themselves.
+    pub(crate) fn reservers(&self, scope: Scope, name: &Name) -> impl Iterator<Item = &ChildKey> {
+        self.children.reservers(scope, name)
+    }
+
     /// Returns how many processes are not at rest, and how many children nobody runs though some
     /// member could.
     ///

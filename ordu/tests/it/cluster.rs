@@ -395,3 +395,30 @@ async fn a_client_calls_what_runs_elsewhere_and_all_see_who_it_is() {
     assert_eq!(total, Ok(Told::Total(42)));
     a.leave().await.unwrap();
 }
+
+/// Whoever asks for a child by its name gets the one that there is, whatever it would have started.
+#[tokio::test]
+async fn a_child_is_started_once_and_found_ever_after() {
+    let [a, b, c] = three().await;
+    let spec = |total| ChildSpec::new::<Counter>(&Some(total));
+    let cart = a.supervisor("default").ensure("cart/7", spec(40)).await.unwrap();
+    assert_eq!(cart.was_replicated(), Some(true), "it was started here");
+    for node in [&a, &b, &c] {
+        let found = node.supervisor("default").ensure("cart/7", spec(0)).await.unwrap();
+        assert_eq!((found.id(), found.was_replicated()), (cart.id(), None));
+        let total = found.call::<Counter>(&Ask::Add(1)).await.unwrap();
+        assert!(matches!(total, Told::Total(41..=43)), "{total:?}");
+    }
+    // In another registry, and under another supervisor, the name is another one.
+    let tool = spec(1).named_in("tools", "any");
+    let tool = b.supervisor("default").ensure("cart/7", tool).await.unwrap();
+    assert_ne!(tool.id(), cart.id());
+    assert!(c.registry("tools").lookup("cart/7").is_some());
+    let other = c.supervisor("other").ensure("cart/7", spec(1)).await;
+    assert!(matches!(other, Err(StartChildError::NameTaken { .. })), "{other:?}");
+    let error = c.supervisor("default").ensure("", spec(1)).await.unwrap_err();
+    assert!(matches!(error, StartChildError::BadName { .. }), "{error}");
+    for node in [a, b, c] {
+        node.halt().await;
+    }
+}

@@ -99,7 +99,7 @@ impl Invariant for NodesReadTheirWrites {
                 let taken = ((*scope, name.clone()), process.clone());
                 self.under_way.insert(request, taken);
             }
-            Command::Start { scope, .. } => {
+            Command::Start { scope, .. } | Command::Ensure { scope, .. } => {
                 self.starts.insert(request, *scope);
             }
             Command::Terminate { .. }

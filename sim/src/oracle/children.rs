@@ -47,7 +47,10 @@ impl Children {
     /// Takes in the answer to a request.
     pub(crate) fn handle_answer(&mut self, host: Host, answered: &Answered) {
         match (&answered.command, &answered.reply) {
-            (Command::Start { spec, .. }, Reply::Start(Ok(started))) => {
+            (
+                Command::Start { spec, .. } | Command::Ensure { spec, .. },
+                Reply::Start(Ok(started)),
+            ) if !started.found => {
                 let origin = (!started.replicated).then_some(host);
                 self.accept(started.child, spec, origin);
             }

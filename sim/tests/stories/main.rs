@@ -7,6 +7,7 @@ mod arrivals;
 mod broken;
 mod discovery;
 mod ends;
+mod ensures;
 mod exports;
 mod failovers;
 mod faults;

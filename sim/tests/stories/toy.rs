@@ -129,7 +129,7 @@ impl Toy {
                 let process = self.process(self.last_number);
                 self.reply(ticket, Reply::Spawn(process));
             }
-            Command::Start { scope, spec } => {
+            Command::Start { scope, spec } | Command::Ensure { scope, spec } => {
                 self.last_number += 1;
                 let number = self.last_number;
                 let origin = self.replica.clone();
@@ -192,7 +192,7 @@ impl Toy {
                 }));
             }
             let token = CausalToken::default();
-            let started = StartedChild { child, process, replicated: true, token };
+            let started = StartedChild { child, process, replicated: true, found: false, token };
             self.reply(ticket, Reply::Start(Ok(started)));
             if self.fault == Fault::Forgets {
                 let (reason, grace) = (StopReason::NodeDown, Duration::ZERO);

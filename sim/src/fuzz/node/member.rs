@@ -31,7 +31,9 @@ impl Request {
     pub(super) fn is_answered_by(&self, reply: &Reply) -> bool {
         let command = &self.command;
         match reply {
-            Reply::Start(_) => matches!(command, Command::Start { .. }),
+            Reply::Start(_) => {
+                matches!(command, Command::Start { .. } | Command::Ensure { .. })
+            }
             Reply::Terminate(_) => matches!(command, Command::Terminate { .. }),
             Reply::Spawn(_) => matches!(command, Command::Spawn { .. }),
             Reply::Register(_) => matches!(command, Command::Register { .. }),

@@ -34,7 +34,8 @@ impl Cluster {
         let payload = Blob::from([7; 3].as_slice());
         match bytes.byte() % 12 {
             0..=2 => {
-                let named = bytes.byte().is_multiple_of(2);
+                let byte = bytes.byte();
+                let (named, finds) = (byte.is_multiple_of(2), byte >= 0xf0);
                 let restart =
                     [Restart::Permanent, Restart::Transient, Restart::Temporary][bytes.below(3)];
                 let spec = ChildSpec {
@@ -47,7 +48,7 @@ impl Cluster {
                     placement_key: None,
                     precedence: ordu_core::Precedence::default(),
                 };
-                Command::Start { scope, spec }
+                if finds { Command::Ensure { scope, spec } } else { Command::Start { scope, spec } }
             }
             3 => match self.members[index].children.as_slice() {
                 [] => Command::Spawn { precedence: ordu_core::Precedence::default() },

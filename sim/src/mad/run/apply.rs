@@ -161,6 +161,7 @@ impl Run<'_> {
                 child: child.id(),
                 process: child.process(),
                 replicated: child.was_replicated().expect("the handle started it"),
+                found: false,
                 token: child.token().clone(),
             });
             if let Ok(started) = &started {

@@ -1,0 +1,122 @@
+//! How children are started, or found by their names.
+
+use alloc::boxed::Box;
+use core::time::Duration;
+
+use crate::crdt::Version;
+use crate::limits::{SPEC_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::membership::Presence;
+use crate::message::Seat;
+use crate::node::Node;
+use crate::requests::Wait;
+use crate::supervisor::ChildKey;
+use crate::{ChildId, ChildSpec, Replica, Reply, RequestId, Scope, StartChildError, wire};
+
+impl Node {
+    pub(super) fn start(&mut self, ticket: u64, timeout: Duration, scope: Scope, spec: ChildSpec) {
+        if let Some(error) = too_large(&spec).or_else(|| self.taken(&spec)) {
+            return self.reply(ticket, Reply::Start(Err(error)));
+        }
+        let (key, entry) = self.take_on(scope, spec);
+        self.wait(ticket, timeout, Wait::Start { key, entry, ensured: None });
+        self.check_child_requests(key);
+    }
+
+    pub(super) fn ensure(&mut self, ticket: u64, timeout: Duration, scope: Scope, spec: ChildSpec) {
+        let found = too_large(&spec).map_or_else(|| self.find_or_take_on(scope, spec), Err);
+        match found {
+            Ok((key, wait)) => {
+                self.wait(ticket, timeout, wait);
+                self.check_child_requests(key);
+            }
+            Err(error) => self.reply(ticket, Reply::Start(Err(error))),
+        }
+    }
+
+    /// Looks again for the children of requests whose child has lost its name to another, or ended.
+    ///
+    /// To be called only when nothing is left to be taken in, as it may start them.
+    pub(super) fn find_again(&mut self) {
+        while let Some(ticket) = self.unfound.pop_first() {
+            let Some(pending) = self.requests.request(ticket) else { continue };
+            if self.presence != Presence::Here {
+                self.reply(ticket, Reply::Start(Err(StartChildError::NotReady)));
+                continue;
+            }
+            let (Wait::Found { key, spec } | Wait::Start { key, ensured: Some(spec), .. }) =
+                &pending.wait
+            else {
+                continue;
+            };
+            match self.find_or_take_on(key.0, spec.as_ref().clone()) {
+                Ok((key, wait)) => {
+                    self.requests.wait_for(ticket, wait);
+                    self.check_child_requests(key);
+                }
+                Err(error) => self.reply(ticket, Reply::Start(Err(error))),
+            }
+        }
+    }
+
+    /// Returns the child of the supervisor `scope` that has the name of `spec`, if one does.
+    pub(super) fn child_named(&self, scope: Scope, spec: &ChildSpec) -> Option<ChildId> {
+        let (registry, name) = spec.name.as_ref()?;
+        match self.board.best(&Seat::Name(*registry, name.clone())) {
+            Some(holder) => holder.child.filter(|child| child.0 == scope).map(|child| child.1),
+            None => {
+                let mut reservers = self.supervisor.reservers(*registry, name);
+                reservers.find(|child| child.0 == scope).map(|child| child.1)
+            }
+        }
+    }
+
+    fn find_or_take_on(
+        &mut self,
+        scope: Scope,
+        spec: ChildSpec,
+    ) -> Result<(ChildKey, Wait), StartChildError> {
+        if spec.name.is_none() {
+            return Err(StartChildError::Unnamed);
+        }
+        if let Some(child) = self.child_named(scope, &spec) {
+            let (key, spec) = ((scope, child), Box::new(spec));
+            return Ok((key, Wait::Found { key, spec }));
+        }
+        if let Some(error) = self.taken(&spec) {
+            return Err(error);
+        }
+        let ensured = Some(Box::new(spec.clone()));
+        let (key, entry) = self.take_on(scope, spec);
+        Ok((key, Wait::Start { key, entry, ensured }))
+    }
+
+    /// Accepts a child, and returns where its specification stands.
+    fn take_on(&mut self, scope: Scope, spec: ChildSpec) -> (ChildKey, Option<(Replica, Version)>) {
+        let journal = self.me.clone().expect("only a node that has joined takes children on");
+        self.starts += 1;
+        let (counter, stamp) = (self.starts, self.clock.stamp());
+        let request = RequestId { origin: journal.clone(), counter, stamp };
+        let key = (scope, ChildId::of(&request));
+        self.with_supervisor(|supervisor, around| supervisor.accept(around, key, spec));
+        self.carry_out_effects();
+        let version = self.replication.head();
+        (key, Some((journal, version)))
+    }
+
+    /// Returns that somebody has the name of `spec`, if it has one and somebody does.
+    fn taken(&self, spec: &ChildSpec) -> Option<StartChildError> {
+        let (registry, name) = spec.name.as_ref()?;
+        let holder = self.occupant(*registry, name)?;
+        Some(StartChildError::NameTaken { name: name.clone(), holder })
+    }
+}
+
+/// Returns what of `spec` is over its limit, if anything is.
+fn too_large(spec: &ChildSpec) -> Option<StartChildError> {
+    let (bytes, max) = (wire::encode(spec).len(), SPEC_BYTES_MAX);
+    if max < bytes {
+        return Some(StartChildError::TooLarge { bytes, max });
+    }
+    let (bytes, max) = (spec.value.len(), VALUE_BYTES_MAX);
+    (max < bytes).then_some(StartChildError::ValueTooLarge { bytes, max })
+}
