@@ -18,6 +18,7 @@ mod lies;
 mod links;
 mod losses;
 mod machines;
+mod many;
 mod metadata;
 mod names;
 mod policy;
