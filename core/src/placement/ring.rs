@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::hash::{hash64_seeded, hash128};
+use crate::hash::{hash64, hash128};
 use crate::{NodeId, limits::MEMBERS_MAX};
 
 /// How many points a member has on the ring; its share of the keys is proportional.
@@ -327,9 +327,17 @@ impl<'a> Iterator for Candidates<'a> {
 impl ExactSizeIterator for Candidates<'_> {}
 
 /// Returns the points of `node`, without its rank.
+///
+/// The number is part of what is hashed, and no seed: of three bytes, XXH3 combines the seed with
+/// the last one by `xor`, and "n10" to "n19" would all have the same points.
 fn places(node: &NodeId, weight: Weight) -> Vec<u64> {
-    let bytes = node.as_str().as_bytes();
-    let place = |number| hash64_seeded(bytes, u64::from(number)) & !RANK_MASK;
+    let mut bytes = Vec::from(node.as_str().as_bytes());
+    let end = bytes.len();
+    let place = |number: u16| {
+        bytes.truncate(end);
+        bytes.extend_from_slice(&number.to_le_bytes());
+        hash64(&bytes) & !RANK_MASK
+    };
     (0..weight.points()).map(place).collect()
 }
 

@@ -21,7 +21,7 @@ use ordu_core::{
 const WIDE: usize = 32 << 20;
 
 /// A ring that wraps around several times in a story, with room for a few states.
-const NARROW: usize = 96 << 10;
+const NARROW: usize = 112 << 10;
 
 const NODES: [&str; 3] = ["a", "b", "c"];
 
