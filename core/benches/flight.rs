@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use ordu_core::flight::{Payloads, Reason, Recorder, Settings};
 use ordu_core::{
     Address, Blob, ChildSpec, Command, Config, Input, Name, Node, NodeId, Output, ProcessEvent,
-    Replicas, Reply, Restart, Scope, Target, Time, Wall, wire,
+    Replicas, Reply, Scope, Target, Time, Wall, wire,
 };
 
 const MEMBERS: usize = 5;
@@ -134,16 +134,8 @@ impl Cluster {
 
     fn start_children(&mut self, count: u64) {
         for number in 0..count {
-            let spec = ChildSpec {
-                kind: "cart".into(),
-                args: Blob::from("40"),
-                restart: Restart::Permanent,
-                grace: Duration::from_secs(5),
-                name: Some((scope(), name(number))),
-                value: Blob::default(),
-                placement_key: None,
-                precedence: ordu_core::Precedence::default(),
-            };
+            let spec =
+                ChildSpec { name: Some((scope(), name(number))), ..ChildSpec::new("cart", "40") };
             self.request(number as usize % MEMBERS, Command::Start { scope: scope(), spec });
         }
         self.run_for(Duration::from_secs(5));

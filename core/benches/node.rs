@@ -1,7 +1,7 @@
 //! What a node costs with 100,000 children or names: the time that one event takes in the core.
 //!
 //! `cargo bench -p ordu-core --bench node`. Prints a row for each kind of event, with the time that
-//! the slowest node spent on it. The cluster has five members and a network without delay.
+//! the slowest node spent on it. The cluster has twenty members and a network without delay.
 
 #![allow(clippy::print_stdout, reason = "a bench prints its figures")]
 
@@ -9,11 +9,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use ordu_core::{
-    Address, Blob, ChildSpec, Command, Config, Input, Name, Node, NodeId, Output, ProcessEvent,
-    ProcessId, Replicas, Reply, Restart, Scope, Time, Wall,
+    Address, Blob, ChildSpec, ChildView, Command, Config, Input, Name, Node, NodeId, Output,
+    ProcessEvent, ProcessId, Replicas, Reply, Scope, Time, Wall,
 };
 
-const MEMBERS: usize = 5;
+const MEMBERS: usize = 20;
 const CHILDREN: u64 = 100_000;
 const NAMES: u64 = 100_000;
 
@@ -31,16 +31,18 @@ fn id(number: usize) -> NodeId {
     NodeId::new(format!("n{number}")).expect("a short id is one")
 }
 
+fn node(number: usize, now: Time) -> Node {
+    let address = |number: usize| Address::new(format!("n{number}")).expect("a short address");
+    let mut config = Config::new(id(number), address(number));
+    config.kinds = vec!["cart".into()];
+    config.seeds = (0..number).map(address).collect();
+    config.starts_at_once = usize::MAX;
+    Node::new(config, number as u64, now)
+}
+
 impl Cluster {
     fn new() -> Self {
-        let address = |number: usize| Address::new(format!("n{number}")).expect("a short address");
-        let nodes = (0..MEMBERS).map(|number| {
-            let mut config = Config::new(id(number), address(number));
-            config.kinds = vec!["cart".into()];
-            config.seeds = (0..number).map(address).collect();
-            config.starts_at_once = usize::MAX;
-            (id(number), Node::new(config, number as u64, Time::ZERO))
-        });
+        let nodes = (0..MEMBERS).map(|number| (id(number), node(number, Time::ZERO)));
         let mut cluster = Self {
             now: Time::ZERO,
             nodes: nodes.collect(),
@@ -124,6 +126,13 @@ impl Cluster {
         self.now = end;
     }
 
+    /// Returns how many children run on `node`, as the first node sees it.
+    fn on(&self, node: &NodeId) -> usize {
+        let is_here =
+            |view: ChildView| view.process.is_some_and(|process| process.replica.node() == node);
+        self.nodes[&id(0)].children().filter(|(_, _, view)| is_here(view.clone())).count()
+    }
+
     /// Runs `act` and prints what it cost, in all and for each of `count`.
     fn measure(&mut self, what: &str, count: u64, act: impl FnOnce(&mut Self)) {
         self.spent.clear();
@@ -152,14 +161,8 @@ fn main() {
     cluster.measure("start 100,000 children from one node", CHILDREN, |cluster| {
         for ticket in 0..CHILDREN {
             let spec = ChildSpec {
-                kind: "cart".into(),
-                args: Blob::default(),
-                restart: Restart::Permanent,
-                grace: Duration::from_secs(5),
                 name: Some((scope, Name::new(format!("cart/{ticket}").as_str()).expect("short"))),
-                value: Blob::default(),
-                placement_key: None,
-                precedence: ordu_core::Precedence::default(),
+                ..ChildSpec::new("cart", Blob::default())
             };
             cluster.inputs.push_back((id(0), request(ticket, Command::Start { scope, spec })));
             cluster.drain();
@@ -191,10 +194,26 @@ fn main() {
     });
     cluster.measure("ten idle seconds", 1, |cluster| cluster.run_for(Duration::from_secs(10)));
 
+    cluster.measure("a member joins", 1, |cluster| {
+        cluster.nodes.insert(id(MEMBERS), node(MEMBERS, cluster.now));
+        cluster.inputs.push_back((id(MEMBERS), Input::Wall(Wall::from_millis(1_000_000))));
+        cluster.run_for(Duration::from_secs(5));
+        // What it costs to take everything in is the newcomer's own.
+        cluster.spent.remove(&id(MEMBERS));
+        cluster.slowest.remove(&id(MEMBERS));
+    });
     let dead = id(MEMBERS - 1);
-    cluster.nodes.remove(&dead);
-    cluster.measure("a member goes down with a fifth of all", 1, |cluster| {
+    let on_it = cluster.on(&dead);
+    assert!(CHILDREN / MEMBERS as u64 / 2 < on_it as u64, "{on_it} children are on it");
+    // To give its memory back would be counted as the first survivor's.
+    std::mem::forget(cluster.nodes.remove(&dead));
+    let lost = |peer: usize| (id(peer), Input::Disconnected { peer: dead.clone() });
+    cluster.inputs.extend((0..MEMBERS - 1).chain([MEMBERS]).map(lost));
+    cluster.measure("a member goes down with a twentieth of all", 1, |cluster| {
         cluster.run_for(Duration::from_secs(8));
     });
+    let on_all: usize = (0..=MEMBERS).map(|number| cluster.on(&id(number))).sum();
+    assert_eq!((cluster.on(&dead), on_all as u64), (0, CHILDREN), "all run elsewhere");
     cluster.measure("ten idle seconds", 1, |cluster| cluster.run_for(Duration::from_secs(10)));
+    std::mem::forget(cluster);
 }

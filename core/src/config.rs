@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::crdt::Budget;
 use crate::limits::{DELTA_BYTES_MAX, DELTA_ENTRIES_MAX, MEMBERS_MAX, METAS_MAX, VALUE_BYTES_MAX};
+use crate::placement::Redistribution;
 use crate::{Address, Blob, Export, Labels, Name, NodeId, Role, Rule, Scope};
 
 /// What a [`Node`](crate::Node) is told once, at its start.
@@ -75,6 +76,20 @@ pub struct Config {
     pub backoff_max: Duration,
     /// How many processes may be starting at once; 1,000 by default. More wait, in order.
     pub starts_at_once: usize,
+    /// How many children the node runs at most, those included that start, stop, or wait for their
+    /// next start; as many as there are if `None`, by default. What belongs to a node that is full
+    /// goes to the next one that is not, and stays there.
+    pub max_children: Option<usize>,
+    /// How many members that count ([`Role::counts`]) must be ready before this node starts a
+    /// child; 1 by default. A cluster that starts as a whole then starts each child where it
+    /// belongs, rather than all on the first member. It matters once: a node that has seen so many
+    /// goes on with fewer.
+    pub min_members: usize,
+    /// How long the node waits for `min_members` at most, from its start on; 30 s by default.
+    pub min_members_wait: Duration,
+    /// What becomes of children that run here and belong elsewhere since members came; nothing, by
+    /// default.
+    pub redistribution: Redistribution,
     /// How many entries one delta of a journal carries before the next one starts; 8,192 by
     /// default, which is also the most that peers take. Low lets other messages pass in between
     /// and costs a message for every so many names; high catches up in fewer, longer ones.
@@ -118,6 +133,10 @@ impl Config {
             backoff_min: Duration::from_millis(100),
             backoff_max: Duration::from_secs(30),
             starts_at_once: 1_000,
+            max_children: None,
+            min_members: 1,
+            min_members_wait: Duration::from_secs(30),
+            redistribution: Redistribution::default(),
             delta_entries_max: DELTA_ENTRIES_MAX,
             delta_bytes_max: DELTA_BYTES_MAX,
             push_to_all_max: 16,
@@ -143,6 +162,13 @@ impl Config {
         }
         if self.starts_at_once == 0 {
             return zero("starts_at_once");
+        }
+        if matches!(self.redistribution, Redistribution::Active { at_once: 0, .. }) {
+            return zero("redistribution.at_once");
+        }
+        if MEMBERS_MAX < self.min_members {
+            let (what, asked, most) = ("min_members", self.min_members, MEMBERS_MAX);
+            return Err(ConfigError::TooLarge { what, asked, most });
         }
         let deltas = [
             ("delta_entries_max", self.delta_entries_max, DELTA_ENTRIES_MAX),
@@ -226,8 +252,8 @@ pub enum ConfigError {
         /// Which one.
         what: &'static str,
     },
-    /// A setting is above what peers take.
-    #[error("{what} of {asked} is over {most}, the most that peers take")]
+    /// A setting is above what works.
+    #[error("{what} of {asked} is over {most}, the most that works")]
     TooLarge {
         /// Which one.
         what: &'static str,
@@ -332,7 +358,7 @@ mod tests {
         let nothing = refusal(Config { delta_bytes_max: none, ..config() });
         assert_eq!(nothing, "delta_bytes_max must not be zero");
         let entries = refusal(Config { delta_entries_max: much, ..config() });
-        let says = "delta_entries_max of 8193 is over 8192, the most that peers take";
+        let says = "delta_entries_max of 8193 is over 8192, the most that works";
         assert_eq!(entries, says);
         let bytes = refusal(Config { delta_bytes_max: DELTA_BYTES_MAX + 1, ..config() });
         assert!(bytes.starts_with("delta_bytes_max of 262145 is over 262144"), "{bytes}");

@@ -1,5 +1,7 @@
 //! What an inner machine asks of the node that it is part of.
 
+use alloc::string::String;
+
 use serde::{Deserialize, Serialize};
 
 use crate::entry::{Reason, Standing};
@@ -88,6 +90,13 @@ pub(crate) enum Effect {
     Forget {
         /// The replica.
         replica: Replica,
+    },
+    /// A child has failed here more often than its budget lets it: it goes elsewhere.
+    GiveUp {
+        /// The number of its last process.
+        number: u64,
+        /// How it failed last.
+        reason: String,
     },
     /// A process has to stop in favour of a winner.
     Freeze {

@@ -22,6 +22,9 @@ use crate::{
 /// The format of the entries that we write.
 const FORMAT: u8 = 1;
 
+/// The bytes of a supervisor and a child in a key.
+const CHILD_BYTES: usize = 8 + 16;
+
 /// What an entry is about.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Key {
@@ -52,6 +55,8 @@ pub(crate) enum CellKey {
     Members,
     /// Which lives of a node are to be members no more.
     Evicted(NodeId),
+    /// A child that a node has given up.
+    GivenUp(Scope, ChildId, NodeId),
 }
 
 impl CellKey {
@@ -59,7 +64,7 @@ impl CellKey {
     pub(crate) fn scope(&self) -> Option<Scope> {
         match self {
             Self::Meta(scope, _) => Some(*scope),
-            Self::Members | Self::Evicted(_) => None,
+            Self::Members | Self::Evicted(_) | Self::GivenUp(..) => None,
         }
     }
 }
@@ -104,6 +109,11 @@ impl Key {
                 push_dot(&mut bytes, *dot);
                 bytes.extend_from_slice(node.as_str().as_bytes());
             }
+            Self::Cell(CellKey::GivenUp(scope, child, node), dot) => {
+                push_child(&mut bytes, 10, *scope, *child);
+                push_dot(&mut bytes, *dot);
+                bytes.extend_from_slice(node.as_str().as_bytes());
+            }
         }
         Blob::from(bytes)
     }
@@ -145,6 +155,13 @@ impl Key {
                 let (dot, node) = split_dot(rest)?;
                 let node = NodeId::new(core::str::from_utf8(node).ok()?).ok()?;
                 Some(Self::Cell(CellKey::Evicted(node), dot))
+            }
+            10 => {
+                let (child, rest) = rest.split_at_checked(CHILD_BYTES)?;
+                let (scope, child) = split_child(child)?;
+                let (dot, node) = split_dot(rest)?;
+                let node = NodeId::new(core::str::from_utf8(node).ok()?).ok()?;
+                Some(Self::Cell(CellKey::GivenUp(scope, child, node), dot))
             }
             _ => None,
         }
@@ -324,6 +341,15 @@ pub(crate) struct MembersEntry {
     pub(crate) nodes: BTreeSet<NodeId>,
 }
 
+/// Why a node has given a child up.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub(crate) struct GivenUpEntry {
+    /// How often it had failed there.
+    pub(crate) failures: u32,
+    /// How it failed last.
+    pub(crate) reason: String,
+}
+
 /// Lives that are to be members no more.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub(crate) struct EvictionEntry {
@@ -382,6 +408,7 @@ impl Entry for GroupEntry {}
 impl Entry for Write {}
 impl Entry for MembersEntry {}
 impl Entry for EvictionEntry {}
+impl Entry for GivenUpEntry {}
 
 #[cfg(test)]
 mod tests {
@@ -404,6 +431,7 @@ mod tests {
             Key::Cell(CellKey::Meta(scope, Name::new("owner").unwrap()), dot),
             Key::Cell(CellKey::Members, dot),
             Key::Cell(CellKey::Evicted(NodeId::new("b").unwrap()), dot),
+            Key::Cell(CellKey::GivenUp(scope, child, NodeId::new("b").unwrap()), dot),
         ];
         for key in keys {
             assert_eq!(Key::decode(&key.encode()), Some(key));

@@ -1,5 +1,6 @@
 //! Why operations fail: one enum each.
 
+mod child;
 mod node;
 
 use alloc::string::String;
@@ -8,8 +9,11 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ChildId, Name, NameError, NodeId, Outcome, ProcessId};
+use crate::{Name, NameError, NodeId, ProcessId};
 
+pub use self::child::{
+    ExplainError, Occupant, ReleaseError, RestartChildError, StartChildError, TerminateError,
+};
 pub use self::node::{CatchUpError, EvictError, LeaveError, SetMembersError, SettleError};
 
 /// Why text is no id or address.
@@ -48,123 +52,6 @@ pub struct UnknownRegistry {
     pub name: String,
     /// Those that were declared, in order.
     pub declared: Vec<String>,
-}
-
-/// Why a child was not started.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
-#[non_exhaustive]
-pub enum StartChildError {
-    /// Another process holds the name, or a child that is not running reserves it. Nothing was
-    /// started; look the name up, or end its holder.
-    #[error("name {name} is taken by {holder}")]
-    NameTaken {
-        /// The name asked for.
-        name: Name,
-        /// Who has it.
-        holder: Occupant,
-    },
-    /// A child without a name was to be found; nothing was started. Name it, or start it.
-    #[error("a child without a name cannot be found; name it, or start it")]
-    Unnamed,
-    /// The specification is longer than the limit; nothing was started. Keep large data elsewhere.
-    #[error("a specification of {bytes} bytes is over the limit of {max}")]
-    TooLarge {
-        /// How long it is.
-        bytes: usize,
-        /// How long it may be.
-        max: usize,
-    },
-    /// The value beside the name is longer than the limit; nothing was started. Store a reference
-    /// instead.
-    #[error("a value of {bytes} bytes is over the limit of {max}")]
-    ValueTooLarge {
-        /// How long it is.
-        bytes: usize,
-        /// How long it may be.
-        max: usize,
-    },
-    /// The start function answered with an error, panicked or ran out of time. The child has ended.
-    #[error("the child did not start: {reason}")]
-    Failed {
-        /// What it said.
-        reason: String,
-    },
-    /// The child ended before its start was seen; it is gone.
-    #[error("the child ended at once: {outcome:?}")]
-    Ended {
-        /// How it ended.
-        outcome: Outcome,
-    },
-    /// The deadline passed. The child is kept and will start as soon as a member can run it; end it
-    /// by its id, or wait for it.
-    #[error(
-        "child {child} did not start in time; it is kept and will start when a member can run it"
-    )]
-    TimedOut {
-        /// The child.
-        child: ChildId,
-    },
-    /// This node is joining or leaving and takes nothing on; ask another, or wait until it is
-    /// ready.
-    #[error("the node is not ready: it is joining or leaving")]
-    NotReady,
-    /// What was given as a name cannot be one; nothing was started.
-    #[error("the name cannot be one")]
-    BadName {
-        /// What is wrong with it.
-        #[from]
-        source: NameError,
-    },
-    /// This node was not told of the registry; declare it on the builder, or correct its name.
-    #[error(transparent)]
-    UnknownRegistry(#[from] UnknownRegistry),
-    /// The bytes for the conflict rule are too many; nothing was started. Give fewer.
-    #[error("a precedence of {bytes} bytes is over the limit of {max}")]
-    BadPrecedence {
-        /// How long it is.
-        bytes: usize,
-        /// How long it may be.
-        max: usize,
-    },
-}
-
-/// Who keeps a name from being taken.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub enum Occupant {
-    /// A process that runs.
-    Process(ProcessId),
-    /// A child that reserves the name between two runs.
-    Child(ChildId),
-}
-
-impl core::fmt::Display for Occupant {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::Process(process) => write!(f, "process {process}"),
-            Self::Child(child) => write!(f, "child {child}, which is not running now"),
-        }
-    }
-}
-
-/// Why a child was not ended.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
-#[non_exhaustive]
-pub enum TerminateError {
-    /// No such child is known here: it has ended, or its start has not arrived yet.
-    #[error("no child {child} is known; it has ended, or its start has not arrived here yet")]
-    Unknown {
-        /// The child.
-        child: ChildId,
-    },
-    /// The deadline passed. The child will not be started again, but may still be stopping.
-    #[error("child {child} was told to stop and has not stopped in time")]
-    TimedOut {
-        /// The child.
-        child: ChildId,
-    },
-    /// This node is joining or leaving; ask another, or wait until it is ready.
-    #[error("the node is not ready: it is joining or leaving")]
-    NotReady,
 }
 
 /// Why a name was not registered. Where it does not say otherwise the registry is as it was.

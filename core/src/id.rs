@@ -300,7 +300,7 @@ pub struct RequestId {
 
 /// A child, for its whole life: through restarts, moves and failovers.
 ///
-/// The 128-bit hash of the [`RequestId`] that started it.
+/// The 128-bit hash of the [`RequestId`] that started it, or of the user's own key.
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub struct ChildId([u8; 16]);
 
@@ -315,6 +315,15 @@ impl ChildId {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
         bytes.extend_from_slice(request.origin.node().as_str().as_bytes());
+        Self(hash128(&bytes).to_be_bytes())
+    }
+
+    /// Returns the child of the supervisor `scope` that starts with the user's `key` are for.
+    pub fn of_key(scope: Scope, key: &[u8]) -> Self {
+        // No request hashes to the same: its bytes begin with a counter, and are longer.
+        let mut bytes = Vec::from(b"key".as_slice());
+        bytes.extend_from_slice(&scope.to_bytes());
+        bytes.extend_from_slice(key);
         Self(hash128(&bytes).to_be_bytes())
     }
 

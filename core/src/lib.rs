@@ -22,6 +22,7 @@ pub mod crdt;
 mod effect;
 mod entry;
 mod error;
+mod explain;
 mod export;
 pub mod flight;
 mod groups;
@@ -55,14 +56,16 @@ pub mod transport;
 pub mod wire;
 
 pub use crate::blob::Blob;
-pub use crate::child::{ChildSpec, Outcome, Restart};
+pub use crate::child::{Budget, ChildSpec, Outcome, Restart};
 pub use crate::clock::{HybridClock, Stamp};
 pub use crate::config::{Config, ConfigError};
 pub use crate::error::{
-    CallError, CatchUpError, EvictError, IdError, JoinGroupError, LeaveError, LeaveGroupError,
-    Occupant, PublishError, RegisterError, SetMembersError, SettleError, StartChildError,
-    TerminateError, UnknownRegistry, UnregisterError, UpdateError, WriteMetaError,
+    CallError, CatchUpError, EvictError, ExplainError, IdError, JoinGroupError, LeaveError,
+    LeaveGroupError, Occupant, PublishError, RegisterError, ReleaseError, RestartChildError,
+    SetMembersError, SettleError, StartChildError, TerminateError, UnknownRegistry,
+    UnregisterError, UpdateError, WriteMetaError,
 };
+pub use crate::explain::{ChildClaim, Delay, Explanation, GivenUp, Quarantined};
 pub use crate::export::{DecodeExportError, Export};
 pub use crate::hash::{hash64, hash64_seeded, hash128};
 pub use crate::id::{

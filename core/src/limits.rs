@@ -17,6 +17,8 @@ pub const PRECEDENCE_BYTES_MAX: usize = 64;
 pub const RULE_BYTES_MAX: usize = 64;
 /// Bytes of a child's specification, arguments included.
 pub const SPEC_BYTES_MAX: usize = 256 << 10;
+/// Bytes of a key that a start is asked for once with.
+pub const REQUEST_KEY_BYTES_MAX: usize = 256;
 /// Bytes of a frame, header included.
 pub const FRAME_BYTES_MAX: usize = 1 << 20;
 /// Bytes of a message to a process, or of its reply.

@@ -302,6 +302,14 @@ pub enum Operation {
         /// The process.
         number: u64,
     },
+    /// Stop the process of a child of the receiver and start another in its place; answered as soon
+    /// as it is told.
+    RestartChild {
+        /// The supervisor.
+        scope: Scope,
+        /// The child.
+        child: ChildId,
+    },
 }
 
 /// The answer to a [`Forward`].

@@ -13,9 +13,9 @@ use crate::message::Refusal;
 use crate::supervisor::ChildKey;
 use crate::{
     CallError, CatchUpError, CausalToken, ChildSpec, EvictError, JoinGroupError, LeaveError,
-    LeaveGroupError, Name, ProcessId, RegisterError, Replica, Replicas, Reply, SetMembersError,
-    SettleError, StartChildError, TerminateError, Time, UnregisterError, UpdateError, Updated,
-    WriteMetaError,
+    LeaveGroupError, Name, ProcessId, RegisterError, Replica, Replicas, Reply, RestartChildError,
+    SetMembersError, SettleError, StartChildError, TerminateError, Time, UnregisterError,
+    UpdateError, Updated, WriteMetaError,
 };
 
 /// A request that has not been answered.
@@ -48,6 +48,15 @@ pub(crate) enum Wait {
         key: ChildKey,
         /// What to find or start instead if that one ends.
         spec: Box<ChildSpec>,
+    },
+    /// Another process to run a child.
+    Restarted {
+        /// The child.
+        key: ChildKey,
+        /// Who ran it before, if anybody did.
+        at: Option<Replica>,
+        /// Where the journal of that node stood when it was told; `None` until it says so.
+        after: Option<Version>,
     },
     /// A child to have ended, with no process left, and its end to be on two members.
     Terminate {
@@ -224,9 +233,10 @@ impl Wait {
     /// Returns the child whose changes matter to it.
     fn child(&self) -> Option<ChildKey> {
         match self {
-            Self::Start { key, .. } | Self::Found { key, .. } | Self::Terminate { key, .. } => {
-                Some(*key)
-            }
+            Self::Start { key, .. }
+            | Self::Found { key, .. }
+            | Self::Restarted { key, .. }
+            | Self::Terminate { key, .. } => Some(*key),
             Self::Replicated { .. }
             | Self::Forwarded { .. }
             | Self::Shown { .. }
@@ -249,6 +259,7 @@ impl Wait {
             }
             Self::CatchUp { behind: (journal, version), .. } => Some((journal, *version)),
             Self::Found { .. }
+            | Self::Restarted { .. }
             | Self::Forwarded { .. }
             | Self::Evict { .. }
             | Self::Call
@@ -262,6 +273,9 @@ impl Wait {
         match self {
             Self::Start { key, .. } | Self::Found { key, .. } => {
                 Reply::Start(Err(StartChildError::TimedOut { child: key.1 }))
+            }
+            Self::Restarted { key, .. } => {
+                Reply::Restart(Err(RestartChildError::TimedOut { child: key.1 }))
             }
             Self::Terminate { key, .. } => {
                 Reply::Terminate(Err(TerminateError::TimedOut { child: key.1 }))

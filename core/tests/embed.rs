@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ordu_core::{
     Address, Blob, CallError, ChildSpec, Command, Config, Input, Name, Node, NodeId, Output,
-    ProcessEvent, Replicas, Reply, Restart, Scope, StartChildError, Target, Time, Wall,
+    ProcessEvent, Replicas, Reply, Scope, StartChildError, Target, Time, Wall,
 };
 
 const DELAY: Duration = Duration::from_millis(1);
@@ -28,14 +28,8 @@ fn id(node: &str) -> NodeId {
 
 fn spec(name: Option<&str>) -> ChildSpec {
     ChildSpec {
-        kind: "cart".into(),
-        args: Blob::from("40"),
-        restart: Restart::Permanent,
-        grace: Duration::from_secs(1),
         name: name.map(|name| (Scope::named("default"), Name::new(name).unwrap())),
-        value: Blob::default(),
-        placement_key: None,
-        precedence: ordu_core::Precedence::default(),
+        ..ChildSpec::new("cart", "40")
     }
 }
 

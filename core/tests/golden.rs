@@ -103,6 +103,7 @@ fn messages() -> Vec<Message> {
             id: 1,
             operation: Operation::LeaveGroup { scope, group: name.clone(), number: 2 },
         }),
+        Message::Forward(Forward { id: 1, operation: Operation::RestartChild { scope, child } }),
         Message::Forwarded(Forwarded {
             id: 1,
             result: Err(Refusal::Changed { value: blob.clone() }),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ordu_core::limits::CLUSTER_BYTES_MAX;
+use ordu_core::placement::Redistribution;
 use ordu_core::transport::{Runtime, Transport};
 use ordu_core::{
     Address, Blob, Config, ConfigError, Export, IdError, LabelError, Labels, Name, NameError,
@@ -238,6 +239,27 @@ impl NodeBuilder {
     /// Sets how many processes may be starting at once; 1,000 by default.
     pub fn starts_at_once(self, starts: usize) -> Self {
         self.tuned(move |config| config.starts_at_once = starts)
+    }
+
+    /// Sets how many children the node runs at most; as many as there are by default. What belongs
+    /// to a node that is full runs on the next one that is not, and stays there.
+    pub fn max_children(self, children: usize) -> Self {
+        self.tuned(move |config| config.max_children = Some(children))
+    }
+
+    /// Lets children wait until `members` are up, clients aside, before this node starts any, but
+    /// no longer than `wait`; by default they do not wait. A cluster that starts as a whole then
+    /// starts each child where it belongs, rather than all on the first member.
+    pub fn min_members(self, members: usize, wait: Duration) -> Self {
+        self.tuned(move |config| {
+            (config.min_members, config.min_members_wait) = (members, wait);
+        })
+    }
+
+    /// Sets what becomes of children that run here and belong elsewhere since members came: nothing
+    /// by default, or they move, a few at a time ([`Redistribution::ACTIVE`]).
+    pub fn redistribution(self, redistribution: Redistribution) -> Self {
+        self.tuned(move |config| config.redistribution = redistribution)
     }
 
     /// Sets how many entries, and how many bytes of keys and values, one message of a node's

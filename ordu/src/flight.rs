@@ -287,7 +287,7 @@ pub enum DumpFlightError {
 mod tests {
     use std::time::Duration;
 
-    use ordu_core::{Address, ChildSpec, Command, Node, Restart, Scope};
+    use ordu_core::{Address, ChildSpec, Command, Node, Scope};
 
     use super::*;
     use crate::testing::TestRuntime;
@@ -316,16 +316,7 @@ mod tests {
     }
 
     fn waiting(ticket: u64) -> Input {
-        let spec = ChildSpec {
-            kind: "of nobody".into(),
-            args: "arguments".into(),
-            restart: Restart::Permanent,
-            grace: Duration::from_secs(1),
-            name: None,
-            value: ordu_core::Blob::default(),
-            placement_key: None,
-            precedence: ordu_core::Precedence::default(),
-        };
+        let spec = ChildSpec::new("of nobody", "arguments");
         let command = Command::Start { scope: Scope::named("default"), spec };
         Input::Request { ticket, timeout: Duration::from_secs(5), command }
     }

@@ -96,6 +96,7 @@ impl Hands {
         match event {
             ProcessEvent::Started => (),
             ProcessEvent::StartFailed { .. }
+            | ProcessEvent::Ignored
             | ProcessEvent::Exited { .. }
             | ProcessEvent::Stopped { .. } => {
                 let gone = self.processes.remove(&number);

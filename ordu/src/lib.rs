@@ -76,6 +76,7 @@
 
 mod builder;
 mod call;
+mod care;
 mod catch_up;
 mod conflicts;
 mod context;
@@ -105,6 +106,7 @@ mod recipient;
 mod registry;
 mod runner;
 mod select;
+mod spec;
 mod subscription;
 mod supervisor;
 mod tcp;
@@ -114,13 +116,15 @@ mod update;
 mod view;
 
 pub use ordu_core::flight::Payloads;
+pub use ordu_core::placement::{Exclusion, Move, Need, Redistribution};
 pub use ordu_core::transport::{Address, BoxFuture, Runtime, Transport};
 pub use ordu_core::{
-    Blob, CallError, CatchUpError, CausalToken, ChildId, ConfigError, Conflict, ConflictRule,
-    Contender, DecodeExportError, Event, EvictError, ExitReason, Export, IdError, Incarnation,
-    JoinGroupError, LabelError, Labels, LeaveError, LeaveGroupError, Loss, MemberStatus, Name,
-    NameConflict, NameError, NodeId, Occupant, Origin, Outcome, Precedence, ProcessId,
-    PublishError, Published, Rank, RegisterError, Replica, Replicas, Restart, Role, Rule, Scope,
+    Blob, Budget, CallError, CatchUpError, CausalToken, ChildClaim, ChildId, ConfigError, Conflict,
+    ConflictRule, Contender, DecodeExportError, Delay, Event, EvictError, ExitReason, ExplainError,
+    Explanation, Export, GivenUp, IdError, Incarnation, JoinGroupError, LabelError, Labels,
+    LeaveError, LeaveGroupError, Loss, MemberStatus, Name, NameConflict, NameError, NodeId,
+    Occupant, Origin, Outcome, Precedence, ProcessId, PublishError, Published, Quarantined, Rank,
+    RegisterError, ReleaseError, Replica, Replicas, Restart, RestartChildError, Role, Rule, Scope,
     SetMembersError, SettleError, Stamp, StartChildError, StartReason, StopReason, TerminateError,
     Time, UnknownRegistry, UnregisterError, UpdateError, Wall, WriteMetaError,
 };
@@ -129,6 +133,7 @@ pub use ordu_transport_tcp::{Secret, SecretError};
 
 pub use crate::builder::{NodeBuilder, StartNodeError};
 pub use crate::call::{Call, Cast};
+pub use crate::care::{AskQuarantined, Explain, PlanMoves, Release, RestartChild};
 pub use crate::catch_up::CatchUp;
 pub use crate::context::{Clock, Context, Incoming, Letter, WrongType};
 #[cfg(feature = "dns")]
@@ -145,7 +150,8 @@ pub use crate::process::{Finish, Process, StartError};
 pub use crate::recipient::Recipient;
 pub use crate::registry::{Register, Registry, Unregister, UnregisterMatching};
 pub use crate::select::Select;
+pub use crate::spec::ChildSpec;
 pub use crate::subscription::{NameEvent, Subscription};
-pub use crate::supervisor::{Child, ChildInfo, ChildSpec, StartChild, Supervisor, Terminate};
+pub use crate::supervisor::{Child, ChildInfo, StartChild, StartChildren, Supervisor, Terminate};
 pub use crate::update::Update;
 pub use crate::view::Found;

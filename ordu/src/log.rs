@@ -27,6 +27,12 @@ pub(crate) fn event(event: &Event) {
         Event::ChildFailed { child, reason, backoff } => {
             tracing::warn!(%child, reason, ?backoff, "a child failed and will be started again");
         }
+        Event::ChildGivenUp { child, reason, given_up_by, is_in_quarantine } => {
+            tracing::warn!(
+                %child, reason, given_up_by, is_in_quarantine,
+                "a child failed too often and is given up here"
+            );
+        }
         Event::ClockRefused { peer, ours, theirs } => {
             tracing::warn!(%peer, %ours, %theirs, "refused a peer whose clock is too far from ours");
         }

@@ -153,8 +153,8 @@ impl Node {
     /// Reads the node's own view, without waiting.
     pub fn members(&self) -> Vec<Member> {
         let member = |(node, view)| {
-            let MemberView { incarnation, address, status, role, kinds, labels } = view;
-            Member { node, incarnation, address, status, role, kinds, labels }
+            let MemberView { incarnation, address, status, role, kinds, labels, is_full } = view;
+            Member { node, incarnation, address, status, role, kinds, labels, is_full }
         };
         self.shared.view.members().into_iter().map(member).collect()
     }
@@ -353,6 +353,8 @@ pub struct Member {
     pub kinds: Vec<String>,
     /// What its operator says of it.
     pub labels: Labels,
+    /// Whether it runs as many children as it may.
+    pub is_full: bool,
 }
 
 /// A leave; await it.

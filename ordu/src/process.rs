@@ -73,30 +73,44 @@ pub trait Process: Sized + Send + 'static {
 }
 
 /// Why a process did not start, in words; any error turns into one.
-pub struct StartError(String);
+pub struct StartError {
+    reason: String,
+    is_ignored: bool,
+}
 
 impl StartError {
     /// Returns an error that says `reason`.
     pub fn new(reason: impl Into<String>) -> Self {
-        Self(reason.into())
+        Self { reason: reason.into(), is_ignored: false }
+    }
+
+    /// Returns what a start function answers if there is nothing to run, and nothing is wrong with
+    /// that: the child ends, whatever its restart type, and whoever started it is told so
+    /// ([`StartChildError::Ignored`](crate::StartChildError::Ignored)).
+    pub fn ignore() -> Self {
+        Self { reason: "there is nothing to run".into(), is_ignored: true }
+    }
+
+    pub(crate) fn is_ignored(&self) -> bool {
+        self.is_ignored
     }
 }
 
 impl<E: Error> From<E> for StartError {
     fn from(error: E) -> Self {
-        Self(with_causes(&error))
+        Self::new(with_causes(&error))
     }
 }
 
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.reason)
     }
 }
 
 impl fmt::Debug for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
+        fmt::Debug::fmt(&self.reason, f)
     }
 }
 

@@ -45,6 +45,8 @@ pub(crate) struct Life {
 pub(crate) enum End {
     /// It did not start.
     NotStarted(String),
+    /// There is nothing to run.
+    Ignored,
     /// It said so, or one of its tasks panicked.
     Ended(Result<(), String>),
     /// Its future came to its end.
@@ -103,6 +105,7 @@ pub(crate) async fn live<P: Process>(life: Arc<Life>, args: Blob) -> End {
     let mut context = Context::new(Arc::clone(&life));
     let mut process = match P::start(args, &mut context).await {
         Ok(process) => process,
+        Err(error) if error.is_ignored() => return End::Ignored,
         Err(error) => return End::NotStarted(error.to_string()),
     };
     life.report_started().await;
@@ -195,6 +198,13 @@ fn judge(life: &Life, rest: Rest, end: End) -> ProcessEvent {
         End::NotStarted(reason) => {
             assert!(!rest.started, "what runs has started");
             not_started(life, reason)
+        }
+        End::Ignored => {
+            assert!(!rest.started, "what runs has started");
+            match life.supervised {
+                Some(_) => ProcessEvent::Ignored,
+                None => ProcessEvent::Exited { failure: None },
+            }
         }
         End::Stopped(state) => {
             assert!(rest.told_to_stop, "nobody stops without being told to");

@@ -3,21 +3,20 @@
 use std::fmt;
 use std::time::Duration;
 
-use ordu_core::limits::PRECEDENCE_BYTES_MAX;
-use ordu_core::wire::encode;
 use ordu_core::{
-    Blob, CausalToken, ChildId, Command, Name, NameError, Precedence, ProcessId, Reply, Restart,
-    Scope, StartChildError, StartedChild, TerminateError,
+    Blob, CausalToken, ChildId, Command, Name, NameError, ProcessId, Reply, Scope, StartChildError,
+    StartedChild, TerminateError,
 };
-use serde::Serialize;
 
 use crate::call::{Call, Cast};
+use crate::care::{AskQuarantined, Explain, PlanMoves, Release, RestartChild};
 use crate::node::{Node, Over};
 use crate::operation::operation;
 use crate::process::Process;
+use crate::spec::ChildSpec;
 
 /// How long starts and ends of children wait unless told otherwise.
-const TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A supervisor of children, as one node sees it; a clone is of the same.
 ///
@@ -34,11 +33,22 @@ impl Supervisor {
         Self { node, scope: Scope::named(name) }
     }
 
+    pub(crate) fn into_parts(self) -> (Node, Scope) {
+        (self.node, self.scope)
+    }
+
     /// Starts a child and keeps it running somewhere in the cluster; 10 s unless told otherwise.
     ///
     /// Two starts make two children, however equal; only a name makes a child the only one.
     pub fn start_child(&self, spec: ChildSpec) -> StartChild {
-        StartChild { supervisor: self.clone(), spec, finds: false, timeout: TIMEOUT }
+        StartChild { supervisor: self.clone(), spec, how: How::Anew, timeout: TIMEOUT }
+    }
+
+    /// Starts many children at once, and answers for each of them, in the order of `specs`; 10 s
+    /// for all of them together unless told otherwise.
+    pub fn start_children(&self, specs: impl IntoIterator<Item = ChildSpec>) -> StartChildren {
+        let specs = specs.into_iter().collect();
+        StartChildren { supervisor: self.clone(), specs, timeout: TIMEOUT }
     }
 
     /// Starts the child called `name`, or finds it, and waits until it runs; 10 s unless told
@@ -66,12 +76,42 @@ impl Supervisor {
     ) -> StartChild {
         let registry = spec.name.as_ref().map_or("default", |(registry, _)| registry).to_owned();
         let spec = spec.named_in(&registry, name);
-        StartChild { supervisor: self.clone(), spec, finds: true, timeout: TIMEOUT }
+        StartChild { supervisor: self.clone(), spec, how: How::Found, timeout: TIMEOUT }
     }
 
     /// Ends a child for good, wherever it runs; 10 s unless told otherwise.
     pub fn terminate_child(&self, child: ChildId) -> Terminate {
         Terminate { supervisor: self.clone(), child, timeout: TIMEOUT }
+    }
+
+    /// Stops the process of a child, wherever it runs, and starts another in its place, with a
+    /// budget that is whole again; 10 s unless told otherwise.
+    pub fn restart_child(&self, child: ChildId) -> RestartChild {
+        RestartChild::new(self.clone(), child)
+    }
+
+    /// Lets the nodes that have given `child` up try it again; 10 s unless told otherwise. Where
+    /// none has, nothing changes.
+    pub fn release(&self, child: ChildId) -> Release {
+        Release::new(self.clone(), child)
+    }
+
+    /// Tells which children are in quarantine: they failed on so many nodes that none tries them
+    /// any more ([`ChildSpec::budget`]). They are still [listed](Self::children), and keep their
+    /// names.
+    pub fn quarantined(&self) -> AskQuarantined {
+        AskQuarantined::new(self.clone())
+    }
+
+    /// Tells which children run elsewhere than they belong, and where each would go. Nothing moves
+    /// by that; see [`NodeBuilder::redistribution`](crate::NodeBuilder::redistribution).
+    pub fn plan_moves(&self) -> PlanMoves {
+        PlanMoves::new(self.clone())
+    }
+
+    /// Tells why `child` runs where it runs, or nowhere, as this node sees it.
+    pub fn explain(&self, child: ChildId) -> Explain {
+        Explain::new(self.clone(), child)
     }
 
     /// Returns a handle of `child`, if this node knows it and has seen it run.
@@ -118,121 +158,53 @@ pub struct ChildInfo {
     pub process: Option<ProcessId>,
 }
 
-/// What to start: a kind of process, its arguments, and how it is looked after.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct ChildSpec {
-    spec: ordu_core::ChildSpec,
-    /// The registry and the name as they were given; looked at when the child is started.
-    name: Option<(String, Result<Name, NameError>)>,
-    /// As it was given, as well.
-    precedence: Blob,
-}
-
-impl ChildSpec {
-    /// Returns a process of type `P` that is started with `args`: without a name, restarted
-    /// whenever it ends, with 5 s to stop.
-    ///
-    /// # Panics
-    ///
-    /// Panics if `args` cannot be encoded.
-    pub fn new<P: Process>(args: &P::Args) -> Self {
-        Self::of_kind(P::KIND, args)
-    }
-
-    /// As [`ChildSpec::new`], for a plain process that nodes know as `kind`.
-    ///
-    /// # Panics
-    ///
-    /// Panics if `args` cannot be encoded.
-    pub fn of_kind<A: Serialize>(kind: impl Into<String>, args: &A) -> Self {
-        let spec = ordu_core::ChildSpec {
-            kind: kind.into(),
-            args: Blob::from(encode(args)),
-            restart: Restart::default(),
-            grace: Duration::from_secs(5),
-            name: None,
-            value: Blob::default(),
-            placement_key: None,
-            precedence: Precedence::default(),
-        };
-        Self { spec, name: None, precedence: Blob::default() }
-    }
-
-    /// Names the child in the registry `default`, for its whole life.
-    pub fn named(self, name: impl TryInto<Name, Error: Into<NameError>>) -> Self {
-        self.named_in("default", name)
-    }
-
-    /// Names the child in the registry called `registry`, for its whole life.
-    pub fn named_in(
-        mut self,
-        registry: &str,
-        name: impl TryInto<Name, Error: Into<NameError>>,
-    ) -> Self {
-        self.name = Some((registry.to_owned(), Name::new(name)));
-        self
-    }
-
-    /// Stores `value` beside the name: each process of the child begins with it, and may change it
-    /// ([`Registry::update`](crate::Registry::update)).
-    pub fn value(mut self, value: impl Into<Blob>) -> Self {
-        self.spec.value = value.into();
-        self
-    }
-
-    /// Sets when the child is started again.
-    pub fn restart(mut self, restart: Restart) -> Self {
-        self.spec.restart = restart;
-        self
-    }
-
-    /// Sets how long the child may take to stop before it is stopped by force.
-    pub fn grace(mut self, grace: Duration) -> Self {
-        self.spec.grace = grace;
-        self
-    }
-
-    /// Sets the bytes that the cluster's conflict rule goes by, at most 64; they are fixed for the
-    /// child's life. The rules of Ordu's own do not look at them, see
-    /// [`NodeBuilder::conflict_rule`](crate::NodeBuilder::conflict_rule).
-    pub fn precedence(mut self, bytes: impl AsRef<[u8]>) -> Self {
-        self.precedence = Blob::from(bytes.as_ref());
-        self
-    }
-
-    /// Sets what the child is placed by: children with one key run on one node.
-    pub fn placement_key(mut self, key: impl Into<Blob>) -> Self {
-        self.spec.placement_key = Some(key.into());
-        self
-    }
-}
-
 /// The start of a child; await it.
 #[derive(Debug)]
 #[must_use = "nothing happens before it is awaited"]
 pub struct StartChild {
     supervisor: Supervisor,
     spec: ChildSpec,
-    /// Whether a child of its name will do.
-    finds: bool,
+    how: How,
     timeout: Duration,
+}
+
+/// Which child will do.
+#[derive(Debug)]
+enum How {
+    /// A new one.
+    Anew,
+    /// The one of a key, if there is one.
+    Once(Blob),
+    /// The one of its name, if there is one.
+    Found,
 }
 
 operation!(StartChild => Result<Child, StartChildError>);
 
 impl StartChild {
+    /// Makes the start one that can be repeated, on any node: whoever starts the same child with
+    /// the same `key`, of 1 to 256 bytes, gets the same child, also after an answer that was lost.
+    ///
+    /// The key belongs to the supervisor. It is forgotten ten minutes after the child has ended, at
+    /// the earliest; until then a repeated start is told how it ended. A node that has not heard of
+    /// the end, cut off from who has, starts the child, which ends again once it hears.
+    /// [`Supervisor::ensure`] goes by names instead, and takes no key.
+    pub fn once(mut self, key: impl Into<Blob>) -> Self {
+        self.how = match self.how {
+            How::Anew | How::Once(_) => How::Once(key.into()),
+            How::Found => How::Found,
+        };
+        self
+    }
+
     async fn run(self) -> Result<Child, StartChildError> {
-        let Self { supervisor, spec: ChildSpec { mut spec, name, precedence }, finds, timeout } =
-            self;
-        if let Some((registry, name)) = name {
-            spec.name = Some((supervisor.node.registries().scope(&registry)?, name?));
-        }
-        let (bytes, max) = (precedence.len(), PRECEDENCE_BYTES_MAX);
-        spec.precedence = Precedence::new(precedence)
-            .map_err(|_| StartChildError::BadPrecedence { bytes, max })?;
-        let scope = supervisor.scope;
-        let command =
-            if finds { Command::Ensure { scope, spec } } else { Command::Start { scope, spec } };
+        let Self { supervisor, spec, how, timeout } = self;
+        let (scope, spec) = (supervisor.scope, spec.resolved(&supervisor.node)?);
+        let command = match how {
+            How::Anew => Command::Start { scope, spec },
+            How::Once(key) => Command::StartOnce { scope, key, spec },
+            How::Found => Command::Ensure { scope, spec },
+        };
         let started = match supervisor.node.ask(command, timeout).await {
             Ok(Reply::Start(started)) => started?,
             Ok(other) => unreachable!("a start is answered as such, not with {other:?}"),
@@ -241,6 +213,28 @@ impl StartChild {
         let StartedChild { child: id, process, replicated, found, token } = started;
         let replicated = (!found).then_some(replicated);
         Ok(Child { supervisor, id, process, replicated, token })
+    }
+}
+
+/// The start of many children; await it.
+#[derive(Debug)]
+#[must_use = "nothing happens before it is awaited"]
+pub struct StartChildren {
+    supervisor: Supervisor,
+    specs: Vec<ChildSpec>,
+    timeout: Duration,
+}
+
+operation!(StartChildren => Vec<Result<Child, StartChildError>>);
+
+impl StartChildren {
+    async fn run(self) -> Vec<Result<Child, StartChildError>> {
+        let Self { supervisor, specs, timeout } = self;
+        let starts = specs.into_iter().map(|spec| {
+            let supervisor = supervisor.clone();
+            StartChild { supervisor, spec, how: How::Anew, timeout }.run()
+        });
+        futures_util::future::join_all(starts).await
     }
 }
 
@@ -319,6 +313,11 @@ impl Child {
     /// Panics if `message` cannot be encoded.
     pub fn send<P: Process>(&self, message: &P::Message) -> Cast {
         self.supervisor.node.send::<P>(self, message)
+    }
+
+    /// Stops its process and starts another in its place; 10 s unless told otherwise.
+    pub fn restart(&self) -> RestartChild {
+        self.supervisor.restart_child(self.id)
     }
 
     /// Ends the child for good; 10 s unless told otherwise.

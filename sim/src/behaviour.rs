@@ -27,6 +27,8 @@ pub enum Starting {
     Never,
     /// No start ends before its timeout.
     Hangs,
+    /// Every start says that there is nothing to run.
+    Ignores,
 }
 
 /// What the processes of a kind do with messages.
@@ -94,6 +96,11 @@ impl Behaviour {
         Self { start: Starting::Hangs, ..Self::ok() }
     }
 
+    /// Returns a process whose start says that there is nothing to run.
+    pub fn ignores() -> Self {
+        Self { start: Starting::Ignores, ..Self::ok() }
+    }
+
     /// Makes it take about `start` to start.
     #[must_use]
     pub fn starting_in(self, start: Duration) -> Self {
@@ -110,7 +117,7 @@ impl Behaviour {
     pub(crate) fn is_steady(&self) -> bool {
         let starts = match self.start {
             Starting::Takes(_) | Starting::FailsOn(_) => true,
-            Starting::Never | Starting::Hangs => false,
+            Starting::Never | Starting::Hangs | Starting::Ignores => false,
         };
         starts && self.life.is_none()
     }
@@ -127,6 +134,7 @@ pub(crate) fn common() -> BTreeMap<String, Behaviour> {
         ("fails-first-3", Behaviour::fails_first(3)),
         ("never-starts", Behaviour::never_starts()),
         ("hangs", Behaviour::hangs()),
+        ("ignores", Behaviour::ignores()),
         ("slow-start", Behaviour::ok().starting_in(Duration::from_secs(2))),
         ("slow-stop", Behaviour::counter().stopping_in(Duration::from_secs(3))),
     ];

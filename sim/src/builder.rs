@@ -78,7 +78,7 @@ impl WorldBuilder {
 
     /// Adds a kind of process, which all nodes have code for, beside those every world has: `ok`,
     /// `echo`, `counter`, `ends-after-50ms`, `crash-after-50ms`, `fails-first-3`, `never-starts`,
-    /// `hangs`, `slow-start` (2 s) and `slow-stop` (a counter that takes 3 s).
+    /// `hangs`, `ignores`, `slow-start` (2 s) and `slow-stop` (a counter that takes 3 s).
     #[must_use]
     pub fn kind(mut self, kind: &str, behaviour: Behaviour) -> Self {
         self.behaviours.insert(kind.to_owned(), behaviour);

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ordu_core::{ChildId, ChildView, Holder, MemberStatus, MemberView, Node, NodeId, ProcessId};
+use ordu_core::placement::Redistribution;
+use ordu_core::{
+    ChildId, ChildView, Config, Holder, MemberStatus, MemberView, Node, NodeId, ProcessId,
+};
 
 use crate::World;
 use crate::host::Host;
@@ -57,8 +60,9 @@ impl World {
 
     /// Returns the machines that really run `child` now, once for each process.
     pub fn running_child(&self, child: ChildId) -> Vec<Host> {
-        let runs = self.processes.running();
-        runs.filter(|run| run.child == Some(child)).map(|run| run.host).collect()
+        let mut runs: Vec<_> = self.processes.running_child(child).collect();
+        runs.sort_by_key(|run| (run.host, run.number));
+        runs.into_iter().map(|run| run.host).collect()
     }
 
     /// Returns the machines that really run a child that was started with the name `text`, once for
@@ -73,8 +77,8 @@ impl World {
 
     /// Returns some process that really runs `child` now, and was not told to stop.
     pub(crate) fn process_of(&self, child: ChildId) -> Option<ProcessId> {
-        let mut runs = self.processes.running().filter(|run| run.stop.is_none());
-        let run = runs.find(|run| run.child == Some(child))?;
+        let runs = self.processes.running_child(child).filter(|run| run.stop.is_none());
+        let run = runs.min_by_key(|run| (run.host, run.number))?;
         let replica = self.running(run.host).machine.node()?.replica()?.clone();
         Some(ProcessId { replica, number: run.number })
     }
@@ -198,6 +202,12 @@ impl World {
         let hosts = || self.hosts.keys().copied();
         let lan = Network::lan();
         hosts().all(|a| hosts().all(|b| *self.links.network(a, b) == lan))
+    }
+
+    /// Returns whether children move to where they belong when members come.
+    pub(crate) fn moves_actively(&self) -> bool {
+        let is_active = |config: &Config| config.redistribution != Redistribution::Passive;
+        self.hosts.values().all(|state| is_active(&state.config))
     }
 
     /// Returns whether processes of `kind` start when told and then run until they are stopped.

@@ -132,14 +132,21 @@ impl Teller {
         match input {
             Input::Request { ticket, command, .. } => {
                 let about = match command {
-                    Command::Start { spec, .. } | Command::Ensure { spec, .. } => {
+                    Command::Start { spec, .. }
+                    | Command::StartOnce { spec, .. }
+                    | Command::Ensure { spec, .. } => {
                         spec.name.as_ref().is_some_and(|(_, name)| self.is_name(name))
                     }
-                    Command::Terminate { child, .. } => self.is_child(*child),
+                    Command::Terminate { child, .. }
+                    | Command::Restart { child, .. }
+                    | Command::Release { child, .. }
+                    | Command::Explain { child, .. } => self.is_child(*child),
                     Command::Register { name, .. }
                     | Command::Unregister { name, .. }
                     | Command::Update { name, .. } => self.is_name(name),
                     Command::Spawn { .. }
+                    | Command::Quarantined { .. }
+                    | Command::PlanMoves { .. }
                     | Command::Call { .. }
                     | Command::Send { .. }
                     | Command::JoinGroup { .. }
@@ -184,6 +191,9 @@ impl Teller {
                 | Operation::Unregister { name, .. }
                 | Operation::Update { name, .. } => {
                     self.is_name(name).then(|| format!("{forward:?}"))
+                }
+                Operation::RestartChild { child, .. } => {
+                    self.is_child(*child).then(|| format!("{forward:?}"))
                 }
                 Operation::JoinGroup { .. } | Operation::LeaveGroup { .. } => None,
             },

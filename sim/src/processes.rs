@@ -1,7 +1,7 @@
 //! The model processes, and the record of where and when each really ran.
 
 use std::any::Any;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use ordu_core::message::CallFailure;
@@ -51,6 +51,8 @@ pub(crate) enum Turn {
     Started,
     /// Its start fails.
     StartFailed { reason: String },
+    /// Its start says that there is nothing to run.
+    Ignored,
     /// It ends by itself.
     Exited { failure: Option<String> },
     /// It has stopped, as told.
@@ -66,6 +68,8 @@ pub(crate) struct Processes {
     /// What makes the models of users' kinds.
     models: BTreeMap<String, Make>,
     live: BTreeMap<(Host, u64), Process>,
+    /// The runs of each child that have not ended.
+    of_child: BTreeMap<ChildId, BTreeSet<usize>>,
     starts: BTreeMap<ChildId, u64>,
     runs: Vec<Run>,
     rounds: u64,
@@ -131,6 +135,7 @@ impl Processes {
             Starting::FailsOn(which) if which.contains(starts) => (soon, failed("not yet")),
             Starting::FailsOn(_) => (soon, Turn::Started),
             Starting::Never => (soon, failed("never")),
+            Starting::Ignores => (soon, Turn::Ignored),
             Starting::Hangs => (start.timeout, failed("the start ran out of time")),
         };
         let (delay, turn) = if delay < start.timeout {
@@ -282,6 +287,10 @@ impl Processes {
                 let plans = self.remove(key, now, random).1;
                 (Some(ProcessEvent::StartFailed { reason }), plans)
             }
+            Turn::Ignored => {
+                let plans = self.remove(key, now, random).1;
+                (Some(ProcessEvent::Ignored), plans)
+            }
             Turn::Exited { failure } => {
                 let plans = self.remove(key, now, random).1;
                 (Some(ProcessEvent::Exited { failure }), plans)
@@ -299,9 +308,7 @@ impl Processes {
         let gone: Vec<_> = self.live.range((host, 0)..=(host, u64::MAX)).map(|(&k, _)| k).collect();
         for key in gone {
             let process = self.live.remove(&key).expect("it was just seen");
-            if let Some(run) = process.run {
-                self.runs[run].ended = Some(now);
-            }
+            self.end_run(&process, now);
         }
     }
 
@@ -313,6 +320,11 @@ impl Processes {
     /// Returns the runs that have not ended.
     pub(crate) fn running(&self) -> impl Iterator<Item = &Run> {
         self.live.values().filter_map(|process| process.run).map(|run| &self.runs[run])
+    }
+
+    /// Returns the runs of `child` that have not ended.
+    pub(crate) fn running_child(&self, child: ChildId) -> impl Iterator<Item = &Run> {
+        self.of_child.get(&child).into_iter().flatten().map(|&run| &self.runs[run])
     }
 
     /// Returns the sum that a counter has.
@@ -349,6 +361,7 @@ impl Processes {
         assert!(process.phase == Phase::Starting, "a process starts once");
         process.phase = Phase::Running;
         process.run = Some(self.runs.len());
+        self.of_child.entry(start.child).or_default().insert(self.runs.len());
         self.runs.push(Run {
             host,
             number,
@@ -375,14 +388,25 @@ impl Processes {
 
     fn remove(&mut self, key: (Host, u64), now: Time, random: &mut Random) -> (Process, Plans) {
         let mut process = self.live.remove(&key).expect("only a live process ends");
-        if let Some(run) = process.run {
-            self.runs[run].ended = Some(now);
-        }
+        self.end_run(&process, now);
         let mut plans = Vec::new();
         for (_, call) in process.mail.drain(..) {
             plans.extend(answer(key.1, call, Err(CallFailure::Ended), random));
         }
         (process, plans)
+    }
+
+    fn end_run(&mut self, process: &Process, now: Time) {
+        let Some(run) = process.run else { return };
+        self.runs[run].ended = Some(now);
+        if let Some(child) = self.runs[run].child
+            && let Some(runs) = self.of_child.get_mut(&child)
+        {
+            runs.remove(&run);
+            if runs.is_empty() {
+                self.of_child.remove(&child);
+            }
+        }
     }
 
     /// Returns whether a process of that number starts, runs or stops on `host`.

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::time::Duration;
 
+use ordu_core::placement::Move;
 use ordu_core::{
-    Blob, CallError, ChildId, ChildSpec, Command, EvictError, Input, JoinGroupError, LeaveError,
-    LeaveGroupError, Name, ProcessId, PublishError, Published, RegisterError, Replicas, Reply,
-    Restart, Scope, SetMembersError, SettleError, StartChildError, StartedChild, Target,
-    TerminateError, Time, UnregisterError, UpdateError, Updated, WriteMetaError,
+    Blob, CallError, ChildId, ChildSpec, Command, EvictError, ExplainError, Explanation, Input,
+    JoinGroupError, LeaveError, LeaveGroupError, Name, ProcessId, PublishError, Published,
+    Quarantined, RegisterError, ReleaseError, Replicas, Reply, RestartChildError, Scope,
+    SetMembersError, SettleError, StartChildError, StartedChild, Target, TerminateError, Time,
+    UnregisterError, UpdateError, Updated, WriteMetaError,
 };
 
 use crate::World;
@@ -79,7 +81,15 @@ impl Requests {
             return Err(format!("request {} was made to {}", ticket.0, open.host));
         }
         let matches = match (&open.command, &reply) {
-            (Command::Start { .. } | Command::Ensure { .. }, Reply::Start(_))
+            (
+                Command::Start { .. } | Command::StartOnce { .. } | Command::Ensure { .. },
+                Reply::Start(_),
+            )
+            | (Command::Restart { .. }, Reply::Restart(_))
+            | (Command::Release { .. }, Reply::Release(_))
+            | (Command::Quarantined { .. }, Reply::Quarantined(_))
+            | (Command::PlanMoves { .. }, Reply::PlanMoves(_))
+            | (Command::Explain { .. }, Reply::Explain(_))
             | (Command::Terminate { .. }, Reply::Terminate(_))
             | (Command::Spawn { .. }, Reply::Spawn(_) | Reply::Call(Err(CallError::NotReady)))
             | (Command::Register { .. }, Reply::Register(_))
@@ -207,6 +217,59 @@ impl World {
         let Reply::Start(result) = self.ask(host, Command::Ensure { scope: scope(), spec }) else {
             self.out_of_kind()
         };
+        result
+    }
+
+    /// Starts the child of `key` through `host`, or waits for it, and returns the answer.
+    pub fn start_once(
+        &mut self,
+        host: Host,
+        key: &str,
+        spec: ChildSpec,
+    ) -> Result<StartedChild, StartChildError> {
+        let command = Command::StartOnce { scope: scope(), key: Blob::from(key), spec };
+        let Reply::Start(result) = self.ask(host, command) else { self.out_of_kind() };
+        result
+    }
+
+    /// Starts a child again through `host` and returns the answer.
+    pub fn restart_child(
+        &mut self,
+        host: Host,
+        child: ChildId,
+    ) -> Result<ProcessId, RestartChildError> {
+        let command = Command::Restart { scope: scope(), child };
+        let Reply::Restart(result) = self.ask(host, command) else { self.out_of_kind() };
+        result
+    }
+
+    /// Lets the nodes that gave a child up try it again, and returns the answer of `host`.
+    pub fn release_child(&mut self, host: Host, child: ChildId) -> Result<(), ReleaseError> {
+        let command = Command::Release { scope: scope(), child };
+        let Reply::Release(result) = self.ask(host, command) else { self.out_of_kind() };
+        result
+    }
+
+    /// Returns the children that nobody tries any more, as `host` sees it.
+    pub fn quarantined(&mut self, host: Host) -> Vec<Quarantined> {
+        let command = Command::Quarantined { scope: scope() };
+        let Reply::Quarantined(all) = self.ask(host, command) else { self.out_of_kind() };
+        all
+    }
+
+    /// Returns the children that run elsewhere than they belong, as `host` sees it; as if the node
+    /// of `without` had left, if that is given.
+    pub fn plan_moves(&mut self, host: Host, without: Option<Host>) -> Vec<Move> {
+        let without = without.map(Host::id);
+        let command = Command::PlanMoves { scope: scope(), without };
+        let Reply::PlanMoves(moves) = self.ask(host, command) else { self.out_of_kind() };
+        moves
+    }
+
+    /// Returns why a child runs where it runs, as `host` sees it.
+    pub fn explain(&mut self, host: Host, child: ChildId) -> Result<Explanation, ExplainError> {
+        let command = Command::Explain { scope: scope(), child };
+        let Reply::Explain(result) = self.ask(host, command) else { self.out_of_kind() };
         result
     }
 
@@ -436,16 +499,7 @@ pub fn name(text: &str) -> Name {
 
 /// Returns a permanent child of `kind`, without a name or arguments.
 pub fn spec(kind: &str) -> ChildSpec {
-    ChildSpec {
-        kind: kind.to_owned(),
-        args: Blob::default(),
-        restart: Restart::Permanent,
-        grace: Duration::from_secs(5),
-        name: None,
-        value: Blob::default(),
-        placement_key: None,
-        precedence: ordu_core::Precedence::default(),
-    }
+    ChildSpec::new(kind, Blob::default())
 }
 
 /// Returns a permanent child of `kind` with the name `text`.

@@ -128,7 +128,13 @@ macro_rules! way_to_payload {
                     | Self::Send { payload, .. }
                     | Self::Publish { payload, .. } => Some(payload),
                     Self::Start { .. }
+                    | Self::StartOnce { .. }
                     | Self::Ensure { .. }
+                    | Self::Restart { .. }
+                    | Self::Release { .. }
+                    | Self::Quarantined { .. }
+                    | Self::PlanMoves { .. }
+                    | Self::Explain { .. }
                     | Self::Terminate { .. }
                     | Self::Spawn { .. }
                     | Self::Register { .. }
@@ -153,6 +159,7 @@ macro_rules! way_to_payload {
                     Self::Stopped { state: None }
                     | Self::Started
                     | Self::StartFailed { .. }
+                    | Self::Ignored
                     | Self::Exited { .. } => None,
                 }
             }

@@ -32,6 +32,7 @@ use self::policy::Policy;
 
 use crate::crdt::Version;
 use crate::message::Message;
+use crate::targets::Said;
 use crate::{
     Address, Config, Event, ExitReason, Incarnation, Labels, NodeId, Random, Replica, ReplicaKey,
     Role, Stamp, Time, Wall,
@@ -158,6 +159,15 @@ pub(crate) struct MemberEntry {
     pub(crate) role: Role,
     /// What its operator says of it.
     pub(crate) labels: Labels,
+    /// Whether it runs as many children as it may.
+    pub(crate) is_full: bool,
+}
+
+impl MemberEntry {
+    /// Returns what counts when children are placed.
+    pub(crate) fn said(&self) -> Said<'_> {
+        Said { kinds: &self.kinds, labels: &self.labels, is_full: self.is_full }
+    }
 }
 
 /// Whether a member stays.

@@ -1,10 +1,12 @@
 //! What is believed of whom.
 
-use alloc::string::String;
 use core::time::Duration;
 
-use super::{Known, Life, Membership, Phase, Presence, State};
-use crate::{Incarnation, MemberStatus, MemberView, NodeId, Replica, ReplicaKey, Role, Time};
+use super::{Known, Life, MemberEntry, Membership, Phase, Presence, State};
+use crate::targets::Said;
+use crate::{
+    Incarnation, Labels, MemberStatus, MemberView, NodeId, Replica, ReplicaKey, Role, Time,
+};
 
 impl Membership {
     /// Returns the life of this node; `None` before it joined.
@@ -44,6 +46,7 @@ impl Membership {
             role: self.role_of(key, life),
             kinds: entry.map(|entry| entry.kinds.clone()).unwrap_or_default(),
             labels: entry.map(|entry| entry.labels.clone()).unwrap_or_default(),
+            is_full: entry.is_some_and(|entry| entry.is_full),
         })
     }
 
@@ -54,14 +57,15 @@ impl Membership {
         let (Some((key, life, now)), Some(view)) = (present, view) else {
             return present.is_none() && view.is_none();
         };
-        let MemberView { incarnation, address, status, role, kinds, labels } = view;
+        let MemberView { incarnation, address, status, role, kinds, labels, is_full } = view;
         let says_so = match &life.entry {
             Some(entry) => {
                 address.as_ref() == Some(&entry.address)
                     && *kinds == entry.kinds
                     && *labels == entry.labels
+                    && *is_full == entry.is_full
             }
-            None => address.is_none() && kinds.is_empty() && labels.is_empty(),
+            None => address.is_none() && kinds.is_empty() && labels.is_empty() && !is_full,
         };
         says_so
             && *incarnation == life.replica.incarnation()
@@ -79,10 +83,11 @@ impl Membership {
         self.nodes.contains_key(node)
     }
 
-    /// Returns the kinds that `node` says it can run; none if it is no member.
-    pub(crate) fn kinds(&self, node: &NodeId) -> &[String] {
+    /// Returns what `node` says that it can; nothing if it is no member.
+    pub(crate) fn said(&self, node: &NodeId) -> Said<'_> {
+        static NO_LABELS: Labels = Labels::new();
         let entry = self.present(node).and_then(|(_, life)| life.entry.as_ref());
-        entry.map_or(&[], |entry| &entry.kinds)
+        entry.map_or(Said { kinds: &[], labels: &NO_LABELS, is_full: false }, MemberEntry::said)
     }
 
     /// Returns how a present life is shown, unless it is over.

@@ -7,7 +7,7 @@ use crate::crdt::Version;
 use crate::entry::Key;
 use crate::node::Node;
 use crate::requests::{Pending, Wait, Written};
-use crate::supervisor::ChildKey;
+use crate::supervisor::{Child, ChildKey};
 use crate::{
     CatchUpError, CausalToken, ExitReason, Outcome, Output, Replica, Replicas, Reply, SettleError,
     StartChildError, StartedChild,
@@ -39,8 +39,10 @@ impl Node {
                 Reply::CatchUp(Err(CatchUpError::TimedOut { journal, here, demanded }))
             }
             Wait::Leave => self.leave_reply(),
-            Wait::Start { .. }
-            | Wait::Found { .. }
+            Wait::Start { key, .. } | Wait::Found { key, .. } => {
+                Reply::Start(Err(self.not_started(*key)))
+            }
+            Wait::Restarted { .. }
             | Wait::Terminate { .. }
             | Wait::Forwarded { .. }
             | Wait::Shown { .. }
@@ -79,7 +81,10 @@ impl Node {
                     if found.is_none() && self.child_named(key.0, spec) != Some(key.1) {
                         self.unfound.insert(ticket);
                     }
-                    found.map(|found| Reply::Start(Ok(found)))
+                    found.map(Reply::Start)
+                }
+                Wait::Restarted { at, after, .. } => {
+                    self.restart_reply(key, at.as_ref(), *after).map(Reply::Restart)
                 }
                 Wait::Terminate { entry, .. } => {
                     let is_over = self.is_over_for_good(key, entry.as_ref());
@@ -109,6 +114,7 @@ impl Node {
         let is_start = |pending: &Pending| match pending.wait {
             Wait::Start { .. } => true,
             Wait::Found { .. }
+            | Wait::Restarted { .. }
             | Wait::Terminate { .. }
             | Wait::Replicated { .. }
             | Wait::Forwarded { .. }
@@ -170,6 +176,7 @@ impl Node {
                     is_over.then_some(Reply::Terminate(Ok(())))
                 }
                 Wait::Found { .. }
+                | Wait::Restarted { .. }
                 | Wait::Forwarded { .. }
                 | Wait::Evict { .. }
                 | Wait::Call
@@ -209,14 +216,22 @@ impl Node {
     ) -> Option<Result<StartedChild, StartChildError>> {
         let child = self.supervisor.child(&key)?;
         if let Some(end) = &child.end {
-            let error = if let Outcome::StartFailed { reason } = &end.outcome {
-                StartChildError::Failed { reason: reason.clone() }
-            } else {
-                StartChildError::Ended { outcome: end.outcome.clone() }
+            let error = match &end.outcome {
+                Outcome::StartFailed { reason } => {
+                    StartChildError::Failed { reason: reason.clone() }
+                }
+                Outcome::Ignored => StartChildError::Ignored,
+                outcome @ (Outcome::Terminated
+                | Outcome::Finished
+                | Outcome::Failed { .. }
+                | Outcome::MergedInto { .. }
+                | Outcome::NameLost) => StartChildError::Ended { outcome: outcome.clone() },
             };
             return Some(Err(error));
         }
-        let process = child.process(&self.config.rule)?;
+        let Some(process) = child.process(&self.config.rule) else {
+            return self.quarantined(key, child).map(Err);
+        };
         let is_elsewhere = Some(&process.replica) != self.me.as_ref();
         let has_spread =
             entry.is_none_or(|(journal, at)| self.is_held_by(Replicas::Two, journal, *at));
@@ -228,10 +243,20 @@ impl Node {
         })
     }
 
-    /// Returns the answer to whoever found `key`, once a process runs it.
-    fn found_reply(&self, key: ChildKey) -> Option<StartedChild> {
+    /// Returns that nobody tries `child` any more, if nobody does.
+    fn quarantined(&self, key: ChildKey, child: &Child) -> Option<StartChildError> {
+        child.is_in_quarantine(key.1, &self.targets).then(|| StartChildError::Quarantined {
+            child: key.1,
+            given_up: child.given_up.clone(),
+        })
+    }
+
+    /// Returns the answer to whoever found `key`, once a process runs it, or nobody tries it.
+    fn found_reply(&self, key: ChildKey) -> Option<Result<StartedChild, StartChildError>> {
         let child = self.supervisor.child(&key)?;
-        let process = child.process(&self.config.rule)?;
+        let Some(process) = child.process(&self.config.rule) else {
+            return self.quarantined(key, child).map(Err);
+        };
         let entry = Key::Spec(key.0, key.1).encode();
         let is_on_two = |journal: &Replica| {
             let version = self.replication.journal(journal).and_then(|held| held.version(&entry));
@@ -240,7 +265,7 @@ impl Node {
         let is_elsewhere = Some(&process.replica) != self.me.as_ref();
         let replicated = is_elsewhere || child.spec_in.iter().any(is_on_two);
         let token = self.token_of(key, &process.replica);
-        Some(StartedChild { child: key.1, process, replicated, found: true, token })
+        Some(Ok(StartedChild { child: key.1, process, replicated, found: true, token }))
     }
 
     /// Returns whether nobody is seen to run `key` any more, and a second live member has its end,

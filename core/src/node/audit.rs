@@ -309,16 +309,7 @@ mod tests {
         let mut node = node();
         let me = node.me.clone().unwrap();
         let key = (Scope::named("default"), crate::ChildId::from_bytes([1; 16]));
-        let spec = crate::ChildSpec {
-            kind: "ok".into(),
-            args: Blob::default(),
-            restart: crate::Restart::Permanent,
-            grace: core::time::Duration::ZERO,
-            name: None,
-            value: Blob::default(),
-            placement_key: None,
-            precedence: crate::Precedence::default(),
-        };
+        let spec = crate::ChildSpec::new("ok", Blob::default());
         let entry = crate::entry::SpecEntry { stamp: node.clock.stamp(), spec };
         node.with_supervisor(|supervisor, around| {
             supervisor.handle_spec(around, &me, key, Some(entry));

@@ -11,10 +11,10 @@ use crate::registry::Denial;
 use crate::requests::{Asked, Wait, Written};
 use crate::supervisor::ChildKey;
 use crate::{
-    Blob, CallError, CatchUpError, Command, EvictError, JoinGroupError, LeaveGroupError, Name,
-    Occupant, Outcome, ProcessId, PublishError, RegisterError, Replicas, Reply, Scope,
-    SetMembersError, SettleError, StartChildError, Target, TerminateError, UnregisterError,
-    UpdateError, WriteMetaError,
+    Blob, CallError, CatchUpError, Command, EvictError, ExplainError, JoinGroupError,
+    LeaveGroupError, Name, Occupant, Outcome, ProcessId, PublishError, RegisterError, ReleaseError,
+    Replicas, Reply, RestartChildError, Scope, SetMembersError, SettleError, StartChildError,
+    Target, TerminateError, UnregisterError, UpdateError, WriteMetaError,
 };
 
 impl Node {
@@ -25,6 +25,17 @@ impl Node {
         match command {
             Command::Start { scope, spec } => self.start(ticket, timeout, scope, spec),
             Command::Ensure { scope, spec } => self.ensure(ticket, timeout, scope, spec),
+            Command::StartOnce { scope, key, spec } => {
+                self.start_once(ticket, timeout, scope, &key, spec);
+            }
+            Command::Restart { scope, child } => self.restart(ticket, timeout, (scope, child)),
+            Command::Release { scope, child } => self.release(ticket, (scope, child)),
+            Command::Quarantined { scope } => self.tell_quarantined(ticket, scope),
+            Command::Explain { scope, child } => self.explain(ticket, (scope, child)),
+            Command::PlanMoves { scope, without } => {
+                let moves = self.supervisor.plan(scope, &self.targets, without.as_ref());
+                self.reply(ticket, Reply::PlanMoves(moves));
+            }
             Command::Terminate { scope, child } => self.terminate(ticket, timeout, (scope, child)),
             Command::Spawn { precedence } => {
                 self.numbers += 1;
@@ -82,8 +93,19 @@ impl Node {
         let is_ready = self.is_ready();
         let takes_on = is_ready && self.presence == Presence::Here;
         match command {
-            Command::Start { .. } | Command::Ensure { .. } if !takes_on => {
+            Command::Start { .. } | Command::StartOnce { .. } | Command::Ensure { .. }
+                if !takes_on =>
+            {
                 Some(Reply::Start(Err(StartChildError::NotReady)))
+            }
+            Command::Restart { .. } if !takes_on => {
+                Some(Reply::Restart(Err(RestartChildError::NotReady)))
+            }
+            Command::Release { .. } if !takes_on => {
+                Some(Reply::Release(Err(ReleaseError::NotReady)))
+            }
+            Command::Explain { .. } if !is_ready => {
+                Some(Reply::Explain(Err(ExplainError::NotReady)))
             }
             Command::Register { .. } if !takes_on => {
                 Some(Reply::Register(Err(RegisterError::NotReady)))
@@ -120,7 +142,13 @@ impl Node {
             }
             Command::Settled if !is_ready => Some(Reply::Settled(Err(SettleError::NotReady))),
             Command::Start { .. }
+            | Command::StartOnce { .. }
             | Command::Ensure { .. }
+            | Command::Restart { .. }
+            | Command::Release { .. }
+            | Command::Quarantined { .. }
+            | Command::PlanMoves { .. }
+            | Command::Explain { .. }
             | Command::Terminate { .. }
             | Command::Spawn { .. }
             | Command::Register { .. }

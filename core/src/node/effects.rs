@@ -16,6 +16,9 @@ impl Node {
     /// Carries out everything that the inner machines ask for, and tells readers and users.
     pub(super) fn settle_effects(&mut self) {
         self.carry_out_effects();
+        if !self.is_full && self.supervisor.is_full() {
+            self.say_whether_full();
+        }
         self.check_arrival();
         self.carry_out_effects();
         // The wait for takeovers ends by time alone, with no member that changes.
@@ -40,9 +43,11 @@ impl Node {
                 self.carry_out_replication(output);
             } else if let Some(effect) = self.next_effect() {
                 self.carry_out(effect);
+            } else if self.show_cell() {
+                // Who gave a child up is told before the child is placed.
             } else if self.arrival.is_none() && self.supervisor.may_place(&self.targets) {
                 self.with_supervisor(|supervisor, around| supervisor.place(around));
-            } else if !self.show_cell() {
+            } else {
                 return;
             }
         }
@@ -58,7 +63,7 @@ impl Node {
         effect.or_else(|| self.settling.poll_effect())
     }
 
-    fn carry_out(&mut self, effect: Effect) {
+    pub(super) fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Put { key, value } => {
                 if self.own_value(&key).as_ref() != Some(&value) {
@@ -116,6 +121,7 @@ impl Node {
                 }
             }
             Effect::Absorbed { number } => self.supervisor.handle_absorbed(number),
+            Effect::GiveUp { number, reason } => self.give_up(number, reason),
             Effect::Forget { replica } => {
                 self.retired.remove(&replica);
                 self.replication.forget(&replica);
@@ -144,6 +150,7 @@ impl Node {
             }
             ProcessEvent::Started => (),
             ProcessEvent::StartFailed { .. }
+            | ProcessEvent::Ignored
             | ProcessEvent::Exited { .. }
             | ProcessEvent::Stopped { .. } => self.handle_gone(number),
         }

@@ -28,8 +28,8 @@ impl Node {
                 CellKey::Members => {
                     export.members = MembersEntry::decode(value).map(|entry| entry.nodes);
                 }
-                // It is about lives, and those are over.
-                CellKey::Evicted(_) => {}
+                // It is about lives, and those are over; other nodes may run what these could not.
+                CellKey::Evicted(_) | CellKey::GivenUp(..) => {}
             }
         }
         export

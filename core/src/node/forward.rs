@@ -68,6 +68,11 @@ impl Node {
                 let joined = self.registry.join_group((scope, group), number, metadata);
                 done(joined, Refusal::NoProcess)
             }
+            Operation::RestartChild { scope, child } => {
+                let key = (scope, child);
+                let restarts = self.with_supervisor(|supervisor, _| supervisor.restart_child(key));
+                done(restarts == Some(true), Refusal::NoProcess)
+            }
             Operation::LeaveGroup { scope, group, number } => {
                 done(self.registry.leave_group(&(scope, group), number), Refusal::NotHolder)
             }
@@ -78,6 +83,11 @@ impl Node {
     pub(super) fn handle_forwarded(&mut self, from: &Replica, forwarded: Forwarded) {
         let ticket = forwarded.id;
         let Some(pending) = self.requests.request(ticket) else { return };
+        if let Wait::Restarted { key, at: Some(at), after: None } = &pending.wait
+            && at == from
+        {
+            return self.handle_told_to_restart(from, ticket, *key, forwarded.result);
+        }
         let Wait::Forwarded { asked } = pending.wait.clone() else { return };
         match forwarded.result {
             Ok(version) => {

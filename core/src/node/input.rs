@@ -92,6 +92,51 @@ pub enum Command {
         /// What to run; it must have a name.
         spec: ChildSpec,
     },
+    /// As `Start`, but once: whoever asks with the same key, wherever and however often, gets the
+    /// same child. A key is forgotten ten minutes after its child has ended, at the earliest.
+    StartOnce {
+        /// The supervisor.
+        scope: Scope,
+        /// The key, of 1 to 256 bytes.
+        key: Blob,
+        /// What to run; the same each time.
+        spec: ChildSpec,
+    },
+    /// Stop the process of a child and start another in its place, with a budget that is whole
+    /// again. One that waits for its next start starts at once.
+    Restart {
+        /// The supervisor.
+        scope: Scope,
+        /// The child.
+        child: ChildId,
+    },
+    /// Let the nodes that have given a child up try it again.
+    Release {
+        /// The supervisor.
+        scope: Scope,
+        /// The child.
+        child: ChildId,
+    },
+    /// Tell which children nobody tries any more.
+    Quarantined {
+        /// The supervisor.
+        scope: Scope,
+    },
+    /// Tell why a child runs where it runs, as this node sees it.
+    Explain {
+        /// The supervisor.
+        scope: Scope,
+        /// The child.
+        child: ChildId,
+    },
+    /// Tell which children run elsewhere than they belong, as this node sees it. Nothing moves by
+    /// that.
+    PlanMoves {
+        /// The supervisor.
+        scope: Scope,
+        /// A node to be thought of as having left.
+        without: Option<NodeId>,
+    },
     /// End a child for good.
     Terminate {
         /// The supervisor.
@@ -250,9 +295,9 @@ pub enum Target {
 
 /// What happens to a process of this node.
 ///
-/// Every [`Output::Start`](crate::Output::Start) is followed by exactly one of `Started` and
-/// `StartFailed`, or by `Stopped` if it was stopped before; after `Started` comes exactly one of
-/// `Exited` and `Stopped`.
+/// Every [`Output::Start`](crate::Output::Start) is followed by exactly one of `Started`,
+/// `StartFailed` and `Ignored`, or by `Stopped` if it was stopped before; after `Started` comes
+/// exactly one of `Exited` and `Stopped`.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum ProcessEvent {
     /// It runs.
@@ -262,6 +307,9 @@ pub enum ProcessEvent {
         /// What its start function said, or that it panicked or ran out of time.
         reason: String,
     },
+    /// Its start function says that there is nothing to run: its child ends, whatever its restart
+    /// type.
+    Ignored,
     /// It ended by itself.
     Exited {
         /// `None` if it ended as it should, else what went wrong.

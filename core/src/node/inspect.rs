@@ -7,8 +7,10 @@ use crate::crdt::Journal;
 use crate::entry::{CellKey, Entry, GroupEntry, Key};
 use crate::message::Seat;
 use crate::node::Node;
+use crate::placement::Move;
 use crate::{
-    Blob, ChildId, ChildView, Holder, MemberView, Name, NodeId, ProcessId, Replica, Scope, Stamp,
+    Blob, ChildId, ChildSpec, ChildView, Holder, MemberView, Name, NodeId, ProcessId, Replica,
+    Scope, Stamp,
 };
 
 /// How much a node has under way: the sizes of the tables that fill and empty again.
@@ -135,7 +137,7 @@ impl Node {
     pub fn metadata(&self) -> impl Iterator<Item = ((Scope, Name), Blob)> {
         self.cells.values().filter_map(|(key, value)| match key {
             CellKey::Meta(scope, key) => Some(((*scope, key.clone()), value.clone())),
-            CellKey::Members | CellKey::Evicted(_) => None,
+            CellKey::Members | CellKey::Evicted(_) | CellKey::GivenUp(..) => None,
         })
     }
 
@@ -148,6 +150,18 @@ impl Node {
     /// Iterates over the children that have not ended, as readers should see them now.
     pub fn children(&self) -> impl Iterator<Item = (Scope, ChildId, ChildView)> {
         self.supervisor.views()
+    }
+
+    /// Returns which children of a supervisor run elsewhere than they belong, as
+    /// [`Command::PlanMoves`](crate::Command::PlanMoves) tells.
+    pub fn moves(&self, scope: Scope) -> Vec<Move> {
+        self.supervisor.plan(scope, &self.targets, None)
+    }
+
+    /// Returns the specification of a child that has not ended.
+    pub fn spec(&self, scope: Scope, child: ChildId) -> Option<&ChildSpec> {
+        let known = self.supervisor.child(&(scope, child)).filter(|known| known.end.is_none())?;
+        known.spec.as_ref().map(|entry| &entry.spec)
     }
 
     /// Iterates over the members, as readers should see them now.

@@ -71,6 +71,9 @@ impl Node {
             }
             CellKey::Members => self.handle_list(value.as_ref()),
             CellKey::Evicted(node) => self.handle_eviction(&node, value.as_ref()),
+            CellKey::GivenUp(scope, child, node) => {
+                self.handle_given_up((scope, child), &node, value.as_ref());
+            }
         }
         true
     }

@@ -17,6 +17,7 @@ mod audit;
 mod changes;
 mod command;
 mod effects;
+mod explain;
 mod export;
 mod forward;
 mod group;
@@ -28,8 +29,10 @@ mod meta;
 mod output;
 mod payloads;
 mod policy;
+mod quarantine;
 mod ready;
 mod rest;
+mod restart;
 mod start;
 mod upkeep;
 mod value;
@@ -158,6 +161,10 @@ pub struct Node {
     exit_as: ExitReason,
     /// When somebody was last known to hold a journal that we do not.
     unshared_until: Time,
+    /// Until when children wait for enough members, if they still do.
+    barrier: Option<Time>,
+    /// Whether it says that it runs as many children as it may.
+    is_full: bool,
     /// When to do next what is done once a beat.
     next_upkeep: Time,
     is_over: bool,
@@ -181,6 +188,7 @@ impl Node {
         let mut membership = Membership::new(&config, config.rule.name(), fork(), now);
         membership.start(now);
         let next_upkeep = now + config.beat_interval;
+        let barrier = Some(now + config.min_members_wait);
         let settings = Settings {
             digest_interval: config.digest_interval,
             forget_after: config.forget_after,
@@ -222,6 +230,8 @@ impl Node {
             said_ready: false,
             exit_as: ExitReason::Left,
             unshared_until: now,
+            barrier,
+            is_full: false,
             next_upkeep,
             is_over: false,
             outputs: VecDeque::new(),
@@ -411,6 +421,7 @@ impl Node {
             presence,
             role: self.config.role,
             labels: self.config.labels.clone(),
+            is_full: self.is_full,
         };
         self.replication.put(Key::Member.encode(), entry.encode());
     }

@@ -9,11 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::message::Envelope;
 use crate::node::input::CallId;
+use crate::placement::Move;
 use crate::{
-    Address, Blob, CallError, CatchUpError, CausalToken, ChildId, EvictError, Incarnation,
-    JoinGroupError, Labels, LeaveError, LeaveGroupError, Name, NodeId, ProcessId, PublishError,
-    Rank, RegisterError, Replica, Role, Scope, SetMembersError, SettleError, StartChildError,
-    TerminateError, UnregisterError, UpdateError, Wall, WriteMetaError,
+    Address, Blob, CallError, CatchUpError, CausalToken, ChildId, EvictError, ExplainError,
+    Explanation, Incarnation, JoinGroupError, Labels, LeaveError, LeaveGroupError, Name, NodeId,
+    ProcessId, PublishError, Quarantined, Rank, RegisterError, ReleaseError, Replica,
+    RestartChildError, Role, Scope, SetMembersError, SettleError, StartChildError, TerminateError,
+    UnregisterError, UpdateError, Wall, WriteMetaError,
 };
 
 /// Everything a [`Node`](crate::Node) can ask of the outside world, in the order it must be done.
@@ -127,6 +129,10 @@ pub enum StopReason {
     Terminated,
     /// The node leaves; the child goes on elsewhere.
     Leaving,
+    /// Somebody asked that another process of the child take its place here.
+    Restarting,
+    /// The child belongs to another node since members came, and goes on there.
+    Moving,
     /// Another process has what it claims; its state is handed to the winner.
     Conflict(NameConflict),
     /// The node is over.
@@ -147,8 +153,20 @@ pub struct NameConflict {
 /// The answer to a request.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum Reply {
-    /// To [`Command::Start`](crate::Command::Start) or [`Command::Ensure`](crate::Command::Ensure).
+    /// To [`Command::Start`](crate::Command::Start),
+    /// [`Command::StartOnce`](crate::Command::StartOnce) or
+    /// [`Command::Ensure`](crate::Command::Ensure).
     Start(Result<StartedChild, StartChildError>),
+    /// To [`Command::Restart`](crate::Command::Restart): the process that runs the child now.
+    Restart(Result<ProcessId, RestartChildError>),
+    /// To [`Command::Release`](crate::Command::Release).
+    Release(Result<(), ReleaseError>),
+    /// To [`Command::Quarantined`](crate::Command::Quarantined), in the order of the children.
+    Quarantined(Vec<Quarantined>),
+    /// To [`Command::Explain`](crate::Command::Explain).
+    Explain(Result<Explanation, ExplainError>),
+    /// To [`Command::PlanMoves`](crate::Command::PlanMoves), in the order of the children.
+    PlanMoves(Vec<Move>),
     /// To [`Command::Terminate`](crate::Command::Terminate).
     Terminate(Result<(), TerminateError>),
     /// To [`Command::Spawn`](crate::Command::Spawn).
@@ -313,6 +331,8 @@ pub struct MemberView {
     pub kinds: Vec<String>,
     /// What its operator says of it.
     pub labels: Labels,
+    /// Whether it runs as many children as it may ([`Config::max_children`](crate::Config)).
+    pub is_full: bool,
 }
 
 /// How a member is, in the judgement of this node.
@@ -424,6 +444,17 @@ pub enum Event {
         reason: String,
         /// How long it waits before the next attempt.
         backoff: Duration,
+    },
+    /// This node gives a child up, which failed here more often than its budget lets it.
+    ChildGivenUp {
+        /// The child.
+        child: ChildId,
+        /// How it failed last.
+        reason: String,
+        /// The nodes that have given it up, this one among them.
+        given_up_by: usize,
+        /// Whether nobody tries it any more.
+        is_in_quarantine: bool,
     },
     /// A peer's clock is too far from ours; its session was refused.
     ClockRefused {

@@ -4,7 +4,8 @@ use alloc::boxed::Box;
 use core::time::Duration;
 
 use crate::crdt::Version;
-use crate::limits::{SPEC_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::entry::Key;
+use crate::limits::{REQUEST_KEY_BYTES_MAX, SPEC_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::membership::Presence;
 use crate::message::Seat;
 use crate::node::Node;
@@ -20,6 +21,62 @@ impl Node {
         let (key, entry) = self.take_on(scope, spec);
         self.wait(ticket, timeout, Wait::Start { key, entry, ensured: None });
         self.check_child_requests(key);
+    }
+
+    /// Starts the child of `spec` that the user's `key` is for, or waits for it.
+    pub(super) fn start_once(
+        &mut self,
+        ticket: u64,
+        timeout: Duration,
+        scope: Scope,
+        key: &[u8],
+        spec: ChildSpec,
+    ) {
+        let id = (scope, ChildId::of_key(scope, key));
+        match self.take_on_once(id, key.len(), spec) {
+            Ok(entry) => {
+                self.wait(ticket, timeout, Wait::Start { key: id, entry, ensured: None });
+                self.check_child_requests(id);
+            }
+            Err(error) => self.reply(ticket, Reply::Start(Err(error))),
+        }
+    }
+
+    /// Accepts a child, unless it was accepted before; returns where its specification stands.
+    fn take_on_once(
+        &mut self,
+        key: ChildKey,
+        bytes: usize,
+        spec: ChildSpec,
+    ) -> Result<Option<(Replica, Version)>, StartChildError> {
+        let max = REQUEST_KEY_BYTES_MAX;
+        if !(1..=max).contains(&bytes) {
+            return Err(StartChildError::BadRequestKey { bytes, max });
+        }
+        if let Some(error) = too_large(&spec) {
+            return Err(error);
+        }
+        let child = self.supervisor.child(&key);
+        if let Some(entry) = child.and_then(|child| child.spec.as_ref()) {
+            if entry.spec != spec {
+                return Err(StartChildError::RequestReused { child: key.1 });
+            }
+            let entry = Key::Spec(key.0, key.1).encode();
+            let holders = child.into_iter().flat_map(|child| &child.spec_in);
+            let place = holders.filter_map(|journal| {
+                let version = self.replication.journal(journal)?.version(&entry)?;
+                Some((journal.clone(), version))
+            });
+            // In a journal of the living, if there is one: it goes on spreading.
+            return Ok(place.min_by_key(|(journal, _)| !self.visible.contains(journal)));
+        }
+        if child.is_some_and(|child| child.end.is_some()) {
+            return Ok(None);
+        }
+        if let Some(error) = self.taken(&spec) {
+            return Err(error);
+        }
+        Ok(self.take_on_as(key, spec))
     }
 
     pub(super) fn ensure(&mut self, ticket: u64, timeout: Duration, scope: Scope, spec: ChildSpec) {
@@ -95,12 +152,15 @@ impl Node {
         let journal = self.me.clone().expect("only a node that has joined takes children on");
         self.starts += 1;
         let (counter, stamp) = (self.starts, self.clock.stamp());
-        let request = RequestId { origin: journal.clone(), counter, stamp };
+        let request = RequestId { origin: journal, counter, stamp };
         let key = (scope, ChildId::of(&request));
+        (key, self.take_on_as(key, spec))
+    }
+
+    fn take_on_as(&mut self, key: ChildKey, spec: ChildSpec) -> Option<(Replica, Version)> {
         self.with_supervisor(|supervisor, around| supervisor.accept(around, key, spec));
         self.carry_out_effects();
-        let version = self.replication.head();
-        (key, Some((journal, version)))
+        Some((self.me.clone()?, self.replication.head()))
     }
 
     /// Returns that somebody has the name of `spec`, if it has one and somebody does.

@@ -7,7 +7,9 @@ use core::time::Duration;
 use crate::adoption::Journals;
 use crate::cells;
 use crate::entry::{ClaimEntry, Entry, Key, NameEntry, Reason};
+use crate::membership::Presence;
 use crate::node::Node;
+use crate::placement::Redistribution;
 use crate::{Replica, Stamp, Time, Wall};
 
 /// How long ends of children and deletes of metadata are kept at least: as long as a request for a
@@ -26,6 +28,30 @@ impl Node {
         }
         self.adopt();
         self.collect();
+        if self.is_full && !self.supervisor.is_full() {
+            self.say_whether_full();
+        }
+        if let Redistribution::Active { at_once, quiet } = self.config.redistribution
+            && self.arrival.is_none()
+            && self.targets.outlook().is_informed
+        {
+            self.with_supervisor(|supervisor, around| {
+                supervisor.redistribute(around, at_once, quiet);
+            });
+        }
+    }
+
+    /// Tells all whether this node runs as many children as it may.
+    ///
+    /// That there is room again is said at a beat, so that what ends and starts here all the time
+    /// sends nobody's children about. Whoever leaves says no more of it: its last word on itself is
+    /// what its peers must have heard.
+    pub(super) fn say_whether_full(&mut self) {
+        if self.presence == Presence::Here {
+            self.is_full = self.supervisor.is_full();
+            self.write_member(self.presence);
+            self.members_changed = true;
+        }
     }
 
     /// Adopts what nobody else holds, once a beat.
@@ -98,6 +124,7 @@ impl Node {
         self.collect_endings(old);
         self.collect_cells(old);
         self.collect_evictions();
+        self.collect_given_up();
     }
 
     /// Deletes what we said of losers that processes of ours took in, once their claims are gone.

@@ -3,15 +3,18 @@
 use alloc::vec::Vec;
 
 use crate::node::Node;
-use crate::targets::Outlook;
+use crate::targets::{Abilities, Outlook, Said};
 use crate::{MemberView, NodeId, Output, Replica, ViewChange};
 
 impl Node {
     /// Tells readers and machines what changed among the members.
     pub(super) fn handle_members(&mut self) {
         self.members_changed = false;
+        if self.are_enough() {
+            self.barrier = None;
+        }
         if self.update_targets() {
-            self.supervisor.handle_placement();
+            self.supervisor.handle_placement(self.now);
         }
         let others: Vec<Replica> = self
             .membership
@@ -36,21 +39,30 @@ impl Node {
 
     /// Makes the live members the ones to place on; returns whether that changed anything.
     fn update_targets(&mut self) -> bool {
-        let kinds = |replica: &Replica| {
+        let own = Said { kinds: self.kinds(), labels: &self.config.labels, is_full: self.is_full };
+        let said = |replica: &Replica| {
             let is_me = self.me.as_ref() == Some(replica);
-            if is_me { self.kinds() } else { self.membership.kinds(replica.node()) }
+            if is_me { own } else { self.membership.said(replica.node()) }
         };
-        let live = || self.membership.live().map(|replica| (replica.node(), kinds(replica)));
+        let live = || self.membership.live().map(|replica| (replica.node(), said(replica)));
         let outlook = Outlook {
-            is_informed: self.membership.is_informed(self.now),
+            is_informed: self.membership.is_informed(self.now) && self.are_enough(),
             may_take_over: self.membership.may_take_over(self.now),
             is_whole: self.membership.is_whole(),
         };
         if self.targets.are(live(), outlook) {
             return false;
         }
-        let members = live().map(|(node, kinds)| (node.clone(), kinds.iter().cloned().collect()));
-        self.targets.update(members.collect(), outlook)
+        let members = live().map(|(node, said)| (node.clone(), Abilities::of(said))).collect();
+        self.targets.update(members, outlook)
+    }
+
+    /// Returns whether as many members are up as children wait for, or have been, or the time is
+    /// over for which they wait.
+    fn are_enough(&self) -> bool {
+        let here = self.membership.live().filter(|member| self.membership.counts(member));
+        let is_enough = || self.config.min_members <= here.count();
+        self.barrier.is_none_or(|until| until <= self.now || is_enough())
     }
 
     fn show_members(&mut self) {

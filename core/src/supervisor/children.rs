@@ -6,10 +6,11 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::entry::{ClaimEntry, EndedEntry, SpecEntry};
+use crate::placement::Exclusion;
 use crate::rank::Rank;
 use crate::rule::Rule;
 use crate::targets::Targets;
-use crate::{Blob, ChildId, ChildView, Name, ProcessId, Replica, Scope, Stamp};
+use crate::{Blob, ChildId, ChildView, GivenUp, Name, NodeId, ProcessId, Replica, Scope, Stamp};
 
 /// A child of a supervisor.
 pub(crate) type ChildKey = (Scope, ChildId);
@@ -78,6 +79,8 @@ pub(crate) struct Child {
     pub(crate) claims: Vec<Claim>,
     /// The last claim that went.
     pub(crate) past: Option<Past>,
+    /// The nodes that have given it up, and why, in the order of their ids.
+    pub(crate) given_up: Vec<GivenUp>,
     /// What readers were told last: that there is such a child, and which process runs it.
     pub(crate) shown: Option<Option<ProcessId>>,
 }
@@ -126,6 +129,55 @@ impl Child {
         visible.find_map(|claim| claim.entry.failure.as_deref())
     }
 
+    /// Returns whether its last process is taken for lost with its node.
+    pub(crate) fn is_lost(&self) -> bool {
+        matches!(self.succession(), Succession::FailedOver { .. })
+    }
+
+    /// Returns who is seen to run it, or to start it, or to wait for its next start.
+    pub(crate) fn runner(&self, rule: &Rule) -> Option<&Replica> {
+        let visible = self.claims.iter().filter(|claim| claim.visible);
+        let best = visible.min_by(|a, b| {
+            b.entry.running.cmp(&a.entry.running).then_with(|| rule.compare(&a.rank(), &b.rank()))
+        })?;
+        Some(&best.replica)
+    }
+
+    /// Returns which of the members is to run it; `None` if none can, or it is in quarantine.
+    pub(crate) fn owner<'a>(&self, id: ChildId, targets: &'a Targets) -> Option<&'a NodeId> {
+        let spec = &self.spec.as_ref()?.spec;
+        if self.is_tried_out() {
+            return None;
+        }
+        targets.owner(&self.placement_key(id), spec, |node| self.is_given_up_by(node))
+    }
+
+    /// Returns whether nobody tries it any more: so many nodes have given it up as its budget says,
+    /// or all that could run it.
+    pub(crate) fn is_in_quarantine(&self, id: ChildId, targets: &Targets) -> bool {
+        let Some(entry) = self.spec.as_ref().filter(|_| !self.given_up.is_empty()) else {
+            return false;
+        };
+        let place = self.placement_key(id);
+        let judged = targets.judged(&place, &entry.spec, |node| self.is_given_up_by(node));
+        let mut why_not = judged.map(|(_, exclusion)| exclusion);
+        let is_hopeless = |exclusion| match exclusion {
+            Some(Exclusion::GaveUp | Exclusion::Kind | Exclusion::Need(_)) => true,
+            Some(Exclusion::Full) | None => false,
+        };
+        self.end.is_none() && (self.is_tried_out() || why_not.all(is_hopeless))
+    }
+
+    /// Returns whether `node` has given it up.
+    pub(crate) fn is_given_up_by(&self, node: &NodeId) -> bool {
+        self.given_up.iter().any(|given_up| given_up.node == *node)
+    }
+
+    fn is_tried_out(&self) -> bool {
+        let budget = self.spec.as_ref().and_then(|entry| entry.spec.budget);
+        budget.is_some_and(|budget| usize::from(budget.nodes.max(1)) <= self.given_up.len())
+    }
+
     /// Returns what the ring places it by.
     pub(crate) fn placement_key(&self, id: ChildId) -> Blob {
         let chosen = self.spec.as_ref().and_then(|entry| entry.spec.placement_key.clone());
@@ -155,7 +207,10 @@ impl Child {
     }
 
     fn is_nothing(&self) -> bool {
-        self.spec_in.is_empty() && self.ended_in.is_empty() && self.claims.is_empty()
+        self.spec_in.is_empty()
+            && self.ended_in.is_empty()
+            && self.claims.is_empty()
+            && self.given_up.is_empty()
     }
 }
 
@@ -163,7 +218,7 @@ impl Child {
 ///
 /// Invariant: `unclaimed` holds the children that have a specification, no end and no visible
 /// claim; `reserved` holds the names of all children that have a specification and no end; `ended`
-/// holds the children that have an end, by its stamp.
+/// holds the children that have an end, by its stamp; `given_up` those that a node has given up.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Children {
     rule: Rule,
@@ -171,6 +226,7 @@ pub(crate) struct Children {
     unclaimed: BTreeSet<ChildKey>,
     reserved: BTreeMap<(Scope, Name), BTreeSet<ChildKey>>,
     ended: BTreeSet<(Stamp, ChildKey)>,
+    given_up: BTreeSet<ChildKey>,
 }
 
 impl Children {
@@ -221,6 +277,9 @@ impl Children {
         if again.ended != self.ended || again.table.len() != self.table.len() {
             return Err("the children that ended are not those with an end");
         }
+        if again.given_up != self.given_up {
+            return Err("the children that nodes gave up are not those that are said to be");
+        }
         Ok(())
     }
 
@@ -235,6 +294,11 @@ impl Children {
         ended.filter_map(|(_, key)| self.table.get_key_value(key))
     }
 
+    /// Iterates over the children that a node has given up.
+    pub(crate) fn given_up(&self) -> impl Iterator<Item = (&ChildKey, &Child)> {
+        self.given_up.iter().filter_map(|key| self.table.get_key_value(key))
+    }
+
     /// Returns a child that reserves `name`, if one does.
     pub(crate) fn reserving(&self, scope: Scope, name: &Name) -> Option<ChildId> {
         self.reservers(scope, name).next().map(|(_, child)| *child)
@@ -247,57 +311,72 @@ impl Children {
 
     /// Changes what is known of `key`, and keeps the indices true.
     ///
-    /// Takes O(log c + j) time for c children and j journals that mention this one.
+    /// Takes O(log c + j) time for c children and j journals that mention this one; only indices
+    /// that change are looked into.
     pub(crate) fn change<R>(&mut self, key: ChildKey, change: impl FnOnce(&mut Child) -> R) -> R {
         let child = self.table.entry(key).or_default();
-        let name_of = |child: &Child| child.spec.as_ref().and_then(|entry| entry.spec.name.clone());
-        let name_before = name_of(child);
-        let end_before = child.end.as_ref().map(|end| end.stamp);
+        let before = Indexed::of(child);
         let result = change(child);
+        let is_nothing = child.is_nothing() && child.shown.is_none();
+        let after = if is_nothing { Indexed::default() } else { Indexed::of(child) };
 
-        if let Some(stamp) = end_before {
-            self.ended.remove(&(stamp, key));
+        if before.ended != after.ended {
+            before.ended.map(|stamp| self.ended.remove(&(stamp, key)));
+            after.ended.map(|stamp| self.ended.insert((stamp, key)));
         }
-        if let Some(end) = &child.end {
-            self.ended.insert((end.stamp, key));
-        }
-
-        let stands = child.spec.is_some() && child.end.is_none();
-        if stands && !child.is_claimed() {
-            self.unclaimed.insert(key);
-        } else {
-            self.unclaimed.remove(&key);
-        }
-        if let Some(name) = name_of(child).or(name_before) {
-            if stands {
+        set(&mut self.given_up, key, before.is_given_up, after.is_given_up);
+        set(&mut self.unclaimed, key, before.is_unclaimed, after.is_unclaimed);
+        if before.reserved != after.reserved {
+            if let Some(name) = before.reserved {
+                self.free(&name, key);
+            }
+            if let Some(name) = after.reserved {
                 self.reserved.entry(name).or_default().insert(key);
-            } else if let Some(children) = self.reserved.get_mut(&name) {
-                children.remove(&key);
-                if children.is_empty() {
-                    self.reserved.remove(&name);
-                }
             }
         }
-        if child.is_nothing() && child.shown.is_none() {
-            self.forget(key);
+        if is_nothing {
+            self.table.remove(&key);
         }
         result
     }
 
-    /// Drops a child that no journal mentions any more.
-    fn forget(&mut self, key: ChildKey) {
-        let Some(child) = self.table.remove(&key) else { return };
-        self.unclaimed.remove(&key);
-        if let Some(end) = &child.end {
-            self.ended.remove(&(end.stamp, key));
-        }
-        if let Some(name) = child.spec.and_then(|entry| entry.spec.name)
-            && let Some(children) = self.reserved.get_mut(&name)
-        {
+    fn free(&mut self, name: &(Scope, Name), key: ChildKey) {
+        if let Some(children) = self.reserved.get_mut(name) {
             children.remove(&key);
             if children.is_empty() {
-                self.reserved.remove(&name);
+                self.reserved.remove(name);
             }
         }
+    }
+}
+
+/// What the indices of [`Children`] say of a child.
+#[derive(Default)]
+struct Indexed {
+    ended: Option<Stamp>,
+    is_given_up: bool,
+    is_unclaimed: bool,
+    /// The name that it reserves; a clone of it costs no more than a count.
+    reserved: Option<(Scope, Name)>,
+}
+
+impl Indexed {
+    fn of(child: &Child) -> Self {
+        let stands = child.spec.as_ref().filter(|_| child.end.is_none());
+        Self {
+            ended: child.end.as_ref().map(|end| end.stamp),
+            is_given_up: !child.given_up.is_empty(),
+            is_unclaimed: stands.is_some() && !child.is_claimed(),
+            reserved: stands.and_then(|entry| entry.spec.name.clone()),
+        }
+    }
+}
+
+/// Puts `key` into a set or takes it out, if that changes anything.
+fn set(keys: &mut BTreeSet<ChildKey>, key: ChildKey, before: bool, after: bool) {
+    match (before, after) {
+        (false, true) => drop(keys.insert(key)),
+        (true, false) => drop(keys.remove(&key)),
+        (false, false) | (true, true) => (),
     }
 }

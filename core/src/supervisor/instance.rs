@@ -1,5 +1,6 @@
 //! A child's process on this node, from the claim that announces it to the tombstone that ends it.
 
+use alloc::collections::VecDeque;
 use alloc::string::String;
 
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,10 @@ pub(crate) struct Instance {
     pub(crate) state: Option<Blob>,
     /// How many runs in a row failed.
     pub(crate) failures: u32,
+    /// Whether it was told to stop since its child belongs elsewhere.
+    pub(crate) is_moving: bool,
+    /// When runs failed that count against its budget, the oldest first.
+    pub(crate) failed_at: VecDeque<Time>,
     /// Why its last start failed, as long as it never ran.
     pub(crate) failure: Option<String>,
     /// Whether it ever ran, here or elsewhere.
@@ -67,6 +72,8 @@ pub(crate) enum Then {
     Gone,
     /// It is kept, frozen, until the winner has taken it in.
     Frozen,
+    /// Another process takes its place.
+    Again,
 }
 
 impl Instance {
@@ -98,6 +105,8 @@ impl Instance {
 pub(crate) enum RunEnd {
     /// Its start function failed.
     StartFailed(String),
+    /// Its start function said that there is nothing to run.
+    Ignored,
     /// It ended as it should.
     Finished,
     /// It failed.

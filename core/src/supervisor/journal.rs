@@ -22,7 +22,11 @@ impl Supervisor {
                 if !child.spec_in.contains(replica) {
                     child.spec_in.push(replica.clone());
                 }
-                child.spec.get_or_insert(entry);
+                // Two members may accept one request at once; all go by the first of them.
+                let is_first = child.spec.as_ref().is_none_or(|known| entry.stamp < known.stamp);
+                if is_first {
+                    child.spec = Some(entry);
+                }
             }
             None => {
                 child.spec_in.retain(|holder| holder != replica);
@@ -123,8 +127,11 @@ impl Supervisor {
     }
 
     /// Does what the present knowledge of `key` asks for, and tells readers what changed.
-    fn reconcile(&mut self, around: &mut Around<'_>, key: ChildKey) {
-        let Some(child) = self.children.child(&key) else { return };
+    pub(super) fn reconcile(&mut self, around: &mut Around<'_>, key: ChildKey) {
+        let Some(child) = self.children.child(&key) else {
+            self.beaten.remove(&key);
+            return;
+        };
         let standing = child.standing(self.children.rule());
         let end = child.end.clone();
         let is_specified_here = child.spec_in.contains(around.me);
@@ -154,6 +161,8 @@ impl Supervisor {
             }
         } else if self.children.unclaimed().contains(&key) {
             self.due.insert(key);
+        } else {
+            self.beaten.remove(&key);
         }
     }
 }

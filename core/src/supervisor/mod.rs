@@ -15,6 +15,8 @@ mod audit;
 mod children;
 mod instance;
 mod journal;
+mod moves;
+mod quarantine;
 mod runs;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -27,6 +29,7 @@ use crate::board::{Board, Claimant};
 use crate::effect::Effect;
 use crate::entry::{EndedEntry, Entry, Key, Reason};
 use crate::message::Seat;
+use crate::placement::Redistribution;
 use crate::rule::Rule;
 use crate::targets::Targets;
 use crate::{
@@ -37,6 +40,7 @@ use crate::{
 pub(crate) use crate::supervisor::children::{Child, ChildKey};
 use crate::supervisor::children::{Children, Succession};
 use crate::supervisor::instance::{Instance, Phase, Then};
+pub(crate) use crate::supervisor::quarantine::shortened;
 
 /// What the supervisor may look at and count with while it handles an input.
 pub(crate) struct Around<'a> {
@@ -71,6 +75,7 @@ pub(crate) struct Supervisor {
     backoff_min: Duration,
     backoff_max: Duration,
     starts_at_once: usize,
+    children_max: usize,
     /// How long another process must run under a child's name before the child is over.
     patience: Duration,
     random: Random,
@@ -85,6 +90,9 @@ pub(crate) struct Supervisor {
     /// Unclaimed children whose name somebody else runs under, and when that has lasted for so long
     /// that they are over.
     beaten: BTreeMap<ChildKey, Time>,
+    /// Since when children may have to move, as members changed; `None` once none has to.
+    unmoved_since: Option<Time>,
+    moves_actively: bool,
     starting: usize,
     unrest: usize,
     is_leaving: bool,
@@ -100,6 +108,7 @@ impl Supervisor {
             backoff_min: config.backoff_min,
             backoff_max: config.backoff_max,
             starts_at_once: config.starts_at_once,
+            children_max: config.max_children.unwrap_or(usize::MAX),
             patience: config.failure_timeout,
             random,
             children: Children::new(config.rule.clone()),
@@ -109,6 +118,8 @@ impl Supervisor {
             fading: BTreeMap::new(),
             waiting: BTreeSet::new(),
             beaten: BTreeMap::new(),
+            unmoved_since: None,
+            moves_actively: config.redistribution != Redistribution::Passive,
             starting: 0,
             unrest: 0,
             is_leaving: false,
@@ -172,10 +183,10 @@ impl Supervisor {
             let entry = child.spec.as_ref().expect("unclaimed children have a specification");
             let is_beaten =
                 || beaten_before_it_starts(board, key, entry.spec.name.as_ref(), false).is_some();
-            targets.owner(&child.placement_key(key.1), &entry.spec.kind).is_some()
-                && (is_seen(child) || !is_beaten())
+            child.owner(key.1, targets).is_some() && (is_seen(child) || !is_beaten())
         });
-        (self.unrest + self.fading.len() + self.beaten.len() + homeless.count()) as u64
+        let unmoved = usize::from(self.unmoved_since.is_some());
+        (self.unrest + self.fading.len() + self.beaten.len() + homeless.count() + unmoved) as u64
     }
 
     /// Returns how many processes of children are on this node.
@@ -230,7 +241,10 @@ impl Supervisor {
     }
 
     /// Looks at the place of every unclaimed child again: the members changed.
-    pub(crate) fn handle_placement(&mut self) {
+    pub(crate) fn handle_placement(&mut self, now: Time) {
+        if self.moves_actively {
+            self.unmoved_since = Some(now);
+        }
         self.due.extend(self.children.unclaimed().iter().copied());
     }
 
@@ -238,8 +252,14 @@ impl Supervisor {
     pub(crate) fn may_place(&self, targets: &Targets) -> bool {
         !self.due.is_empty()
             && self.starting < self.starts_at_once
+            && !self.is_full()
             && !self.is_leaving
             && targets.outlook().is_informed
+    }
+
+    /// Returns whether as many children are on this node as may be.
+    pub(crate) fn is_full(&self) -> bool {
+        self.children_max <= self.instances.len()
     }
 
     /// Ends `key` for good, as `outcome` says.
@@ -325,12 +345,11 @@ impl Supervisor {
     ) {
         let child = self.children.child(&key).expect("unclaimed children are known");
         let spec = &child.spec.as_ref().expect("unclaimed children have a specification").spec;
-        let owner = around.targets.owner(&child.placement_key(key.1), &spec.kind);
-        if owner != Some(around.me.node()) {
+        if child.owner(key.1, around.targets) != Some(around.me.node()) {
             return;
         }
         let succession = child.succession();
-        let lost = matches!(succession, Succession::FailedOver { .. });
+        let lost = child.is_lost();
         if lost && !around.targets.outlook().may_take_over {
             return;
         }
@@ -443,9 +462,11 @@ impl Supervisor {
         let Some(instance) = self.instances.get(&number) else { return };
         let grace = match &reason {
             StopReason::Conflict(_) => self.conflict_grace.min(instance.spec.grace),
-            StopReason::Terminated | StopReason::Leaving | StopReason::NodeDown => {
-                instance.spec.grace
-            }
+            StopReason::Terminated
+            | StopReason::Leaving
+            | StopReason::Moving
+            | StopReason::Restarting
+            | StopReason::NodeDown => instance.spec.grace,
         };
         match (&instance.phase, then) {
             (Phase::Starting | Phase::Running, _) => {
@@ -456,11 +477,12 @@ impl Supervisor {
                 self.set_phase(number, Phase::Stopping { then });
             }
             (Phase::Waiting { .. } | Phase::Frozen, Then::Gone) => self.drop_instance(number),
+            (Phase::Waiting { .. }, Then::Again) => self.start_again_at_once(number),
             (Phase::Waiting { .. }, Then::Frozen) => {
                 self.set_phase(number, Phase::Frozen);
                 self.effects.push_back(Effect::Frozen { number, state: None });
             }
-            (Phase::Stopping { .. } | Phase::Frozen, Then::Frozen) => (),
+            (Phase::Stopping { .. } | Phase::Frozen, Then::Frozen | Then::Again) => (),
         }
     }
 }

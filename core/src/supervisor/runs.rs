@@ -1,13 +1,18 @@
 //! The runs of a child's process: start, end, back-off, start again.
 
+use alloc::collections::VecDeque;
+use alloc::string::String;
+
 use crate::effect::Effect;
 use crate::entry::{Entry, Key, SpecEntry, Standing};
 use crate::rank::Origin;
 use crate::supervisor::children::{ChildKey, Succession};
 use crate::supervisor::instance::{Instance, Phase, RunEnd, Then};
 use crate::supervisor::{Around, Supervisor};
-use crate::{Blob, ChildSpec, Event, Outcome, Output, ProcessEvent, Restart, Start, StartReason};
-use alloc::string::String;
+use crate::{
+    Blob, ChildSpec, Event, Outcome, Output, ProcessEvent, Restart, Start, StartReason, StopReason,
+    Time,
+};
 
 impl Supervisor {
     /// Accepts a child: from here on it is kept running somewhere.
@@ -32,6 +37,9 @@ impl Supervisor {
             (Phase::Starting | Phase::Running, ProcessEvent::StartFailed { reason }) => {
                 self.handle_run_end(around, number, RunEnd::StartFailed(reason));
             }
+            (Phase::Starting | Phase::Running, ProcessEvent::Ignored) => {
+                self.handle_run_end(around, number, RunEnd::Ignored);
+            }
             (Phase::Starting | Phase::Running, ProcessEvent::Exited { failure: None }) => {
                 self.handle_run_end(around, number, RunEnd::Finished);
             }
@@ -54,6 +62,7 @@ impl Supervisor {
         match event {
             ProcessEvent::Started => (),
             ProcessEvent::StartFailed { .. }
+            | ProcessEvent::Ignored
             | ProcessEvent::Exited { .. }
             | ProcessEvent::Stopped { .. } => {
                 self.fading.remove(&key);
@@ -100,6 +109,8 @@ impl Supervisor {
             reason,
             state: None,
             failures: 0,
+            is_moving: false,
+            failed_at: VecDeque::new(),
             failure: None,
             has_run: succession != Succession::First,
             since: around.now,
@@ -153,6 +164,7 @@ impl Supervisor {
             (Restart::Temporary, RunEnd::StartFailed(reason) | RunEnd::Failed(reason)) => {
                 Some(Outcome::Failed { reason: reason.clone() })
             }
+            (_, RunEnd::Ignored) => Some(Outcome::Ignored),
             (Restart::Permanent, _)
             | (Restart::Transient, RunEnd::StartFailed(_) | RunEnd::Failed(_)) => None,
         };
@@ -184,13 +196,34 @@ impl Supervisor {
 
         let reason = match end {
             RunEnd::StartFailed(reason) | RunEnd::Failed(reason) => reason,
-            RunEnd::Finished => String::from("it ended, and is to run always"),
+            RunEnd::Finished | RunEnd::Ignored => String::from("it ended, and is to run always"),
         };
+        let is_over_budget = instance.spend(around.now);
         self.set_phase(number, Phase::Waiting { until: around.now + backoff });
         self.write_claim(number);
         self.effects.push_back(Effect::Gone { number });
-        let event = Event::ChildFailed { child, reason, backoff };
+        let event = Event::ChildFailed { child, reason: reason.clone(), backoff };
         self.effects.push_back(Effect::Emit(Output::Event(event)));
+        if is_over_budget {
+            self.effects.push_back(Effect::GiveUp { number, reason });
+        }
+    }
+
+    /// Stops the process that runs `key` here, and starts another in its place; returns whether
+    /// there is one.
+    pub(crate) fn restart_child(&mut self, key: ChildKey) -> bool {
+        let Some(&number) = self.by_child.get(&key).filter(|_| !self.is_leaving) else {
+            return false;
+        };
+        let instance = self.instances.get_mut(&number).expect("what a child runs is there");
+        (instance.failures, instance.failed_at) = (0, VecDeque::new());
+        self.stop(number, StopReason::Restarting, Then::Again);
+        true
+    }
+
+    /// Lets the process `number`, which does not run, start before anything else happens.
+    pub(super) fn start_again_at_once(&mut self, number: u64) {
+        self.set_phase(number, Phase::Waiting { until: Time::ZERO });
     }
 
     fn restart(&mut self, around: &mut Around<'_>, number: u64) {
@@ -211,12 +244,19 @@ impl Supervisor {
     fn handle_stopped(&mut self, number: u64, then: Then, event: ProcessEvent) {
         let state: Option<Blob> = match event {
             ProcessEvent::Stopped { state } => state,
-            ProcessEvent::Exited { .. } | ProcessEvent::StartFailed { .. } => None,
+            ProcessEvent::Exited { .. }
+            | ProcessEvent::Ignored
+            | ProcessEvent::StartFailed { .. } => None,
             // It came up just before it was told to stop.
             ProcessEvent::Started => return,
         };
         match then {
             Then::Gone => self.drop_instance(number),
+            Then::Again => {
+                self.start_again_at_once(number);
+                self.write_claim(number);
+                self.effects.push_back(Effect::Gone { number });
+            }
             Then::Frozen => {
                 self.set_phase(number, Phase::Frozen);
                 self.effects.push_back(Effect::Frozen { number, state });

@@ -7,7 +7,7 @@ use ordu_core::flight::{Dump, Reason, Recorder, Settings};
 use ordu_core::message::Message;
 use ordu_core::{
     Address, Blob, ChildSpec, Command, Config, Input, Name, Node, NodeId, Output, ProcessEvent,
-    Replicas, Reply, Restart, Rule, Scope, Target, Time, Wall,
+    Replicas, Reply, Rule, Scope, Target, Time, Wall,
 };
 
 const DELAY: Duration = Duration::from_millis(1);
@@ -54,14 +54,8 @@ fn name(name: &str) -> Name {
 
 pub(crate) fn spec(called: &str) -> ChildSpec {
     ChildSpec {
-        kind: "cart".into(),
-        args: Blob::from("arguments of a child"),
-        restart: Restart::Permanent,
-        grace: Duration::from_secs(1),
         name: Some((scope(), name(called))),
-        value: Blob::default(),
-        placement_key: None,
-        precedence: ordu_core::Precedence::default(),
+        ..ChildSpec::new("cart", "arguments of a child")
     }
 }
 

@@ -6,6 +6,7 @@
     reason = "these are tests, and run on tokio"
 )]
 
+mod children;
 mod cluster;
 mod flight;
 mod groups;

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use ordu_core::limits::{FRAME_BYTES_MAX, NAME_BYTES_MAX, SPEC_BYTES_MAX, VALUE_BYTES_MAX};
+use ordu_core::placement::Need;
 use ordu_core::wire::{WireError, decode, encode};
 use ordu_core::{
-    Address, Blob, ChildSpec, Command, Config, Input, Name, NameError, Node, NodeId, Output,
-    Precedence, ProcessEvent, Reply, Restart, Scope, StartChildError, StartReason, Time,
+    Address, Blob, Budget, ChildSpec, Command, Config, Input, Labels, Name, NameError, Node,
+    NodeId, Output, ProcessEvent, Reply, Restart, Scope, StartChildError, StartReason, Time,
     ViewChange, hash64,
 };
 
@@ -101,9 +102,19 @@ fn built(mode: u8, bytes: &mut Bytes<'_>) -> ChildSpec {
     let grace = bytes.duration(Duration::from_secs(1));
     let name = name.map(|name| (Scope::named("default"), name));
     let args = Blob::from(text(bytes));
-    let value = Blob::default();
-    let precedence = Precedence::default();
-    let mut spec = ChildSpec { kind, args, restart, grace, name, value, placement_key, precedence };
+    // What is left differs from spec to spec as what was drawn does.
+    let label = placement_key.as_ref().map(|key| key.to_string());
+    let needs = label.map(|key| Need::NoLabel { value: kind.clone(), key }).into_iter().collect();
+    let budget = (restart == Restart::Permanent).then(Budget::default);
+    let mut spec = ChildSpec {
+        restart,
+        grace,
+        name,
+        placement_key,
+        needs,
+        budget,
+        ..ChildSpec::new(kind, args)
+    };
     if mode >= 252 {
         let size = SPEC_BYTES_MAX - 2 + usize::from(mode - 251);
         // The length of the arguments takes one byte while there are few, and five then.
@@ -192,7 +203,10 @@ impl Host {
                 self.check_runs(spec, ticket, start.number);
             }
         }
-        assert_eq!(starts == 1, spec.kind == KIND, "it starts where there is code for it");
+        let node = self.node.replica().expect("it has joined").node().clone();
+        let is_met = |need: &Need| need.is_met_by(&node, &Labels::new());
+        let can_run = spec.kind == KIND && spec.needs.iter().all(is_met);
+        assert_eq!(starts == 1, can_run, "it starts where there is code for it, and it is needed");
         if spec.name.is_some() {
             self.check_name_is_taken(spec);
         }

@@ -76,6 +76,7 @@ fn is_late(reply: &Reply) -> bool {
         Reply::CatchUp(result) => matches!(result, Err(CatchUpError::TimedOut { .. })),
         // These wait for processes, too, and for others to do their part.
         Reply::Start(_)
+        | Reply::Restart(_)
         | Reply::Terminate(_)
         | Reply::Spawn(_)
         | Reply::Call(_)
@@ -84,5 +85,9 @@ fn is_late(reply: &Reply) -> bool {
         | Reply::Leave(_)
         | Reply::Settled(_)
         | Reply::Publish(_) => false,
+        // These are answered at once.
+        Reply::Release(_) | Reply::Quarantined(_) | Reply::PlanMoves(_) | Reply::Explain(_) => {
+            false
+        }
     }
 }

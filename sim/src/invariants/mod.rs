@@ -32,6 +32,8 @@ mod s35_what_is_done_stays_done;
 mod s36_winners_get_what_losers_had;
 mod s37_who_left_is_known_to_have;
 mod s38_the_silent_are_remembered;
+mod s39_failures_are_budgeted;
+mod s40_nobody_is_overfilled;
 mod shown;
 
 pub(crate) mod rest;
@@ -281,5 +283,7 @@ fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(s36_winners_get_what_losers_had::WinnersGetWhatLosersHad::default()),
         Box::new(s37_who_left_is_known_to_have::WhoLeftIsKnownToHave::default()),
         Box::new(s38_the_silent_are_remembered::TheSilentAreRemembered::default()),
+        Box::new(s39_failures_are_budgeted::FailuresAreBudgeted::default()),
+        Box::new(s40_nobody_is_overfilled::NobodyIsOverfilled::default()),
     ]
 }

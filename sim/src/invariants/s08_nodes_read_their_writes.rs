@@ -99,10 +99,17 @@ impl Invariant for NodesReadTheirWrites {
                 let taken = ((*scope, name.clone()), process.clone());
                 self.under_way.insert(request, taken);
             }
-            Command::Start { scope, .. } | Command::Ensure { scope, .. } => {
+            Command::Start { scope, .. }
+            | Command::StartOnce { scope, .. }
+            | Command::Ensure { scope, .. } => {
                 self.starts.insert(request, *scope);
             }
             Command::Terminate { .. }
+            | Command::Restart { .. }
+            | Command::Release { .. }
+            | Command::Quarantined { .. }
+            | Command::PlanMoves { .. }
+            | Command::Explain { .. }
             | Command::Spawn { .. }
             | Command::Call { .. }
             | Command::Send { .. }

@@ -41,7 +41,9 @@ impl Asked {
                 let shows = |by: &Holder| is_on(*number, by) && by.value == *value;
                 (of, asked) == (&scope, name) && holder.is_some_and(shows)
             }
-            Operation::JoinGroup { .. } | Operation::LeaveGroup { .. } => false,
+            Operation::RestartChild { .. }
+            | Operation::JoinGroup { .. }
+            | Operation::LeaveGroup { .. } => false,
         }
     }
 }
@@ -59,7 +61,8 @@ impl Asked {
             }
             Operation::Register { .. }
             | Operation::Unregister { .. }
-            | Operation::Update { .. } => false,
+            | Operation::Update { .. }
+            | Operation::RestartChild { .. } => false,
         }
     }
 }

@@ -1,9 +1,9 @@
-//! S33. A child starts on the member that the ring gives it to, of those that know its kind.
+//! S33. A child starts on the member that the ring gives it to, of those that can run it.
 
 use std::collections::BTreeSet;
 
 use ordu_core::placement::{Ring, Weight};
-use ordu_core::{Command, Input, MemberStatus, MemberView, NodeId, Output, Start, StartReason};
+use ordu_core::{MemberStatus, MemberView, NodeId, Output, Start, StartReason};
 
 use crate::invariants::{Finding, Invariant, Promise, Scene};
 use crate::verdict::Class;
@@ -13,8 +13,6 @@ use crate::verdict::Class;
 pub(crate) struct ChildrenGoWhereTheRingSays {
     /// The ring that was built last; mostly the next child starts on the same members.
     ring: Ring,
-    /// Whether users choose places by keys that starts do not show: then nothing can be said.
-    are_keys_chosen: bool,
 }
 
 impl ChildrenGoWhereTheRingSays {
@@ -24,8 +22,18 @@ impl ChildrenGoWhereTheRingSays {
         if !self.ring.members().map(|(node, _)| node).eq(nodes.iter().copied()) {
             self.ring = nodes.into_iter().map(|node| (node.clone(), Weight::default())).collect();
         }
-        let knows_kind = |node: &&NodeId| scene.view.members[*node].kinds.contains(&start.kind);
-        self.ring.candidates(&start.child.to_bytes()).find(knows_kind).cloned()
+        let gave_up: Vec<&NodeId> = scene.node.given_up_by(start.scope, start.child).collect();
+        let spec = scene.node.spec(start.scope, start.child)?;
+        let can_run = |node: &&NodeId| {
+            let member = &scene.view.members[*node];
+            member.kinds.contains(&start.kind)
+                && spec.needs.iter().all(|need| need.is_met_by(node, &member.labels))
+                && !gave_up.contains(node)
+                && !member.is_full
+        };
+        let own = start.child.to_bytes();
+        let place = spec.placement_key.as_ref().map_or(own.as_slice(), |key| key.as_bytes());
+        self.ring.candidates(place).find(can_run).cloned()
     }
 }
 
@@ -33,17 +41,10 @@ impl Invariant for ChildrenGoWhereTheRingSays {
     fn promise(&self) -> Promise {
         Promise {
             id: "S33",
-            says: "a child starts on the member that the ring gives it to, of those with its kind",
+            says: "a child starts on the member that the ring gives it to, of those that can run it",
             made_in: "ordu_core::placement::Ring",
             class: Class::Safety,
         }
-    }
-
-    fn handle_input(&mut self, _: &Scene<'_>, input: &Input) -> Finding {
-        if let Input::Request { command: Command::Start { spec, .. }, .. } = input {
-            self.are_keys_chosen |= spec.placement_key.is_some();
-        }
-        Ok(())
     }
 
     fn handle_output(&mut self, scene: &Scene<'_>, output: &Output) -> Finding {
@@ -54,7 +55,7 @@ impl Invariant for ChildrenGoWhereTheRingSays {
         };
         // While readers are still to hear of a change, the node may go by what they see or not.
         let seen = scene.view.members.iter().map(|(node, member)| (node, member.clone()));
-        if !is_placed || self.are_keys_chosen || !seen.eq(scene.node.members()) {
+        if !is_placed || !seen.eq(scene.node.members()) {
             return Ok(());
         }
         let (owner, child) = (self.owner(scene, start), start.child);

@@ -18,6 +18,8 @@ pub(crate) struct TheReplicatedIsOnTwoNodes {
     held: BTreeMap<Host, BTreeMap<Replica, Version>>,
     /// How much there was of a node's journal when it was asked to end a child.
     asked: BTreeMap<(Host, u64, u64), (ChildId, Version)>,
+    /// The children that somebody was ever asked to end.
+    ended: BTreeSet<ChildId>,
 }
 
 impl TheReplicatedIsOnTwoNodes {
@@ -54,6 +56,7 @@ impl Invariant for TheReplicatedIsOnTwoNodes {
         else {
             return Ok(());
         };
+        self.ended.insert(*child);
         // An end that is not shown yet was not written yet, by anybody.
         if scene.view.children.contains_key(&(*scope, *child)) {
             let ticket = (scene.host, scene.life, *ticket);
@@ -77,7 +80,11 @@ impl Invariant for TheReplicatedIsOnTwoNodes {
             return Ok(());
         };
         let seen = self.seen.get(&started.child).into_iter().flatten();
-        if !started.replicated || seen.into_iter().any(|host| *host != scene.host) {
+        // Whoever knows that it has ended is not shown that it was started with its key once more.
+        if !started.replicated
+            || self.ended.contains(&started.child)
+            || seen.into_iter().any(|host| *host != scene.host)
+        {
             return Ok(());
         }
         Err(format!("{} alone ever knew of child {}", scene.host, started.child))

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ordu_core::{
     ChildId, Command, Input, Output, ProcessEvent, Reply, Restart, StartChildError, StartReason,
+    StopReason,
 };
 
 use crate::host::Host;
@@ -25,6 +26,8 @@ pub(crate) struct WhatIsDoneStaysDone {
     /// Children whose process ended as it should, and those whose process failed.
     finished: BTreeSet<(Life, ChildId)>,
     failed: BTreeSet<(Life, ChildId)>,
+    /// Children whose process was stopped so that another one takes its place.
+    bidden: BTreeSet<(Life, ChildId)>,
 }
 
 impl WhatIsDoneStaysDone {
@@ -70,7 +73,9 @@ impl Invariant for WhatIsDoneStaysDone {
                     | ProcessEvent::StartFailed { .. } => {
                         self.failed.insert((life, child));
                     }
-                    ProcessEvent::Started | ProcessEvent::Stopped { .. } => {}
+                    ProcessEvent::Started
+                    | ProcessEvent::Ignored
+                    | ProcessEvent::Stopped { .. } => {}
                 }
             }
             Input::Connected { .. }
@@ -101,7 +106,8 @@ impl Invariant for WhatIsDoneStaysDone {
                 }
             }
             Output::Start(start) => {
-                if !self.may_start(life, start.child, start.reason) {
+                let is_bidden = self.bidden.remove(&(life, start.child));
+                if !is_bidden && !self.may_start(life, start.child, start.reason) {
                     let (host, child, reason) = (scene.host, start.child, start.reason);
                     return Err(format!("{host} starts child {child} again: {reason:?}"));
                 }
@@ -112,8 +118,11 @@ impl Invariant for WhatIsDoneStaysDone {
                 self.children.insert((life, start.number), start.child);
             }
             // What ends while it is told to stop has not ended by itself.
-            Output::Stop { number, .. } => {
-                self.children.remove(&(life, *number));
+            Output::Stop { number, reason, .. } => {
+                let child = self.children.remove(&(life, *number));
+                if let (Some(child), StopReason::Restarting) = (child, reason) {
+                    self.bidden.insert((life, child));
+                }
             }
             Output::Send { .. }
             | Output::Dial { .. }

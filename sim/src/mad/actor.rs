@@ -62,6 +62,7 @@ impl<const KIND: usize> Process for Actor<KIND> {
                 }
             }
             Starting::Never => return Err(StartError::new("never")),
+            Starting::Ignores => return Err(StartError::ignore()),
             Starting::Hangs => std::future::pending().await,
         }
         presence.run();

@@ -28,6 +28,8 @@ pub(crate) struct Children {
     /// Children that lost their name to another child or process.
     beaten: BTreeSet<ChildId>,
     names: BTreeMap<ChildId, Name>,
+    /// The children of each name.
+    named: BTreeMap<Name, BTreeSet<ChildId>>,
     /// Which child, if it is one, the readers of a machine last saw hold a name; under `None` those
     /// of machines that nobody told apart.
     holders: BTreeMap<(Option<Host>, Name), Option<ChildId>>,
@@ -48,15 +50,21 @@ impl Children {
     pub(crate) fn handle_answer(&mut self, host: Host, answered: &Answered) {
         match (&answered.command, &answered.reply) {
             (
-                Command::Start { spec, .. } | Command::Ensure { spec, .. },
+                Command::Start { spec, .. }
+                | Command::StartOnce { spec, .. }
+                | Command::Ensure { spec, .. },
                 Reply::Start(Ok(started)),
             ) if !started.found => {
                 let origin = (!started.replicated).then_some(host);
                 self.accept(started.child, spec, origin);
             }
             (
-                Command::Start { spec, .. },
-                Reply::Start(Err(StartChildError::TimedOut { child })),
+                Command::Start { spec, .. } | Command::StartOnce { spec, .. },
+                Reply::Start(Err(
+                    StartChildError::TimedOut { child }
+                    | StartChildError::NowhereToRun { child, .. }
+                    | StartChildError::Quarantined { child, .. },
+                )),
             ) => {
                 self.accept(*child, spec, Some(host));
             }
@@ -82,10 +90,11 @@ impl Children {
         let Some(child) = child else { return };
         match event {
             ProcessEvent::Exited { failure: None } => self.finished.insert(child),
-            ProcessEvent::Exited { failure: Some(_) } => self.failed.insert(child),
-            ProcessEvent::Started
-            | ProcessEvent::StartFailed { .. }
-            | ProcessEvent::Stopped { .. } => false,
+            ProcessEvent::Ignored => self.terminated.insert(child),
+            ProcessEvent::Exited { failure: Some(_) } | ProcessEvent::StartFailed { .. } => {
+                self.failed.insert(child)
+            }
+            ProcessEvent::Started | ProcessEvent::Stopped { .. } => false,
         };
     }
 
@@ -168,15 +177,14 @@ impl Children {
             }
         }
         if let ViewChange::Name { name, holder: Some(holder), .. } = change {
-            let beaten = self.names.iter().filter(|&(&child, theirs)| {
-                theirs == name && holder.child != Some(child) && !runs(child)
-            });
-            self.beaten.extend(beaten.map(|(&child, _)| child).collect::<Vec<_>>());
+            let named = self.named.get(name).into_iter().flatten();
+            let beaten = named.filter(|&&child| holder.child != Some(child) && !runs(child));
+            self.beaten.extend(beaten.copied().collect::<Vec<_>>());
         }
         if let ViewChange::Child { child, view, .. } = change {
             self.seen.insert(*child);
             if let Some(name) = view.as_ref().and_then(|view| view.name.clone()) {
-                self.names.insert(*child, name);
+                self.name(*child, name);
             }
         }
     }
@@ -202,16 +210,20 @@ impl Children {
     /// any more.
     pub(crate) fn is_gone(&self, name: &Name) -> bool {
         let has_name = |child: ChildId| self.name_of(child) == Some(name);
-        self.names.values().any(|theirs| theirs == name)
-            && !self.due().any(|(child, _)| has_name(child))
+        self.named.contains_key(name) && !self.due().any(|(child, _)| has_name(child))
     }
 
     fn accept(&mut self, child: ChildId, spec: &ChildSpec, origin: Option<Host>) {
         self.seen.insert(child);
         if let Some((_, name)) = &spec.name {
-            self.names.insert(child, name.clone());
+            self.name(child, name.clone());
         }
         self.accepted.insert(child, Accepted { spec: spec.clone(), origin });
+    }
+
+    fn name(&mut self, child: ChildId, name: Name) {
+        self.named.entry(name.clone()).or_default().insert(child);
+        self.names.insert(child, name);
     }
 
     fn may_end(&self, child: ChildId, accepted: &Accepted) -> bool {

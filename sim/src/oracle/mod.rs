@@ -120,7 +120,7 @@ impl Oracle {
         change: &ViewChange,
         (processes, up): (&Processes, &[Host]),
     ) {
-        let runs = |child| processes.running().any(|run| run.child == Some(child));
+        let runs = |child| processes.running_child(child).next().is_some();
         self.children.handle_view(Some(host), change, runs);
         self.names.handle_view(now, host, change, up.iter().copied());
     }

@@ -11,7 +11,7 @@ use crate::network::{Network, happens};
 use crate::plan::directed::{self, Aim};
 use crate::plan::episode::Episodes;
 use crate::plan::{
-    Action, Ask, Ending, Fate, Holding, Plan, Profile, Setup, Step, Tuning, Writing,
+    Action, Ask, Care, Ending, Fate, Holding, Plan, Profile, Setup, Step, Tuning, Writing, ZONES,
 };
 
 /// How long the faults of a run last: with what follows, a run takes some ten minutes.
@@ -41,6 +41,9 @@ const KINDS: [(&str, u64); 9] = [
     ("ends-after-50ms", 1),
     ("ends-after-8s", 1),
 ];
+
+/// The kind of the children that are started once.
+const ONCE: &str = "counter";
 
 /// Draws the plan of `seed`.
 pub(super) fn draw(seed: u64, profile: Option<Profile>) -> Plan {
@@ -236,6 +239,8 @@ pub(super) struct Clients {
     /// About how many children there are at a time.
     population: u64,
     children: Vec<u32>,
+    /// Those of them that were started once.
+    once: Vec<u32>,
     child: u32,
     processes: u32,
     names: u64,
@@ -249,7 +254,8 @@ impl Clients {
 
     pub(super) fn draw(&mut self, random: &mut Random) -> Ask {
         let alive = u64::try_from(self.children.len()).expect("they fit");
-        match random.below(25) {
+        match random.below(28) {
+            25..28 => Ask::Care(self.care(random)),
             0..6 if random.below(2 * self.population) < alive => self.terminate(random),
             0..6 => self.start(random),
             6 => self.terminate(random),
@@ -282,6 +288,32 @@ impl Clients {
         let Some(child) = self.pick(random) else { return self.start(random) };
         self.children.retain(|&other| other != child);
         Ask::Terminate { child }
+    }
+
+    fn care(&mut self, random: &mut Random) -> Care {
+        let again = self.once.last().copied().filter(|_| happens(600, random));
+        let known = self.pick(random);
+        match (random.below(4), again, known) {
+            (0, Some(child), _) => Care::Once { child, kind: ONCE.to_owned() },
+            (1, _, Some(child)) => Care::Restart { child },
+            (2, _, Some(child)) => Care::Release { child },
+            (0..=2, _, _) => {
+                let child = self.next_child();
+                self.once.push(child);
+                Care::Once { child, kind: ONCE.to_owned() }
+            }
+            (_, _, _) => {
+                let zone = u16::try_from(random.below(u64::from(ZONES))).expect("it is small");
+                let kind = draw_kind(random).to_owned();
+                Care::Inside { child: self.next_child(), kind, zone }
+            }
+        }
+    }
+
+    fn next_child(&mut self) -> u32 {
+        self.child += 1;
+        self.children.push(self.child);
+        self.child
     }
 
     /// Returns a process of a child or without one, if there may be any.
@@ -318,9 +350,7 @@ impl Clients {
     }
 
     fn start(&mut self, random: &mut Random) -> Ask {
-        self.child += 1;
-        let child = self.child;
-        self.children.push(child);
+        let child = self.next_child();
         let kind = draw_kind(random);
         let restart = match (kind, random.below(8)) {
             ("ends-after-50ms" | "ends-after-8s", _) | (_, 0) => Restart::Transient,

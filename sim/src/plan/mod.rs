@@ -16,7 +16,8 @@ mod tuning;
 
 use std::fmt;
 
-use ordu_core::{Replicas, Restart};
+use ordu_core::placement::Need;
+use ordu_core::{Blob, Replicas, Restart};
 use serde::{Deserialize, Serialize};
 
 use crate::host::Host;
@@ -178,6 +179,8 @@ pub enum Ask {
         /// The child's number in the plan.
         child: u32,
     },
+    /// Something else about a child.
+    Care(Care),
     /// To leave the cluster.
     Leave,
     /// To call who holds a name, with any message.
@@ -187,6 +190,58 @@ pub enum Ask {
         /// The message, as it goes over the wire.
         payload: Vec<u8>,
     },
+}
+
+/// What else a user asks about a child.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum Care {
+    /// To start it once, however often and wherever that is asked.
+    Once {
+        /// The child's number in the plan, and the key of the request.
+        child: u32,
+        /// Its kind.
+        kind: String,
+    },
+    /// To start it on machines of one zone alone.
+    Inside {
+        /// The child's number in the plan.
+        child: u32,
+        /// Its kind.
+        kind: String,
+        /// The zone.
+        zone: u16,
+    },
+    /// To start another process in the place of the one that runs it.
+    Restart {
+        /// The child's number in the plan.
+        child: u32,
+    },
+    /// To let the nodes that gave it up try it again.
+    Release {
+        /// The child's number in the plan.
+        child: u32,
+    },
+}
+
+/// How many zones the machines of a run lie in, in turn.
+pub(crate) const ZONES: u16 = 2;
+
+/// The label that says in which zone a machine lies.
+pub(crate) const ZONE: &str = "zone";
+
+/// Returns what a machine says of where it lies.
+pub(crate) fn zone_of(host: Host) -> (&'static str, String) {
+    (ZONE, (host.number() % ZONES).to_string())
+}
+
+/// Returns what a child needs that runs in one zone alone.
+pub(crate) fn need_of(zone: u16) -> Need {
+    Need::Label { key: ZONE.to_owned(), value: zone.to_string() }
+}
+
+/// Returns the key that a child is started once with.
+pub(crate) fn key_of(child: u32) -> Blob {
+    Blob::from(format!("child-{child}"))
 }
 
 /// What a user writes beside names.

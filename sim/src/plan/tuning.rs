@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ordu_core::limits::{DELTA_BYTES_MAX, DELTA_ENTRIES_MAX};
+use ordu_core::placement::Redistribution;
 use ordu_core::{Config, Random};
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +35,13 @@ pub struct Tuning {
     /// [`Config::push_to_all_max`].
     #[serde(default = "push_to_all_max")]
     pub push_to_all_max: usize,
+    /// [`Config::max_children`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_children: Option<usize>,
+    /// [`Config::redistribution`]: how many children of a node move at once, and after how long a
+    /// quiet; none if they do not move.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moves: Option<(usize, u64)>,
 }
 
 /// Returns what plans mean that were kept before deltas could be small.
@@ -65,6 +73,8 @@ impl Tuning {
             delta_entries_max: DELTA_ENTRIES_MAX,
             delta_bytes_max: DELTA_BYTES_MAX,
             push_to_all_max: push_to_all_max(),
+            max_children: None,
+            moves: None,
         }
     }
 
@@ -75,7 +85,28 @@ impl Tuning {
     /// They are drawn from generators of their own, so that all else is drawn as it was without
     /// them.
     pub(crate) fn with_limits_of(self, seed: u64) -> Self {
-        self.with_deltas_of(seed).with_relays_of(seed)
+        self.with_deltas_of(seed).with_relays_of(seed).with_room_of(seed).with_moves_of(seed)
+    }
+
+    /// In a third of the runs, children move to members that come.
+    fn with_moves_of(self, seed: u64) -> Self {
+        let mut random = Random::new(seed ^ 0x0fed_1337);
+        if random.below(3) != 0 {
+            return self;
+        }
+        let at_once = [1, 3, 1_000][random.below(3) as usize];
+        let quiet_ms = [1, 1_000, 10_000][random.below(3) as usize];
+        Self { moves: Some((at_once, quiet_ms)), ..self }
+    }
+
+    /// In a quarter of the runs, so little room that most children do not run where they belong, or
+    /// some of them not at all.
+    fn with_room_of(self, seed: u64) -> Self {
+        let mut random = Random::new(seed ^ 0xf111_ed00);
+        if random.below(4) != 0 {
+            return self;
+        }
+        Self { max_children: Some([1, 3, 10, 20][random.below(4) as usize]), ..self }
     }
 
     fn with_deltas_of(self, seed: u64) -> Self {
@@ -96,6 +127,14 @@ impl Tuning {
         Self { push_to_all_max: [1, 2, 3, 5][random.below(4) as usize], ..self }
     }
 
+    /// Returns what becomes of children that belong elsewhere.
+    pub(crate) fn redistribution(&self) -> Redistribution {
+        self.moves.map_or(Redistribution::Passive, |(at_once, quiet_ms)| Redistribution::Active {
+            at_once,
+            quiet: Duration::from_millis(quiet_ms),
+        })
+    }
+
     /// Sets `config` accordingly.
     pub(crate) fn configure(&self, config: &mut Config) {
         config.failure_timeout = Duration::from_millis(self.failure_timeout_ms);
@@ -108,5 +147,7 @@ impl Tuning {
         config.delta_entries_max = self.delta_entries_max;
         config.delta_bytes_max = self.delta_bytes_max;
         config.push_to_all_max = self.push_to_all_max;
+        config.max_children = self.max_children;
+        config.redistribution = self.redistribution();
     }
 }

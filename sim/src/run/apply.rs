@@ -1,9 +1,9 @@
 //! How the steps of a plan are carried out.
 
-use ordu_core::{Blob, Command, Holder, ProcessId, Reply, Target};
+use ordu_core::{Blob, ChildSpec, Command, Holder, ProcessId, Reply, Target};
 
 use crate::host::Host;
-use crate::plan::{Action, Ask, Fault, Holding, Writing};
+use crate::plan::{Action, Ask, Care, Fault, Holding, Writing, key_of, need_of};
 use crate::requests::{name, named, register, scope, spec};
 use crate::run::{Run, Sent};
 
@@ -46,6 +46,10 @@ impl Run<'_> {
                 self.starts.push((*child, ticket));
                 return;
             }
+            Ask::Care(care) => {
+                let Some(command) = self.care(host, care) else { return };
+                command
+            }
             Ask::Spawn { process } => return self.spawn(host, *process),
             Ask::Leave => Command::Leave,
             Ask::Terminate { child } => {
@@ -87,6 +91,31 @@ impl Run<'_> {
             }
         };
         self.world.request(host, command);
+    }
+
+    /// Returns what asks about a child as a plan says; `None` if that is asked already, or not
+    /// known.
+    fn care(&mut self, host: Host, care: &Care) -> Option<Command> {
+        let scope = scope();
+        let (child, command) = match care {
+            Care::Once { child, kind } => {
+                let (key, spec) = (key_of(*child), spec(kind));
+                (*child, Command::StartOnce { scope, key, spec })
+            }
+            Care::Inside { child, kind, zone } => {
+                let spec = ChildSpec { needs: vec![need_of(*zone)], ..spec(kind) };
+                (*child, Command::Start { scope, spec })
+            }
+            Care::Restart { child } => {
+                return Some(Command::Restart { scope, child: *self.children.get(child)? });
+            }
+            Care::Release { child } => {
+                return Some(Command::Release { scope, child: *self.children.get(child)? });
+            }
+        };
+        let ticket = self.world.request(host, command);
+        self.starts.push((child, ticket));
+        None
     }
 
     /// Returns what writes as a plan says, as far as `host` knows what it speaks of.

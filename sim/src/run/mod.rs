@@ -23,7 +23,7 @@ use crate::builder::WorldBuilder;
 use crate::machine::MachineMaker;
 use crate::marks::Marks;
 use crate::network::Network;
-use crate::plan::{Plan, Profile};
+use crate::plan::{Plan, Profile, zone_of};
 use crate::requests::Ticket;
 use crate::tampering::Deed;
 use crate::topology::Topology;
@@ -162,7 +162,11 @@ impl<'p> Run<'p> {
         let mut builder = World::builder(plan.seed, plan.setup.hosts)
             .kind("fails-later", Behaviour::fails_on(&[2, 3, 5]))
             .kind("ends-after-8s", Behaviour::ends_after(Duration::from_secs(8)))
-            .configure(move |_, config| tuning.configure(config));
+            .configure(move |host, config| {
+                let (key, zone) = zone_of(host);
+                config.labels.insert(key, zone).expect("a zone is a label");
+                tuning.configure(config);
+            });
         for (number, &gain_ppm) in (1..).zip(&plan.setup.gains_ppm) {
             builder = builder.clock_gain_ppm(crate::Host::new(number), gain_ppm);
         }

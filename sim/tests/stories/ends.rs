@@ -56,8 +56,7 @@ fn a_transient_child_that_fails_stays() {
     }
 }
 
-/// A child that crashes again and again is started more and more seldom, and hurts no other (B125
-/// without the quarantine).
+/// B125. A child that crashes again and again is started more and more seldom, and hurts no other.
 #[test]
 fn a_crash_loop_backs_off_and_hurts_no_other_child() {
     for seed in seeds(3) {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use ordu_core::{ChildId, ChildSpec, Command, Random, Reply, Restart};
-use ordu_sim::{Host, N1, N2, World, named, scope, seeds, spec};
+use ordu_core::{Budget, ChildId, ChildSpec, Command, Event, Random, Reply, Restart};
+use ordu_sim::{Host, N1, N2, N3, N4, World, named, scope, seeds, spec};
 
-use crate::{LONG, SETTLE};
+use crate::{LONG, SETTLE, home, start_children};
 
 /// Asks for all of `specs` at once, each through the machine beside it, and returns the children.
 fn start_at_once(
@@ -90,6 +90,46 @@ fn a_thousand_named_children_outlive_the_leave_of_one_of_two_members() {
         assert_eq!(world.view(N2).names.len(), 1_000, "seed {seed}");
         for child in children {
             assert_eq!(world.running_child(child), [N2], "seed {seed}");
+        }
+    }
+}
+
+/// B134. Ten thousand conflicts on one heal count as no failure of anybody, and touch no other
+/// child: who may not fail even once is not given up.
+#[test]
+fn ten_thousand_conflicts_on_one_heal_spend_no_budget() {
+    // A tenth of them where the build checks most, which takes ten times as long.
+    const CHILDREN: usize = if cfg!(debug_assertions) { 1_000 } else { 10_000 };
+    let none = Budget { failures: 0, within: Duration::from_secs(3_600), nodes: 1 };
+    for seed in seeds(1) {
+        let mut world = World::new(seed, 4);
+        let bystanders = start_children(&mut world, "ok", 8);
+        let start = |number: usize| {
+            let spec = named("ok", &format!("twin {number}"));
+            let spec = ChildSpec { budget: Some(none), ..spec };
+            Command::Start { scope: scope(), spec }
+        };
+        let (left, right) = ([N1, N2], [N3, N4]);
+        world.partition(&left, &right);
+        world.run_for(LONG);
+        for number in 0..CHILDREN {
+            world.request(left[number % 2], start(number));
+            world.request(right[number % 2], start(number));
+        }
+        world.run_for(LONG);
+        let runs = |world: &World| world.runs().iter().filter(|run| run.ended.is_none()).count();
+        assert_eq!(runs(&world), 2 * CHILDREN + 2 * bystanders.len(), "both sides; seed {seed}");
+
+        world.heal();
+        world.run_for(LONG);
+        world.settle(LONG);
+        assert_eq!(runs(&world), CHILDREN + bystanders.len(), "one of each; seed {seed}");
+        let failed =
+            |event: &Event| matches!(event, Event::ChildGivenUp { .. } | Event::ChildFailed { .. });
+        assert!(!world.events().iter().any(|(_, _, event)| failed(event)), "seed {seed}");
+        assert_eq!(world.quarantined(N1), []);
+        for child in bystanders {
+            home(&world, child);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ordu_core::{Command, Reply, StartChildError, StartReason};
-use ordu_sim::{N1, N2, N3, World, scope, seeds, spec};
+use ordu_sim::{Behaviour, N1, N2, N3, World, named, scope, seeds, spec};
 
 use crate::{SETTLE, home, start_children};
 
@@ -81,6 +81,50 @@ fn a_start_that_answers_with_an_error_leaves_no_child() {
             assert!(world.children(host).is_empty(), "{host} lists it; seed {seed}");
         }
         world.assert_settled();
+    }
+}
+
+/// B6. A start function that says that there is nothing to run leaves no child behind either, and
+/// is no failure.
+#[test]
+fn a_start_that_has_nothing_to_run_leaves_no_child() {
+    for seed in seeds(10) {
+        let mut world = World::new(seed, 3);
+        let answer = world.start_child(N2, named("ignores", "nothing"));
+        assert_eq!(answer, Err(StartChildError::Ignored), "seed {seed}");
+
+        world.run_for(SETTLE);
+        assert!(world.runs().is_empty());
+        for host in [N1, N2, N3] {
+            assert!(world.children(host).is_empty(), "{host} lists it; seed {seed}");
+        }
+        world.assert_settled();
+        world.start_child(N3, named("ok", "nothing")).unwrap();
+    }
+}
+
+/// B29. While a child that crashes after a slow start is started again and again, and another one
+/// starts as slowly, every question is answered at once.
+#[test]
+fn slow_starts_and_crashes_keep_no_question_waiting() {
+    for seed in seeds(5) {
+        let slow = Duration::from_secs(3);
+        let crashing = Behaviour::crashes_after(Duration::from_millis(10)).starting_in(slow);
+        let mut world = World::builder(seed, 2).kind("slow-crash", crashing).joined();
+        let child = world.start_child(N1, spec("slow-crash")).unwrap().child;
+        let other = Command::Start { scope: scope(), spec: spec("slow-start") };
+        let other = world.request(N2, other);
+        for _ in 0..200 {
+            world.run_for(Duration::from_millis(50));
+            let before = world.now();
+            for host in [N1, N2] {
+                assert!(world.children(host).contains_key(&child), "seed {seed}");
+                world.explain(host, child).unwrap();
+                assert_eq!(world.quarantined(host), []);
+            }
+            assert_eq!(world.now(), before, "an answer took time; seed {seed}");
+        }
+        assert!(matches!(world.answer(other), Reply::Start(Ok(_))), "seed {seed}");
     }
 }
 

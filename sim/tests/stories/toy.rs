@@ -115,7 +115,8 @@ impl Toy {
     fn show(&mut self, node: &NodeId, status: MemberStatus) {
         let (incarnation, kinds) = (self.replica.incarnation(), self.config.kinds.clone());
         let (role, labels) = (Role::Worker, Labels::new());
-        let view = MemberView { incarnation, address: None, status, role, kinds, labels };
+        let (address, is_full) = (None, false);
+        let view = MemberView { incarnation, address, status, role, kinds, labels, is_full };
         self.outputs
             .push_back(Output::View(ViewChange::Member { node: node.clone(), view: Some(view) }));
     }
@@ -129,7 +130,9 @@ impl Toy {
                 let process = self.process(self.last_number);
                 self.reply(ticket, Reply::Spawn(process));
             }
-            Command::Start { scope, spec } | Command::Ensure { scope, spec } => {
+            Command::Start { scope, spec }
+            | Command::StartOnce { scope, spec, .. }
+            | Command::Ensure { scope, spec } => {
                 self.last_number += 1;
                 let number = self.last_number;
                 let origin = self.replica.clone();
@@ -162,7 +165,12 @@ impl Toy {
                 let (reason, grace) = (StopReason::Terminated, Duration::from_millis(500));
                 self.outputs.push_back(Output::Stop { number, reason, grace });
             }
-            Command::Register { .. }
+            Command::Restart { .. }
+            | Command::Release { .. }
+            | Command::Quarantined { .. }
+            | Command::PlanMoves { .. }
+            | Command::Explain { .. }
+            | Command::Register { .. }
             | Command::Unregister { .. }
             | Command::Call { .. }
             | Command::Send { .. }

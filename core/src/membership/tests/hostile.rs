@@ -103,6 +103,7 @@ fn one_address_for_two_names_and_two_for_one_confuse_nobody() {
             presence: crate::membership::Presence::Here,
             role: crate::Role::Worker,
             labels: crate::Labels::new(),
+            is_full: false,
         };
         let (now, four) = (world.now, world.replica(4));
         for number in 1..=2 {

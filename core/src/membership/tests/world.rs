@@ -245,8 +245,8 @@ impl World {
         let machine = self.machines.get_mut(&number).unwrap();
         let own = machine.membership.own().unwrap().clone();
         let kinds = Vec::from(["cart".into()]);
-        let labels = crate::Labels::new();
-        let entry = MemberEntry { address: address(number), kinds, presence, role, labels };
+        let (address, labels) = (address(number), crate::Labels::new());
+        let entry = MemberEntry { address, kinds, presence, role, labels, is_full: false };
         machine.entries.insert(own.clone(), entry.clone());
         machine.membership.handle_member(now, &own, entry);
         self.write(number, 1);

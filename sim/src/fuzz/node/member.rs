@@ -32,8 +32,14 @@ impl Request {
         let command = &self.command;
         match reply {
             Reply::Start(_) => {
-                matches!(command, Command::Start { .. } | Command::Ensure { .. })
+                use Command::{Ensure, Start, StartOnce};
+                matches!(command, Start { .. } | StartOnce { .. } | Ensure { .. })
             }
+            Reply::Restart(_) => matches!(command, Command::Restart { .. }),
+            Reply::Release(_) => matches!(command, Command::Release { .. }),
+            Reply::Quarantined(_) => matches!(command, Command::Quarantined { .. }),
+            Reply::PlanMoves(_) => matches!(command, Command::PlanMoves { .. }),
+            Reply::Explain(_) => matches!(command, Command::Explain { .. }),
             Reply::Terminate(_) => matches!(command, Command::Terminate { .. }),
             Reply::Spawn(_) => matches!(command, Command::Spawn { .. }),
             Reply::Register(_) => matches!(command, Command::Register { .. }),
@@ -104,7 +110,13 @@ impl Member {
                 self.processes.insert(process.number, Process::Running);
                 self.known.push(process);
             }
+            Reply::Restart(Ok(process)) => self.known.push(process),
             Reply::Start(Err(_))
+            | Reply::Restart(Err(_))
+            | Reply::Release(_)
+            | Reply::Quarantined(_)
+            | Reply::PlanMoves(_)
+            | Reply::Explain(_)
             | Reply::Terminate(_)
             | Reply::Register(_)
             | Reply::Unregister(_)

@@ -39,14 +39,10 @@ impl Cluster {
                 let restart =
                     [Restart::Permanent, Restart::Transient, Restart::Temporary][bytes.below(3)];
                 let spec = ChildSpec {
-                    kind: KIND.into(),
-                    args: payload,
                     restart,
                     grace: Duration::from_secs(1),
                     name: named.then_some((scope, name)),
-                    value: Blob::default(),
-                    placement_key: None,
-                    precedence: ordu_core::Precedence::default(),
+                    ..ChildSpec::new(KIND, payload)
                 };
                 if finds { Command::Ensure { scope, spec } } else { Command::Start { scope, spec } }
             }

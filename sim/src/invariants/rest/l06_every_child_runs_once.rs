@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use crate::World;
 use crate::invariants::rest::{Core, promise};
 use crate::invariants::{Finding, Promise};
+use crate::requests::scope;
 
 /// What comes to hold.
 pub(super) const PROMISE: Promise = promise(
     "L6",
-    "every child that was accepted runs, once, and under a name runs one child",
+    "every child that was accepted runs, once, where it belongs if it may move, and under a name \
+     runs one child",
     "ordu_core::Command::Start",
 );
 
@@ -27,8 +29,15 @@ pub(super) fn check(world: &World, core: &Core) -> Finding {
             return Err(format!("{name:?} runs on {twin} and on {}", run.host));
         }
     }
+    if let Some(node) = core.first().and_then(|host| world.node(host))
+        && world.moves_actively()
+        && let Some(odd) = node.moves(scope()).first()
+    {
+        return Err(format!("child {} runs on {}, and belongs to {}", odd.child, odd.from, odd.to));
+    }
     for (child, kind) in world.oracle.children.due() {
-        if world.is_steady(kind) && !children.contains_key(&child) {
+        let must_run = world.is_steady(kind) && core.can_run(world, child);
+        if must_run && !children.contains_key(&child) {
             return Err(format!("child {child} of kind {kind} was accepted and is lost"));
         }
     }

@@ -12,12 +12,13 @@ mod l10_nothing_is_under_way;
 
 use std::collections::BTreeSet;
 
-use ordu_core::ProcessId;
+use ordu_core::{ChildId, NodeId, ProcessId};
 
 use crate::World;
 use crate::host::Host;
 use crate::invariants::{Broken, Finding, Promise};
 use crate::processes::Run;
+use crate::requests::scope;
 use crate::verdict::Class;
 
 /// The machines that are left alone together, and must come to rest.
@@ -41,6 +42,24 @@ impl Core {
     /// Iterates over the processes that run on machines of the core.
     pub(crate) fn runs<'w>(&self, world: &'w World) -> impl Iterator<Item = &'w Run> {
         world.processes.running().filter(|run| self.hosts.contains(&run.host))
+    }
+
+    /// Returns whether some machine could run `child`: its node has the code, is what the child
+    /// needs, has room, and has not given it up, as the child's budget says.
+    pub(crate) fn can_run(&self, world: &World, child: ChildId) -> bool {
+        let Some(node) = self.first().and_then(|host| world.node(host)) else { return true };
+        let Some(spec) = node.spec(scope(), child) else { return true };
+        let gave_up: Vec<&NodeId> = node.given_up_by(scope(), child).collect();
+        let nodes = spec.budget.map_or(usize::MAX, |budget| usize::from(budget.nodes.max(1)));
+        let can = |host: &Host| {
+            let config = &world.hosts[host].config;
+            config.role.runs_children()
+                && config.kinds.contains(&spec.kind)
+                && spec.needs.iter().all(|need| need.is_met_by(&config.id, &config.labels))
+                && config.max_children.is_none_or(|most| world.load(*host) < most)
+                && !gave_up.contains(&&config.id)
+        };
+        gave_up.len() < nodes && self.hosts.iter().any(can)
     }
 
     /// Returns the first machine, in whose view the others' are expected.

@@ -9,7 +9,7 @@ use ordu_core::{Command, Reply, StartedChild, Target, Updated};
 use crate::Host;
 use crate::mad::actor::{Counter, Message};
 use crate::mad::run::{Condition, Run};
-use crate::plan::{Action, Ask, Fault, Holding, Writing};
+use crate::plan::{Action, Ask, Care, Fault, Holding, Writing, key_of, need_of};
 use crate::requests::{PATIENCE, name, named, register, scope, spec};
 use crate::topology::Topology;
 
@@ -44,6 +44,7 @@ impl Run<'_> {
                 let start = supervisor.start_child(shell).timeout(PATIENCE);
                 self.start(host, *child, core, start);
             }
+            Ask::Care(care) => self.care(host, node, care),
             Ask::Terminate { child } => {
                 let Some(child) = self.child(*child) else { return };
                 let command = Command::Terminate { scope: scope(), child };
@@ -110,6 +111,36 @@ impl Run<'_> {
         }
     }
 
+    fn care(&self, host: Host, node: &Node, care: &Care) {
+        let (scope, supervisor) = (scope(), node.supervisor("default"));
+        match care {
+            Care::Once { child, kind } => {
+                let (key, spec) = (key_of(*child), spec(kind));
+                let shell = ChildSpec::of_kind(kind, &0_u64);
+                let start = supervisor.start_child(shell).once(key.clone()).timeout(PATIENCE);
+                self.start_as(host, *child, Command::StartOnce { scope, key, spec }, start);
+            }
+            Care::Inside { child, kind, zone } => {
+                let shell = ChildSpec::of_kind(kind, &0_u64).needs(need_of(*zone));
+                let core = ordu_core::ChildSpec { needs: vec![need_of(*zone)], ..spec(kind) };
+                let start = supervisor.start_child(shell).timeout(PATIENCE);
+                self.start(host, *child, core, start);
+            }
+            Care::Restart { child } => {
+                let Some(child) = self.child(*child) else { return };
+                let restart = supervisor.restart_child(child).timeout(PATIENCE).into_future();
+                let command = Command::Restart { scope, child };
+                self.request(host, command, async { Some(Reply::Restart(restart.await)) });
+            }
+            Care::Release { child } => {
+                let Some(child) = self.child(*child) else { return };
+                let release = supervisor.release(child).timeout(PATIENCE).into_future();
+                let command = Command::Release { scope, child };
+                self.request(host, command, async { Some(Reply::Release(release.await)) });
+            }
+        }
+    }
+
     fn write(&self, host: Host, node: &Node, writing: &Writing) {
         let (scope, registry, groups) = (scope(), node.registry("default"), node.groups("default"));
         match writing {
@@ -155,8 +186,12 @@ impl Run<'_> {
     }
 
     fn start(&self, host: Host, number: u32, spec: ordu_core::ChildSpec, start: ordu::StartChild) {
+        self.start_as(host, number, Command::Start { scope: scope(), spec }, start);
+    }
+
+    fn start_as(&self, host: Host, number: u32, command: Command, start: ordu::StartChild) {
         let ledger = self.ledger.clone();
-        self.request(host, Command::Start { scope: scope(), spec }, async move {
+        self.request(host, command, async move {
             let started = start.await.map(|child| StartedChild {
                 child: child.id(),
                 process: child.process(),

@@ -20,7 +20,7 @@ use crate::mad::actor::add_kinds;
 use crate::mad::ledger::Ledger;
 use crate::mad::simulation::live;
 use crate::mad::{Cluster, Log, Medium};
-use crate::plan::Plan;
+use crate::plan::{Plan, zone_of};
 use crate::run::{Tally, silence};
 use crate::topology::Topology;
 use crate::verdict::{Class, Verdict, Violation};
@@ -171,8 +171,14 @@ impl<'p> Run<'p> {
         let ledger = Ledger::open(log);
         let (tuning, hearing) = (plan.setup.tuning, ledger.clone());
         let ms = Duration::from_millis;
-        let describe = move |_, builder| {
-            add_kinds(builder)
+        let describe = move |host, builder| {
+            let (key, zone) = zone_of(host);
+            let builder = add_kinds(builder).label(key, zone);
+            let builder = match tuning.max_children {
+                Some(children) => builder.max_children(children),
+                None => builder,
+            };
+            builder
                 .failure_timeout(ms(tuning.failure_timeout_ms))
                 .beat_interval(ms(tuning.beat_interval_ms))
                 .digest_interval(ms(tuning.digest_interval_ms))
@@ -182,6 +188,7 @@ impl<'p> Run<'p> {
                 .starts_at_once(tuning.starts_at_once)
                 .delta_limits(tuning.delta_entries_max, tuning.delta_bytes_max)
                 .push_to_all_max(tuning.push_to_all_max)
+                .redistribution(tuning.redistribution())
         };
         let hosts = plan.setup.hosts;
         let hear = move |host, told: &_| hearing.hear(host, told);

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ordu::{ChildInfo, Found, Name, NameEvent, ProcessId};
+use ordu::{ChildId, ChildInfo, Found, Name, NameEvent, ProcessId};
 
 use crate::Host;
 use crate::mad::actor::is_steady;
@@ -28,13 +28,14 @@ impl Run<'_> {
         for &other in core {
             self.check_views(first, &seen, other).await?;
         }
+        let homeless = self.homeless(first, &seen).await;
         let mut pages = self.ledger.pages();
         for (name, found) in &seen.names {
             pages.see(name, found);
         }
         check_names(&pages, core, &seen)?;
-        check_seen_children(&pages, core, &seen)?;
-        check_children(&pages, core)?;
+        check_seen_children(&pages, core, &seen, &homeless)?;
+        check_children(&pages, core, &homeless)?;
         check_given(&pages, core, &seen)?;
         match pages.unanswered(core) {
             None => Ok(()),
@@ -68,6 +69,20 @@ impl Run<'_> {
                 _ => BTreeMap::new(),
             };
         Seen { names, children: node.supervisor("default").children() }
+    }
+
+    /// Returns the children that no node can run, as `host` explains it: too few have room, or none
+    /// is what the child needs. The step-driven runs judge that by themselves.
+    async fn homeless(&self, host: Host, seen: &Seen) -> BTreeSet<ChildId> {
+        let supervisor = self.cluster.node(host).supervisor("default");
+        let mut homeless = BTreeSet::new();
+        for child in seen.children.iter().filter(|child| child.process.is_none()) {
+            let explained = supervisor.explain(child.id).await;
+            if explained.is_ok_and(|explained| explained.owner.is_none()) {
+                homeless.insert(child.id);
+            }
+        }
+        homeless
     }
 
     /// L5. All see the same, by whichever way they read.
@@ -123,12 +138,17 @@ fn check_names(pages: &Pages, core: &BTreeSet<Host>, seen: &Seen) -> Result<(), 
 }
 
 /// L8. The children that are seen are the children that run.
-fn check_seen_children(pages: &Pages, core: &BTreeSet<Host>, seen: &Seen) -> Result<(), Wrong> {
+fn check_seen_children(
+    pages: &Pages,
+    core: &BTreeSet<Host>,
+    seen: &Seen,
+    homeless: &BTreeSet<ChildId>,
+) -> Result<(), Wrong> {
     for ChildInfo { id, kind, process, .. } in &seen.children {
         match process {
             Some(process) => check_process(pages, core, process)
                 .map_err(|why| ("L8", format!("child {id}: {why}")))?,
-            None if is_steady(kind) => {
+            None if is_steady(kind) && !homeless.contains(id) => {
                 return Err(("L8", format!("child {id} of kind {kind} does not run")));
             }
             None => {}
@@ -145,7 +165,11 @@ fn check_seen_children(pages: &Pages, core: &BTreeSet<Host>, seen: &Seen) -> Res
 }
 
 /// L6. Every child that was accepted runs, once, and under a name runs one child.
-fn check_children(pages: &Pages, core: &BTreeSet<Host>) -> Result<(), Wrong> {
+fn check_children(
+    pages: &Pages,
+    core: &BTreeSet<Host>,
+    homeless: &BTreeSet<ChildId>,
+) -> Result<(), Wrong> {
     let (mut children, mut names) = (BTreeMap::new(), BTreeMap::new());
     for run in pages.running().filter(|run| core.contains(&run.host)) {
         let Some(child) = run.child else { continue };
@@ -158,7 +182,8 @@ fn check_children(pages: &Pages, core: &BTreeSet<Host>) -> Result<(), Wrong> {
         }
     }
     for (child, kind) in pages.oracle.children.due() {
-        if is_steady(kind) && !children.contains_key(&child) {
+        let must_run = is_steady(kind) && !homeless.contains(&child);
+        if must_run && !children.contains_key(&child) {
             return Err(("L6", format!("child {child} of kind {kind} was accepted and is lost")));
         }
     }

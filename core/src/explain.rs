@@ -1,0 +1,85 @@
+//! Why a child runs where it runs, or nowhere: what operators are told of one child.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::placement::Exclusion;
+use crate::{Blob, ChildId, Name, NodeId, ProcessId};
+
+/// A node that has given a child up, which failed there more often than its
+/// [`Budget`](crate::Budget) lets it.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct GivenUp {
+    /// The node.
+    pub node: NodeId,
+    /// How often it had failed there lately.
+    pub failures: u32,
+    /// How it failed last; the first 1,024 bytes of it.
+    pub reason: String,
+}
+
+/// A child in quarantine: it has failed on so many nodes that none tries it any more, until it is
+/// released ([`Command::Release`](crate::Command::Release)) or a member joins that has not tried.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Quarantined {
+    /// The child.
+    pub child: ChildId,
+    /// What it runs.
+    pub kind: String,
+    /// The name it was started with, which it keeps.
+    pub name: Option<Name>,
+    /// Who has given it up, in the order of their ids.
+    pub given_up: Vec<GivenUp>,
+}
+
+/// Why a child runs where it runs, as one node sees it.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// What the ring places it by.
+    pub placement_key: Blob,
+    /// The processes that are claimed to run it: one, but for a moment; none between two owners.
+    pub claims: Vec<ChildClaim>,
+    /// Who is to run it if nobody does: the first of `candidates` that nothing speaks against.
+    pub owner: Option<NodeId>,
+    /// The members it comes into question for, in the order of the ring, with what speaks against
+    /// each.
+    pub candidates: Vec<(NodeId, Option<Exclusion>)>,
+    /// Who has given it up, in the order of their ids.
+    pub given_up: Vec<GivenUp>,
+    /// Whether nobody tries it any more.
+    pub is_in_quarantine: bool,
+    /// Why nobody starts it although there is an owner; `None` if nothing keeps it.
+    pub delay: Option<Delay>,
+}
+
+/// A claim of a node to run a child.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct ChildClaim {
+    /// The process.
+    pub process: ProcessId,
+    /// Whether it runs, rather than starts, stops, or waits for its next start.
+    pub is_running: bool,
+    /// Whether its node is up.
+    pub is_visible: bool,
+    /// How many runs, on whichever node, came before and up to it.
+    pub epoch: u64,
+    /// How often it was taken over from a node that went down.
+    pub takeovers: u32,
+    /// How often it was moved on purpose since.
+    pub moves: u32,
+}
+
+/// What keeps a child from being started where it belongs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Delay {
+    /// Not enough is known of the members yet, or not enough of them are up
+    /// ([`Config::min_members`](crate::Config::min_members)).
+    TooFewMembers,
+    /// Over half of the members went silent at once: perhaps it is this node that is cut off.
+    PerhapsCutOff,
+    /// Somebody else runs under its name.
+    NameTaken,
+}
