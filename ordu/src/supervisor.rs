@@ -187,7 +187,9 @@ impl StartChild {
     ///
     /// The key belongs to the supervisor. It is forgotten ten minutes after the child has ended, at
     /// the earliest; until then a repeated start is told how it ended. A node that has not heard of
-    /// the end, cut off from who has, starts the child, which ends again once it hears.
+    /// the end, cut off from who has, starts the child, which ends again once it hears. And of two
+    /// different children that two nodes start with one key before they hear of each other, the
+    /// first goes on alone.
     /// [`Supervisor::ensure`] goes by names instead, and takes no key.
     pub fn once(mut self, key: impl Into<Blob>) -> Self {
         self.how = match self.how {

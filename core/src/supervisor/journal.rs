@@ -22,9 +22,12 @@ impl Supervisor {
                 if !child.spec_in.contains(replica) {
                     child.spec_in.push(replica.clone());
                 }
-                // Two members may accept one request at once; all go by the first of them.
-                let is_first = child.spec.as_ref().is_none_or(|known| entry.stamp < known.stamp);
-                if is_first {
+                let is_other = |known: &SpecEntry| known.spec != entry.spec;
+                if child.spec.as_ref().is_none_or(|known| is_before(&entry, known)) {
+                    if child.spec.as_ref().is_some_and(is_other) {
+                        // Readers were told of what it is not.
+                        child.shown = None;
+                    }
                     child.spec = Some(entry);
                 }
             }
@@ -35,7 +38,19 @@ impl Supervisor {
                 }
             }
         });
+        self.stop_what_it_is_not(key);
         self.reconcile(around, key);
+    }
+
+    /// Stops the process of `key` here if it runs another specification than the child goes by: two
+    /// members accepted one each under one key, before they heard of each other.
+    fn stop_what_it_is_not(&mut self, key: ChildKey) {
+        let Some(&number) = self.by_child.get(&key) else { return };
+        let spec = self.children.child(&key).and_then(|child| child.spec.as_ref());
+        let runs = &self.instances[&number].spec;
+        if spec.is_some_and(|entry| entry.spec != *runs) {
+            self.stop(number, StopReason::Restarting, Then::Gone);
+        }
     }
 
     /// Takes in that the end of `key` stands in the journal of `replica`, or does not any more.
@@ -165,6 +180,12 @@ impl Supervisor {
             self.beaten.remove(&key);
         }
     }
+}
+
+/// Returns whether of two specifications of one child all go by `a`.
+fn is_before(a: &SpecEntry, b: &SpecEntry) -> bool {
+    let by_bytes = || a.encode().cmp(&b.encode());
+    a.stamp.cmp(&b.stamp).then_with(by_bytes).is_lt()
 }
 
 /// Remembers the last claim that went, so that the next process knows how it stands to it.

@@ -48,6 +48,29 @@ fn starts_that_cross_are_one_child() {
     }
 }
 
+/// Two nodes that accept two children for one key in one moment: all go by the same of them.
+#[test]
+fn of_two_children_of_one_key_all_go_by_one() {
+    for seed in seeds(20) {
+        let mut world = World::new(seed, 3);
+        for (host, kind) in [(N1, "ok"), (N2, "echo")] {
+            let (key, spec) = (Blob::from("order/17"), spec(kind));
+            world.request(host, Command::StartOnce { scope: scope(), key, spec });
+        }
+        world.run_for(Duration::from_secs(2));
+        world.settle(SETTLE);
+        let child = ChildId::of_key(scope(), b"order/17");
+        let kinds = [N1, N2, N3].map(|host| world.children(host)[&child].kind.clone());
+        assert!(kinds.iter().all(|kind| *kind == kinds[0]), "{kinds:?}; seed {seed}");
+        let specs = [N1, N2, N3]
+            .map(|host| world.node(host).and_then(|node| node.spec(scope(), child)).cloned());
+        assert!(specs.iter().all(|spec| *spec == specs[0]), "{specs:?}; seed {seed}");
+        home(&world, child);
+        let runs = world.runs_of(child).into_iter().find(|run| run.ended.is_none());
+        assert_eq!(runs.map(|run| run.kind.as_str()), Some(kinds[0].as_str()), "seed {seed}");
+    }
+}
+
 /// B130. A start whose node dies before it is answered is repeated on another, and starts once.
 #[test]
 fn a_start_that_dies_with_its_node_is_repeated() {
