@@ -252,7 +252,6 @@ impl Supervisor {
     pub(crate) fn may_place(&self, targets: &Targets) -> bool {
         !self.due.is_empty()
             && self.starting < self.starts_at_once
-            && !self.is_full()
             && !self.is_leaving
             && targets.outlook().is_informed
     }
@@ -384,6 +383,10 @@ impl Supervisor {
         succession: Succession,
         taken: &mut BTreeSet<(Scope, Name)>,
     ) {
+        if self.is_full() {
+            // All are told so at once, and it is somebody else's then.
+            return;
+        }
         let child = self.children.child(&key).expect("unclaimed children are known");
         let spec = &child.spec.as_ref().expect("unclaimed children have a specification").spec;
         if let Some((scope, name)) = &spec.name

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ordu_core::placement::{Exclusion, Need};
-use ordu_core::{ChildId, ChildSpec, Delay, ExplainError, NodeId, StartChildError};
-use ordu_sim::{Host, N1, N2, N3, N4, Network, World, WorldBuilder, named, seeds, spec};
+use ordu_core::{ChildId, ChildSpec, Command, Delay, ExplainError, NodeId, StartChildError};
+use ordu_sim::{Host, N1, N2, N3, N4, Network, World, WorldBuilder, named, scope, seeds, spec};
 
 use crate::{LONG, SETTLE, home, start_children};
 
@@ -150,7 +150,7 @@ fn a_burst_overfills_nobody() {
                 config.max_children = Some(if host == N1 { 5 } else { 100 });
             })
             .joined();
-        let start = |_| ordu_core::Command::Start { scope: ordu_sim::scope(), spec: spec("ok") };
+        let start = |_| Command::Start { scope: scope(), spec: spec("ok") };
         for (number, command) in (0..150_u16).map(start).enumerate() {
             world.request([N1, N2, N3][number % 3], command);
         }
@@ -202,7 +202,7 @@ fn children_wait_for_enough_members() {
 }
 
 fn world_start(world: &mut World) -> ChildId {
-    let command = ordu_core::Command::Start { scope: ordu_sim::scope(), spec: spec("ok") };
+    let command = Command::Start { scope: scope(), spec: spec("ok") };
     let before: BTreeSet<ChildId> = world.children(N1).into_keys().collect();
     world.request(N1, command);
     world.run_for(Duration::from_millis(50));
@@ -258,6 +258,25 @@ fn a_full_node_leaves_as_any_other() {
         world.leave(N1).unwrap();
         let took = world.now().since(before);
         assert!(took < Duration::from_secs(2), "it took {took:?}; seed {seed}");
+        world.settle(LONG);
+    }
+}
+
+/// A child whose name another one has, and that no node has room for, keeps no cluster from rest.
+#[test]
+fn a_beaten_child_without_room_is_at_rest() {
+    for seed in seeds(10) {
+        let mut world =
+            World::builder(seed, 3).configure(|_, config| config.max_children = Some(1)).joined();
+        let start = |kind: &str, spec: ChildSpec| {
+            let spec = ChildSpec { kind: kind.to_owned(), ..spec };
+            Command::Start { scope: scope(), spec }
+        };
+        for host in [N1, N2, N3] {
+            world.request(host, start("ok", named("ok", "till")));
+            world.request(host, start("ok", spec("ok")));
+        }
+        world.run_for(LONG);
         world.settle(LONG);
     }
 }
