@@ -251,7 +251,7 @@ fn a_full_node_leaves_as_any_other() {
                 config.beat_interval = Duration::from_millis(50);
             })
             .joined();
-        start_children(&mut world, "ok", 12);
+        start_children(&mut world, "ok", 60);
         world.settle(LONG);
         assert!(world.members(N2)[&N1.id()].is_full, "seed {seed}");
         let before = world.now();
