@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::placement::Need;
+use crate::placement::{Need, Placement};
 use crate::{Blob, Name, Precedence, Scope};
 
 /// A child as data: every node that knows its kind can run it.
@@ -28,6 +28,8 @@ pub struct ChildSpec {
     pub placement_key: Option<Blob>,
     /// What a member must be to run it; it runs on none that lacks one of them.
     pub needs: Vec<Need>,
+    /// How one of the members is picked that can run it.
+    pub placement: Placement,
     /// Whether it is left where it runs, though it belongs elsewhere since members came; see
     /// [`Redistribution`](crate::placement::Redistribution).
     pub stays: bool,
@@ -50,6 +52,7 @@ impl ChildSpec {
             value: Blob::default(),
             placement_key: None,
             needs: Vec::new(),
+            placement: Placement::default(),
             stays: false,
             budget: Some(Budget::default()),
             precedence: Precedence::default(),

@@ -1,5 +1,6 @@
 //! What a node is told once, at its start.
 
+use alloc::borrow::ToOwned as _;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -8,8 +9,11 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::crdt::Budget;
-use crate::limits::{DELTA_BYTES_MAX, DELTA_ENTRIES_MAX, MEMBERS_MAX, METAS_MAX, VALUE_BYTES_MAX};
-use crate::placement::Redistribution;
+use crate::limits::{
+    DELTA_BYTES_MAX, DELTA_ENTRIES_MAX, HOPS_MAX, MEMBERS_MAX, METAS_MAX, STRATEGIES_MAX,
+    VALUE_BYTES_MAX,
+};
+use crate::placement::{Redistribution, UserStrategies, Weight};
 use crate::{Address, Blob, Export, Labels, Name, NodeId, Role, Rule, Scope};
 
 /// What a [`Node`](crate::Node) is told once, at its start.
@@ -90,6 +94,18 @@ pub struct Config {
     /// What becomes of children that run here and belong elsewhere since members came; nothing, by
     /// default.
     pub redistribution: Redistribution,
+    /// How many children the node takes, beside others: one of twice the weight takes twice as
+    /// many. All have [`Weight::USUAL`] by default.
+    pub weight: Weight,
+    /// The strategies of users that the node has code for; none by default. A child that is placed
+    /// by one runs on nodes alone that have it.
+    pub strategies: UserStrategies,
+    /// How often a child may be passed on before it starts ([`Placement`]); 10 by default, 100 at
+    /// most. Then
+    /// whoever was chosen runs it, whatever its strategy says; 0 has whoever is asked first run it.
+    ///
+    /// [`Placement`]: crate::placement::Placement
+    pub max_hops: u16,
     /// How many entries one delta of a journal carries before the next one starts; 8,192 by
     /// default, which is also the most that peers take. Low lets other messages pass in between
     /// and costs a message for every so many names; high catches up in fewer, longer ones.
@@ -137,6 +153,9 @@ impl Config {
             min_members: 1,
             min_members_wait: Duration::from_secs(30),
             redistribution: Redistribution::default(),
+            weight: Weight::USUAL,
+            strategies: UserStrategies::default(),
+            max_hops: 10,
             delta_entries_max: DELTA_ENTRIES_MAX,
             delta_bytes_max: DELTA_BYTES_MAX,
             push_to_all_max: 16,
@@ -198,6 +217,20 @@ impl Config {
         }
         if self.rule.is_missing() {
             return Err(ConfigError::RuleMissing { rule: self.rule.clone() });
+        }
+        if let Some(name) = self.strategies.ill_named() {
+            return Err(ConfigError::StrategyName { name: name.to_owned() });
+        }
+        if let Some(name) = self.strategies.missing() {
+            return Err(ConfigError::StrategyMissing { name: name.to_owned() });
+        }
+        if HOPS_MAX < usize::from(self.max_hops) {
+            let (what, asked) = ("max_hops", usize::from(self.max_hops));
+            return Err(ConfigError::TooLarge { what, asked, most: HOPS_MAX });
+        }
+        if STRATEGIES_MAX < self.strategies.names().count() {
+            let (what, asked) = ("strategies", self.strategies.names().count());
+            return Err(ConfigError::TooLarge { what, asked, most: STRATEGIES_MAX });
         }
         Ok(())
     }
@@ -317,6 +350,20 @@ pub enum ConfigError {
     RuleName {
         /// The rule.
         rule: Rule,
+    },
+    /// A placement strategy is called as one of ours, or in no way at all.
+    #[error(
+        "a placement strategy cannot be called {name:?}: give it a name of its own, in 1 to 64 bytes"
+    )]
+    StrategyName {
+        /// The name.
+        name: String,
+    },
+    /// The code of a placement strategy was left behind when this was stored; supply it.
+    #[error("the code of the placement strategy {name:?} is missing; supply it")]
+    StrategyMissing {
+        /// The name.
+        name: String,
     },
     /// The conflict rule's code was left behind when this was stored; supply it.
     #[error("the code of the conflict rule {rule:?} is missing; supply it")]

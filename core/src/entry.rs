@@ -44,6 +44,8 @@ pub(crate) enum Key {
     Group(Scope, Name, u64),
     /// Something that any member may write, and which write of it.
     Cell(CellKey, Dot),
+    /// A child that the node has chosen a member for.
+    Assigned(Scope, ChildId),
 }
 
 /// What any member may write.
@@ -57,6 +59,8 @@ pub(crate) enum CellKey {
     Evicted(NodeId),
     /// A child that a node has given up.
     GivenUp(Scope, ChildId, NodeId),
+    /// Whether the children of a supervisor stay where they run for now.
+    MovesPaused(Scope),
 }
 
 impl CellKey {
@@ -64,7 +68,7 @@ impl CellKey {
     pub(crate) fn scope(&self) -> Option<Scope> {
         match self {
             Self::Meta(scope, _) => Some(*scope),
-            Self::Members | Self::Evicted(_) | Self::GivenUp(..) => None,
+            Self::Members | Self::Evicted(_) | Self::GivenUp(..) | Self::MovesPaused(_) => None,
         }
     }
 }
@@ -113,6 +117,12 @@ impl Key {
                 push_child(&mut bytes, 10, *scope, *child);
                 push_dot(&mut bytes, *dot);
                 bytes.extend_from_slice(node.as_str().as_bytes());
+            }
+            Self::Assigned(scope, child) => push_child(&mut bytes, 11, *scope, *child),
+            Self::Cell(CellKey::MovesPaused(scope), dot) => {
+                bytes.push(12);
+                bytes.extend_from_slice(&scope.to_bytes());
+                push_dot(&mut bytes, *dot);
             }
         }
         Blob::from(bytes)
@@ -163,6 +173,13 @@ impl Key {
                 let node = NodeId::new(core::str::from_utf8(node).ok()?).ok()?;
                 Some(Self::Cell(CellKey::GivenUp(scope, child, node), dot))
             }
+            11 => split_child(rest).map(|(scope, child)| Self::Assigned(scope, child)),
+            12 => {
+                let (scope, rest) = rest.split_first_chunk()?;
+                let (dot, rest) = split_dot(rest)?;
+                let cell = CellKey::MovesPaused(Scope::from_bytes(*scope));
+                rest.is_empty().then_some(Self::Cell(cell, dot))
+            }
             _ => None,
         }
     }
@@ -175,7 +192,8 @@ impl Key {
             | Self::Name(..)
             | Self::Claim(..)
             | Self::Absorbed(..)
-            | Self::Group(..) => false,
+            | Self::Group(..)
+            | Self::Assigned(..) => false,
         }
     }
 }
@@ -341,6 +359,20 @@ pub(crate) struct MembersEntry {
     pub(crate) nodes: BTreeSet<NodeId>,
 }
 
+/// A member that a node has chosen to run a child, by its strategy.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub(crate) struct AssignedEntry {
+    /// When it was chosen: of two choices of equal hops the later counts.
+    pub(crate) stamp: Stamp,
+    /// The highest epoch of the child that was known then: a start is by choices since the last.
+    pub(crate) epoch: u64,
+    /// One more than the hops of the choices that were known then: of several the one of the most
+    /// hops counts.
+    pub(crate) hops: u16,
+    /// Who was chosen.
+    pub(crate) to: NodeId,
+}
+
 /// Why a node has given a child up.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub(crate) struct GivenUpEntry {
@@ -368,6 +400,12 @@ pub(crate) enum Reason {
     Unregistered,
     /// The process that it was about gave way to a winner.
     Beaten,
+    /// The child that it was about belongs elsewhere since members came.
+    Moved,
+    /// The node leaves.
+    Left,
+    /// The node has given up the child that it was about.
+    GivenUp,
 }
 
 impl Reason {
@@ -376,6 +414,9 @@ impl Reason {
             Self::Ended => 0,
             Self::Unregistered => 1,
             Self::Beaten => 2,
+            Self::Moved => 3,
+            Self::Left => 4,
+            Self::GivenUp => 5,
         }
     }
 
@@ -384,6 +425,9 @@ impl Reason {
         match byte {
             1 => Self::Unregistered,
             2 => Self::Beaten,
+            3 => Self::Moved,
+            4 => Self::Left,
+            5 => Self::GivenUp,
             _ => Self::Ended,
         }
     }
@@ -391,7 +435,7 @@ impl Reason {
     /// Returns how the process lost its name, of which this was the entry.
     pub(crate) const fn loss(self) -> Loss {
         match self {
-            Self::Ended => Loss::Ended,
+            Self::Ended | Self::Moved | Self::Left | Self::GivenUp => Loss::Ended,
             Self::Unregistered => Loss::Unregistered,
             Self::Beaten => Loss::Conflict,
         }
@@ -409,6 +453,7 @@ impl Entry for Write {}
 impl Entry for MembersEntry {}
 impl Entry for EvictionEntry {}
 impl Entry for GivenUpEntry {}
+impl Entry for AssignedEntry {}
 
 #[cfg(test)]
 mod tests {
@@ -432,6 +477,8 @@ mod tests {
             Key::Cell(CellKey::Members, dot),
             Key::Cell(CellKey::Evicted(NodeId::new("b").unwrap()), dot),
             Key::Cell(CellKey::GivenUp(scope, child, NodeId::new("b").unwrap()), dot),
+            Key::Cell(CellKey::MovesPaused(scope), dot),
+            Key::Assigned(scope, child),
         ];
         for key in keys {
             assert_eq!(Key::decode(&key.encode()), Some(key));

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::{Name, NameError, NodeId, ProcessId};
 
 pub use self::child::{
-    ExplainError, Occupant, ReleaseError, RestartChildError, StartChildError, TerminateError,
+    ExplainError, Occupant, PauseMovesError, ReleaseError, RestartChildError, StartChildError,
+    TerminateError,
 };
 pub use self::node::{CatchUpError, EvictError, LeaveError, SetMembersError, SettleError};
 

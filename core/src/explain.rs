@@ -2,11 +2,12 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::placement::Exclusion;
-use crate::{Blob, ChildId, Name, NodeId, ProcessId};
+use crate::{Blob, ChildId, Name, NodeId, ProcessId, Wall};
 
 /// A node that has given a child up, which failed there more often than its
 /// [`Budget`](crate::Budget) lets it.
@@ -34,18 +35,85 @@ pub struct Quarantined {
     pub given_up: Vec<GivenUp>,
 }
 
+/// A member that comes into question for a child.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// Who it is.
+    pub node: NodeId,
+    /// What speaks against it, if anything does.
+    pub exclusion: Option<Exclusion>,
+    /// How many other children are on it, or on their way to it.
+    pub children: usize,
+    /// How many of those have the child's placement key, if it is placed by a strategy.
+    pub kin: usize,
+}
+
+/// A child that went on on another node.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Passage {
+    /// When it was given its place there, by that node's clock.
+    pub at: Wall,
+    /// Where it was before.
+    pub from: NodeId,
+    /// Where it went on.
+    pub to: NodeId,
+    /// Why.
+    pub cause: PassageCause,
+}
+
+/// Why a child went on on another node.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum PassageCause {
+    /// Its node went down.
+    NodeDown,
+    /// Its node left.
+    NodeLeft,
+    /// It belonged elsewhere, since members came.
+    Redistributed,
+    /// It failed more often on its node than its budget lets it.
+    GivenUp,
+    /// Its process there lost a conflict.
+    Beaten,
+    /// Its node let go of it for another reason.
+    Released,
+}
+
+impl fmt::Display for PassageCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NodeDown => "its node went down",
+            Self::NodeLeft => "its node left",
+            Self::Redistributed => "it belonged elsewhere since members came",
+            Self::GivenUp => "its node gave it up",
+            Self::Beaten => "it lost a conflict there",
+            Self::Released => "its node let go of it",
+        })
+    }
+}
+
 /// Why a child runs where it runs, as one node sees it.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Explanation {
+    /// The name of the strategy that picks one of the candidates; `ring/1` by default.
+    pub strategy: String,
     /// What the ring places it by.
     pub placement_key: Blob,
     /// The processes that are claimed to run it: one, but for a moment; none between two owners.
     pub claims: Vec<ChildClaim>,
-    /// Who is to run it if nobody does: the first of `candidates` that nothing speaks against.
+    /// Who is to run it if nobody does: the first of `candidates` that nothing speaks against; or
+    /// who is to ask its strategy, or was chosen by it.
     pub owner: Option<NodeId>,
-    /// The members it comes into question for, in the order of the ring, with what speaks against
-    /// each.
-    pub candidates: Vec<(NodeId, Option<Exclusion>)>,
+    /// How often it has been passed on by its strategy, for its next start.
+    pub hops: u16,
+    /// Where it would be moved to, since it belongs there rather than where it runs; what nodes do
+    /// about it is up to their [`Redistribution`](crate::placement::Redistribution).
+    pub belongs: Option<NodeId>,
+    /// Its last moves from one node to another that this node has seen, at most 8, the earliest
+    /// first.
+    pub history: Vec<Passage>,
+    /// The members it comes into question for, in the order of the ring.
+    pub candidates: Vec<Candidate>,
     /// Who has given it up, in the order of their ids.
     pub given_up: Vec<GivenUp>,
     /// Whether nobody tries it any more.
@@ -82,4 +150,6 @@ pub enum Delay {
     PerhapsCutOff,
     /// Somebody else runs under its name.
     NameTaken,
+    /// Its strategy, asked by this node, chose nobody.
+    NobodyChosen,
 }

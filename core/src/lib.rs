@@ -61,11 +61,13 @@ pub use crate::clock::{HybridClock, Stamp};
 pub use crate::config::{Config, ConfigError};
 pub use crate::error::{
     CallError, CatchUpError, EvictError, ExplainError, IdError, JoinGroupError, LeaveError,
-    LeaveGroupError, Occupant, PublishError, RegisterError, ReleaseError, RestartChildError,
-    SetMembersError, SettleError, StartChildError, TerminateError, UnknownRegistry,
-    UnregisterError, UpdateError, WriteMetaError,
+    LeaveGroupError, Occupant, PauseMovesError, PublishError, RegisterError, ReleaseError,
+    RestartChildError, SetMembersError, SettleError, StartChildError, TerminateError,
+    UnknownRegistry, UnregisterError, UpdateError, WriteMetaError,
 };
-pub use crate::explain::{ChildClaim, Delay, Explanation, GivenUp, Quarantined};
+pub use crate::explain::{
+    Candidate, ChildClaim, Delay, Explanation, GivenUp, Passage, PassageCause, Quarantined,
+};
 pub use crate::export::{DecodeExportError, Export};
 pub use crate::hash::{hash64, hash64_seeded, hash128};
 pub use crate::id::{

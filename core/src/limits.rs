@@ -13,8 +13,12 @@ pub const VALUE_BYTES_MAX: usize = 64 << 10;
 pub const METAS_MAX: usize = 1_024;
 /// Bytes that a process is given for a conflict rule to go by.
 pub const PRECEDENCE_BYTES_MAX: usize = 64;
-/// Bytes of the name of a conflict rule.
+/// Bytes of the name of a conflict rule, or of a placement strategy.
 pub const RULE_BYTES_MAX: usize = 64;
+/// Placement strategies of users that a node has code for.
+pub const STRATEGIES_MAX: usize = 64;
+/// Times that a child is passed on by strategies before it starts.
+pub const HOPS_MAX: usize = 100;
 /// Bytes of a child's specification, arguments included.
 pub const SPEC_BYTES_MAX: usize = 256 << 10;
 /// Bytes of a key that a start is asked for once with.

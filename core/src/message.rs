@@ -93,7 +93,7 @@ impl Message {
     }
 }
 
-/// A comparison of clocks and rules.
+/// A comparison of clocks, of rules, and of how children are placed.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Hello {
     /// The sender's monotonic clock, meaningful to nobody else; comes back in `echo`.
@@ -104,6 +104,9 @@ pub struct Hello {
     pub rule: String,
     /// `sent` of the greeting that this one answers.
     pub echo: Option<Time>,
+    /// The version of the ring that the sender places children by
+    /// ([`Ring::VERSION`](crate::placement::Ring::VERSION)).
+    pub ring: u16,
 }
 
 /// What a new life of a node must know before it publishes anything.

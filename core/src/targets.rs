@@ -5,7 +5,7 @@ use alloc::string::String;
 
 use serde::{Deserialize, Serialize};
 
-use crate::placement::{Exclusion, Ring, Weight};
+use crate::placement::{Exclusion, Placement, Ring, Weight};
 use crate::{ChildSpec, Labels, NodeId};
 
 /// The members that children may be placed on.
@@ -23,8 +23,12 @@ pub(crate) struct Targets {
 pub(crate) struct Abilities {
     /// The kinds of processes that it runs as children.
     kinds: BTreeSet<String>,
+    /// The strategies of users that it has code for.
+    strategies: BTreeSet<String>,
     /// What its operator says of it.
     labels: Labels,
+    /// How much it takes, beside others.
+    weight: Weight,
     /// Whether it runs as many children as it may.
     is_full: bool,
 }
@@ -34,8 +38,12 @@ pub(crate) struct Abilities {
 pub(crate) struct Said<'a> {
     /// The kinds of processes that it runs as children.
     pub(crate) kinds: &'a [String],
+    /// The strategies of users that it has code for.
+    pub(crate) strategies: &'a [String],
     /// What its operator says of it.
     pub(crate) labels: &'a Labels,
+    /// How much it takes, beside others.
+    pub(crate) weight: Weight,
     /// Whether it runs as many children as it may.
     pub(crate) is_full: bool,
 }
@@ -43,15 +51,21 @@ pub(crate) struct Said<'a> {
 impl Abilities {
     /// Returns what a member says of itself, to be kept.
     pub(crate) fn of(said: Said<'_>) -> Self {
-        let Said { kinds, labels, is_full } = said;
-        Self { kinds: kinds.iter().cloned().collect(), labels: labels.clone(), is_full }
+        let Said { kinds, strategies, labels, weight, is_full } = said;
+        let (kinds, strategies) = (kinds.iter().cloned(), strategies.iter().cloned());
+        let (kinds, strategies) = (kinds.collect(), strategies.collect());
+        Self { kinds, strategies, labels: labels.clone(), weight, is_full }
     }
 
     /// Returns whether they are what a member says. Of one that names a kind twice it says no.
     fn are(&self, said: Said<'_>) -> bool {
-        self.kinds.len() == said.kinds.len()
-            && said.kinds.iter().all(|kind| self.kinds.contains(kind))
+        let are = |own: &BTreeSet<String>, said: &[String]| {
+            own.len() == said.len() && said.iter().all(|name| own.contains(name))
+        };
+        are(&self.kinds, said.kinds)
+            && are(&self.strategies, said.strategies)
             && self.labels == *said.labels
+            && self.weight == said.weight
             && self.is_full == said.is_full
     }
 }
@@ -96,11 +110,18 @@ impl Targets {
         if self.members == members && outlook == self.outlook {
             return false;
         }
-        for gone in self.members.keys().filter(|node| !members.contains_key(node)) {
-            self.ring.remove(gone);
+        let weight = |of: &BTreeMap<NodeId, Abilities>, node: &NodeId| {
+            of.get(node).map(|abilities| abilities.weight)
+        };
+        for (node, was) in &self.members {
+            if weight(&members, node) != Some(was.weight) {
+                self.ring.remove(node);
+            }
         }
-        for node in members.keys().filter(|node| !self.members.contains_key(node)) {
-            self.ring.insert(node.clone(), Weight::default());
+        for (node, is) in &members {
+            if weight(&self.members, node) != Some(is.weight) {
+                self.ring.insert(node.clone(), is.weight);
+            }
         }
         self.members = members;
         self.outlook = outlook;
@@ -135,6 +156,22 @@ impl Targets {
         candidates.map(move |node| (node, self.exclusion(node, spec, &gave_up)))
     }
 
+    /// Returns whether `node` is up and can run a child of `spec`, and did not give it up.
+    pub(crate) fn is_able(
+        &self,
+        node: &NodeId,
+        spec: &ChildSpec,
+        gave_up: impl Fn(&NodeId) -> bool,
+    ) -> bool {
+        self.members.contains_key(node) && self.exclusion(node, spec, &gave_up).is_none()
+    }
+
+    /// Returns what `node`, which is on the ring, says of itself: its labels, and how much it takes.
+    pub(crate) fn described(&self, node: &NodeId) -> (&Labels, Weight) {
+        let abilities = &self.members[node];
+        (&abilities.labels, abilities.weight)
+    }
+
     fn exclusion(
         &self,
         node: &NodeId,
@@ -144,6 +181,11 @@ impl Targets {
         let able = &self.members[node];
         if !able.kinds.contains(&spec.kind) {
             return Some(Exclusion::Kind);
+        }
+        if let Placement::User(name) = &spec.placement
+            && !able.strategies.contains(name)
+        {
+            return Some(Exclusion::Strategy);
         }
         let unmet = spec.needs.iter().find(|need| !need.is_met_by(node, &able.labels));
         if let Some(need) = unmet {
@@ -200,7 +242,8 @@ mod tests {
 
         fn said(&self) -> impl Iterator<Item = (&NodeId, Said<'_>)> {
             self.0.iter().map(|(node, kinds, labels, is_full)| {
-                (node, Said { kinds, labels, is_full: *is_full })
+                let weight = Weight::USUAL;
+                (node, Said { kinds, strategies: &[], labels, weight, is_full: *is_full })
             })
         }
     }

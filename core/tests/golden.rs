@@ -32,7 +32,7 @@ fn messages() -> Vec<Message> {
     let gone = DeltaEntry { step: 2, key: Blob::from("l"), written: Written::Deleted(1) };
     let pulse = Pulse { replica: key, counter: 1, age_ms: 2, head: 3, link: Link::Refused };
     vec![
-        Message::Hello(Hello { sent: time, wall, rule, echo: Some(time) }),
+        Message::Hello(Hello { sent: time, wall, rule, echo: Some(time), ring: 1 }),
         Message::Join,
         Message::Welcome(Welcome {
             counter: 3,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ordu_core::limits::CLUSTER_BYTES_MAX;
-use ordu_core::placement::Redistribution;
+use ordu_core::placement::{PlacementStrategy, Redistribution, Weight};
 use ordu_core::transport::{Runtime, Transport};
 use ordu_core::{
     Address, Blob, Config, ConfigError, Export, IdError, LabelError, Labels, Name, NameError,
@@ -260,6 +260,24 @@ impl NodeBuilder {
     /// by default, or they move, a few at a time ([`Redistribution::ACTIVE`]).
     pub fn redistribution(self, redistribution: Redistribution) -> Self {
         self.tuned(move |config| config.redistribution = redistribution)
+    }
+
+    /// Sets how many children the node takes, beside others: one of twice the
+    /// [usual weight](Weight::USUAL) takes twice as many.
+    pub fn weight(self, weight: Weight) -> Self {
+        self.tuned(move |config| config.weight = weight)
+    }
+
+    /// Has code for a placement strategy of one's own. Children name it by
+    /// [`Placement::User`](crate::placement::Placement::User), and run on nodes alone that have it.
+    pub fn placement_strategy(self, strategy: impl PlacementStrategy + 'static) -> Self {
+        self.tuned(move |config| config.strategies.insert(strategy))
+    }
+
+    /// Sets how often a child may be passed on by its placement strategy before whoever was chosen
+    /// runs it; 10 by default, and at most 100.
+    pub fn max_hops(self, hops: u16) -> Self {
+        self.tuned(move |config| config.max_hops = hops)
     }
 
     /// Sets how many entries, and how many bytes of keys and values, one message of a node's

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use ordu_core::placement::Move;
+use ordu_core::placement::MovePlan;
 use ordu_core::{
-    ChildId, Command, ExplainError, Explanation, NodeId, ProcessId, Quarantined, ReleaseError,
-    Reply, RestartChildError,
+    ChildId, Command, ExplainError, Explanation, NodeId, PauseMovesError, ProcessId, Quarantined,
+    ReleaseError, Reply, RestartChildError,
 };
 
 use crate::node::Over;
@@ -119,7 +119,8 @@ impl Explain {
     }
 }
 
-/// The question which children would move; await it. A node that is over knows of none.
+/// The question which children would move, and whether anything moves for now; await it. A node
+/// that is over knows of none.
 #[derive(Debug)]
 #[must_use = "nothing happens before it is awaited"]
 pub struct PlanMoves {
@@ -128,7 +129,7 @@ pub struct PlanMoves {
     timeout: Duration,
 }
 
-operation!(PlanMoves => Vec<Move>);
+operation!(PlanMoves => MovePlan);
 
 impl PlanMoves {
     pub(crate) fn new(supervisor: Supervisor) -> Self {
@@ -141,13 +142,40 @@ impl PlanMoves {
         self
     }
 
-    async fn run(self) -> Vec<Move> {
+    async fn run(self) -> MovePlan {
         let Self { supervisor, without, timeout } = self;
         let (node, scope) = supervisor.into_parts();
         match node.ask(Command::PlanMoves { scope, without }, timeout).await {
-            Ok(Reply::PlanMoves(moves)) => moves,
+            Ok(Reply::PlanMoves(plan)) => plan,
             Ok(other) => unreachable!("the question is answered as such, not with {other:?}"),
-            Err(Over) => Vec::new(),
+            Err(Over) => MovePlan::default(),
+        }
+    }
+}
+
+/// The wish that children stay where they run, or that they move again; await it.
+#[derive(Debug)]
+#[must_use = "nothing happens before it is awaited"]
+pub struct PauseMoves {
+    supervisor: Supervisor,
+    is_paused: bool,
+    timeout: Duration,
+}
+
+operation!(PauseMoves => Result<(), PauseMovesError>);
+
+impl PauseMoves {
+    pub(crate) fn new(supervisor: Supervisor, is_paused: bool) -> Self {
+        Self { supervisor, is_paused, timeout: TIMEOUT }
+    }
+
+    async fn run(self) -> Result<(), PauseMovesError> {
+        let Self { supervisor, is_paused, timeout } = self;
+        let (node, scope) = supervisor.into_parts();
+        match node.ask(Command::PauseMoves { scope, is_paused }, timeout).await {
+            Ok(Reply::PauseMoves(result)) => result,
+            Ok(other) => unreachable!("a pause is answered as such, not with {other:?}"),
+            Err(Over) => Err(PauseMovesError::NotReady),
         }
     }
 }

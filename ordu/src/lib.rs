@@ -116,24 +116,28 @@ mod update;
 mod view;
 
 pub use ordu_core::flight::Payloads;
-pub use ordu_core::placement::{Exclusion, Move, Need, Redistribution};
+pub use ordu_core::placement;
+pub use ordu_core::placement::{
+    Exclusion, Move, MovePlan, Need, Placement, PlacementStrategy, Redistribution, Weight,
+};
 pub use ordu_core::transport::{Address, BoxFuture, Runtime, Transport};
 pub use ordu_core::{
-    Blob, Budget, CallError, CatchUpError, CausalToken, ChildClaim, ChildId, ConfigError, Conflict,
-    ConflictRule, Contender, DecodeExportError, Delay, Event, EvictError, ExitReason, ExplainError,
-    Explanation, Export, GivenUp, IdError, Incarnation, JoinGroupError, LabelError, Labels,
-    LeaveError, LeaveGroupError, Loss, MemberStatus, Name, NameConflict, NameError, NodeId,
-    Occupant, Origin, Outcome, Precedence, ProcessId, PublishError, Published, Quarantined, Rank,
-    RegisterError, ReleaseError, Replica, Replicas, Restart, RestartChildError, Role, Rule, Scope,
-    SetMembersError, SettleError, Stamp, StartChildError, StartReason, StopReason, TerminateError,
-    Time, UnknownRegistry, UnregisterError, UpdateError, Wall, WriteMetaError,
+    Blob, Budget, CallError, Candidate, CatchUpError, CausalToken, ChildClaim, ChildId,
+    ConfigError, Conflict, ConflictRule, Contender, DecodeExportError, Delay, Event, EvictError,
+    ExitReason, ExplainError, Explanation, Export, GivenUp, IdError, Incarnation, JoinGroupError,
+    LabelError, Labels, LeaveError, LeaveGroupError, Loss, MemberStatus, Name, NameConflict,
+    NameError, NodeId, Occupant, Origin, Outcome, Passage, PassageCause, PauseMovesError,
+    Precedence, ProcessId, PublishError, Published, Quarantined, Rank, RegisterError, ReleaseError,
+    Replica, Replicas, Restart, RestartChildError, Role, Rule, Scope, SetMembersError, SettleError,
+    Stamp, StartChildError, StartReason, StopReason, TerminateError, Time, UnknownRegistry,
+    UnregisterError, UpdateError, Wall, WriteMetaError,
 };
 
 pub use ordu_transport_tcp::{Secret, SecretError};
 
 pub use crate::builder::{NodeBuilder, StartNodeError};
 pub use crate::call::{Call, Cast};
-pub use crate::care::{AskQuarantined, Explain, PlanMoves, Release, RestartChild};
+pub use crate::care::{AskQuarantined, Explain, PauseMoves, PlanMoves, Release, RestartChild};
 pub use crate::catch_up::CatchUp;
 pub use crate::context::{Clock, Context, Incoming, Letter, WrongType};
 #[cfg(feature = "dns")]

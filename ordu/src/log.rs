@@ -36,6 +36,9 @@ pub(crate) fn event(event: &Event) {
         Event::ClockRefused { peer, ours, theirs } => {
             tracing::warn!(%peer, %ours, %theirs, "refused a peer whose clock is too far from ours");
         }
+        Event::RingRefused { peer, version } => {
+            tracing::warn!(%peer, version, "refused a peer with another version of the ring");
+        }
         Event::RuleRefused { peer, rule } => {
             tracing::warn!(%peer, ?rule, "refused a peer that goes by another conflict rule");
         }

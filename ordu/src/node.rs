@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ordu_core::placement::Weight;
 use ordu_core::transport::Runtime;
 use ordu_core::{
     Address, Blob, CausalToken, Command, Conflict, Event, ExitReason, IdError, Incarnation, Labels,
@@ -153,8 +154,9 @@ impl Node {
     /// Reads the node's own view, without waiting.
     pub fn members(&self) -> Vec<Member> {
         let member = |(node, view)| {
-            let MemberView { incarnation, address, status, role, kinds, labels, is_full } = view;
-            Member { node, incarnation, address, status, role, kinds, labels, is_full }
+            let MemberView { incarnation, address, status, role, kinds, labels, is_full, weight } =
+                view;
+            Member { node, incarnation, address, status, role, kinds, labels, is_full, weight }
         };
         self.shared.view.members().into_iter().map(member).collect()
     }
@@ -355,6 +357,8 @@ pub struct Member {
     pub labels: Labels,
     /// Whether it runs as many children as it may.
     pub is_full: bool,
+    /// How many children it takes, beside others.
+    pub weight: Weight,
 }
 
 /// A leave; await it.

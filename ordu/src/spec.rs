@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ordu_core::limits::PRECEDENCE_BYTES_MAX;
-use ordu_core::placement::Need;
+use ordu_core::placement::{Need, Placement};
 use ordu_core::wire::encode;
 use ordu_core::{Blob, Budget, Name, NameError, NodeId, Precedence, Restart, StartChildError};
 use serde::Serialize;
@@ -87,6 +87,28 @@ impl ChildSpec {
     /// Sets what the child is placed by: children with one key run on one node.
     pub fn placement_key(mut self, key: impl Into<Blob>) -> Self {
         self.spec.placement_key = Some(key.into());
+        self
+    }
+
+    /// Sets how one of the members is picked that can run the child: by the ring
+    /// ([`Placement::Ring`]) unless told otherwise.
+    ///
+    /// # Example
+    ///
+    /// Three copies of a cache in three zones, as far as there are so many:
+    ///
+    /// ```
+    /// use ordu::placement::Placement;
+    /// use ordu::ChildSpec;
+    ///
+    /// let copies = (0..3).map(|_| {
+    ///     let spec = ChildSpec::of_kind("cache", &()).placement_key("cache/eu");
+    ///     spec.placement(Placement::spread_over("zone"))
+    /// });
+    /// # drop(copies);
+    /// ```
+    pub fn placement(mut self, placement: Placement) -> Self {
+        self.spec.placement = placement;
         self
     }
 

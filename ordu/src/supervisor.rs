@@ -9,7 +9,7 @@ use ordu_core::{
 };
 
 use crate::call::{Call, Cast};
-use crate::care::{AskQuarantined, Explain, PlanMoves, Release, RestartChild};
+use crate::care::{AskQuarantined, Explain, PauseMoves, PlanMoves, Release, RestartChild};
 use crate::node::{Node, Over};
 use crate::operation::operation;
 use crate::process::Process;
@@ -107,6 +107,20 @@ impl Supervisor {
     /// by that; see [`NodeBuilder::redistribution`](crate::NodeBuilder::redistribution).
     pub fn plan_moves(&self) -> PlanMoves {
         PlanMoves::new(self.clone())
+    }
+
+    /// Leaves all children where they run, on every node as soon as it hears of it, until
+    /// [`Supervisor::resume_moves`]: for an upgrade that has every node come and go. What has no
+    /// node starts elsewhere all the same, and what stops already starts where it belongs.
+    pub fn pause_moves(&self) -> PauseMoves {
+        PauseMoves::new(self.clone(), true)
+    }
+
+    /// Lets children move again that belong elsewhere, once nodes have been quiet as long as
+    /// [`NodeBuilder::redistribution`](crate::NodeBuilder::redistribution) says. Nodes that do not
+    /// redistribute move none.
+    pub fn resume_moves(&self) -> PauseMoves {
+        PauseMoves::new(self.clone(), false)
     }
 
     /// Tells why `child` runs where it runs, or nowhere, as this node sees it.

@@ -147,6 +147,7 @@ impl Teller {
                     Command::Spawn { .. }
                     | Command::Quarantined { .. }
                     | Command::PlanMoves { .. }
+                    | Command::PauseMoves { .. }
                     | Command::Call { .. }
                     | Command::Send { .. }
                     | Command::JoinGroup { .. }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ordu_core::crdt::{Delta, DeltaEntry, Written};
 use ordu_core::message::{Beat, Digest, DigestRow, Envelope, Hello, Link, Message, Pulse};
+use ordu_core::placement::Ring;
 use ordu_core::{Blob, Incarnation, Node, Random, Replica, Time, Wall};
 use serde::{Deserialize, Serialize};
 
@@ -88,7 +89,8 @@ impl Lie {
             Self::PulseAhead => pulse(third?, 1_000_000),
             Self::Rule => {
                 let (sent, rule) = (Time::ZERO, "liars/1".to_owned());
-                Message::Hello(Hello { sent, wall: Wall::from_millis(0), rule, echo: None })
+                let (wall, ring) = (Wall::from_millis(0), Ring::VERSION);
+                Message::Hello(Hello { sent, wall, rule, echo: None, ring })
             }
         };
         let Incarnation { counter, nonce } = liar.incarnation();

@@ -271,6 +271,7 @@ fn of_members(world: &World) -> BTreeSet<Mark> {
             | Event::ChildFailed { .. }
             | Event::ClockRefused { .. }
             | Event::RuleRefused { .. }
+            | Event::RingRefused { .. }
             | Event::Refused { .. }
             | _ => {}
         }

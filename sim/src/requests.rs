@@ -89,6 +89,7 @@ impl Requests {
             | (Command::Release { .. }, Reply::Release(_))
             | (Command::Quarantined { .. }, Reply::Quarantined(_))
             | (Command::PlanMoves { .. }, Reply::PlanMoves(_))
+            | (Command::PauseMoves { .. }, Reply::PauseMoves(_))
             | (Command::Explain { .. }, Reply::Explain(_))
             | (Command::Terminate { .. }, Reply::Terminate(_))
             | (Command::Spawn { .. }, Reply::Spawn(_) | Reply::Call(Err(CallError::NotReady)))
@@ -262,8 +263,15 @@ impl World {
     pub fn plan_moves(&mut self, host: Host, without: Option<Host>) -> Vec<Move> {
         let without = without.map(Host::id);
         let command = Command::PlanMoves { scope: scope(), without };
-        let Reply::PlanMoves(moves) = self.ask(host, command) else { self.out_of_kind() };
-        moves
+        let Reply::PlanMoves(plan) = self.ask(host, command) else { self.out_of_kind() };
+        plan.moves
+    }
+
+    /// Leaves all children where they run, or lets them move again, through `host`.
+    pub fn pause_moves(&mut self, host: Host, is_paused: bool) {
+        let command = Command::PauseMoves { scope: scope(), is_paused };
+        let Reply::PauseMoves(result) = self.ask(host, command) else { self.out_of_kind() };
+        assert_eq!(result, Ok(()), "{host} is ready");
     }
 
     /// Returns why a child runs where it runs, as `host` sees it.

@@ -209,6 +209,15 @@ pub enum ReleaseError {
     NotReady,
 }
 
+/// Why moves are neither paused nor resumed.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum PauseMovesError {
+    /// This node is joining or leaving; ask another, or wait until it is ready.
+    #[error("the node is not ready: it is joining or leaving")]
+    NotReady,
+}
+
 /// Why nothing can be said of a child.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]

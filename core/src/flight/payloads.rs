@@ -134,6 +134,7 @@ macro_rules! way_to_payload {
                     | Self::Release { .. }
                     | Self::Quarantined { .. }
                     | Self::PlanMoves { .. }
+                    | Self::PauseMoves { .. }
                     | Self::Explain { .. }
                     | Self::Terminate { .. }
                     | Self::Spawn { .. }

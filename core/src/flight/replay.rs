@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::flight::dump::{Dump, Reason, Start};
+use crate::placement::UserStrategies;
 use crate::wire::decode_first;
 use crate::{ConfigError, Input, Node, Output, Rule, Time, hash64_seeded, wire};
 
@@ -51,6 +52,24 @@ impl Dump {
             return Err(ReplayError::RuleMissing { rule });
         }
         self.config.rule = rule;
+        Ok(())
+    }
+
+    /// Puts the code of the node's placement strategies in its place: a dump holds their names
+    /// alone.
+    ///
+    /// # Errors
+    ///
+    /// Refuses strategies of other names, and one without code.
+    pub fn supply_strategies(&mut self, strategies: UserStrategies) -> Result<(), ReplayError> {
+        if strategies != self.config.strategies {
+            let (expected, actual) = (self.config.strategies.clone(), strategies);
+            return Err(ReplayError::OtherStrategies { expected, actual });
+        }
+        if strategies.missing().is_some() {
+            return Err(ReplayError::StrategyMissing { strategies });
+        }
+        self.config.strategies = strategies;
         Ok(())
     }
 
@@ -109,6 +128,10 @@ impl Dump {
         if self.config.rule.is_missing() {
             return Err(ReplayError::RuleMissing { rule: self.config.rule.clone() });
         }
+        if self.config.strategies.missing().is_some() {
+            let strategies = self.config.strategies.clone();
+            return Err(ReplayError::StrategyMissing { strategies });
+        }
         let node = match &self.start {
             Start::Birth => {
                 self.config.check().map_err(|source| ReplayError::Config { source })?;
@@ -120,10 +143,13 @@ impl Dump {
                 if used != state.len() {
                     return Err(ReplayError::MalformedState);
                 }
-                if *node.rule() != self.config.rule {
+                let is_its_own = *node.rule() == self.config.rule
+                    && *node.strategies() == self.config.strategies;
+                if !is_its_own {
                     return Err(ReplayError::MalformedState);
                 }
                 node.supply_rule(&self.config.rule);
+                node.supply_strategies(&self.config.strategies);
                 node
             }
         };
@@ -166,6 +192,20 @@ pub enum ReplayError {
         expected: Rule,
         /// What was supplied.
         actual: Rule,
+    },
+    /// The node had placement strategies of users, whose code a dump does not hold; supply it.
+    #[error("the node had the placement strategies {strategies:?}; supply them before the replay")]
+    StrategyMissing {
+        /// The strategies.
+        strategies: UserStrategies,
+    },
+    /// The strategies that were supplied are not those that the node had.
+    #[error("the node had the placement strategies {expected:?}, not {actual:?}")]
+    OtherStrategies {
+        /// The node's.
+        expected: UserStrategies,
+        /// What was supplied.
+        actual: UserStrategies,
     },
     /// The state is none of a node's; another build may have written it.
     #[error("the state in the dump is none of a node's")]

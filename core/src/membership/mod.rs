@@ -32,6 +32,7 @@ use self::policy::Policy;
 
 use crate::crdt::Version;
 use crate::message::Message;
+use crate::placement::Weight;
 use crate::targets::Said;
 use crate::{
     Address, Config, Event, ExitReason, Incarnation, Labels, NodeId, Random, Replica, ReplicaKey,
@@ -161,12 +162,17 @@ pub(crate) struct MemberEntry {
     pub(crate) labels: Labels,
     /// Whether it runs as many children as it may.
     pub(crate) is_full: bool,
+    /// The strategies of users that it has code for.
+    pub(crate) strategies: Vec<String>,
+    /// How much it takes, beside others.
+    pub(crate) weight: Weight,
 }
 
 impl MemberEntry {
     /// Returns what counts when children are placed.
     pub(crate) fn said(&self) -> Said<'_> {
-        Said { kinds: &self.kinds, labels: &self.labels, is_full: self.is_full }
+        let Self { kinds, strategies, labels, weight, is_full, .. } = self;
+        Said { kinds, strategies, labels, weight: *weight, is_full: *is_full }
     }
 }
 

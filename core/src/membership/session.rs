@@ -7,6 +7,7 @@ use core::time::Duration;
 use super::{Answer, GREETING_BEATS, Known, Membership, Output, Phase, Seed, Session, State};
 use crate::limits::MEMBERS_MAX;
 use crate::message::{Hello, Link, Message};
+use crate::placement::Ring;
 use crate::{Address, Event, NodeId, ReplicaKey, Time, Wall};
 
 /// Least time between two beats, however many links break.
@@ -106,6 +107,10 @@ impl Membership {
         if hello.rule != self.settings.rule {
             let rule = hello.rule.clone();
             return self.bar(peer, Event::RuleRefused { peer: peer.clone(), rule });
+        }
+        if hello.ring != Ring::VERSION {
+            let version = hello.ring;
+            return self.bar(peer, Event::RingRefused { peer: peer.clone(), version });
         }
         match hello.echo {
             None => self.send_hello(peer, Some(hello.sent)),
@@ -271,7 +276,8 @@ impl Membership {
     fn send_hello(&mut self, to: &NodeId, echo: Option<Time>) {
         // Without a wall clock there is nothing to compare; the greeting is repeated each beat.
         let Some((low, _)) = self.walls_at(self.now, self.now) else { return };
-        let hello = Hello { sent: self.now, wall: low, rule: self.settings.rule.clone(), echo };
+        let (sent, rule) = (self.now, self.settings.rule.clone());
+        let hello = Hello { sent, wall: low, rule, echo, ring: Ring::VERSION };
         self.outputs.push_back(Output::Send { to: to.clone(), message: Message::Hello(hello) });
     }
 

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use super::{Known, Life, MemberEntry, Membership, Phase, Presence, State};
+use crate::placement::Weight;
 use crate::targets::Said;
 use crate::{
     Incarnation, Labels, MemberStatus, MemberView, NodeId, Replica, ReplicaKey, Role, Time,
@@ -47,6 +48,7 @@ impl Membership {
             kinds: entry.map(|entry| entry.kinds.clone()).unwrap_or_default(),
             labels: entry.map(|entry| entry.labels.clone()).unwrap_or_default(),
             is_full: entry.is_some_and(|entry| entry.is_full),
+            weight: entry.map_or(Weight::USUAL, |entry| entry.weight),
         })
     }
 
@@ -57,15 +59,23 @@ impl Membership {
         let (Some((key, life, now)), Some(view)) = (present, view) else {
             return present.is_none() && view.is_none();
         };
-        let MemberView { incarnation, address, status, role, kinds, labels, is_full } = view;
+        let MemberView { incarnation, address, status, role, kinds, labels, is_full, weight } =
+            view;
         let says_so = match &life.entry {
             Some(entry) => {
                 address.as_ref() == Some(&entry.address)
                     && *kinds == entry.kinds
                     && *labels == entry.labels
                     && *is_full == entry.is_full
+                    && *weight == entry.weight
             }
-            None => address.is_none() && kinds.is_empty() && labels.is_empty() && !is_full,
+            None => {
+                address.is_none()
+                    && kinds.is_empty()
+                    && labels.is_empty()
+                    && !is_full
+                    && *weight == Weight::USUAL
+            }
         };
         says_so
             && *incarnation == life.replica.incarnation()
@@ -87,7 +97,9 @@ impl Membership {
     pub(crate) fn said(&self, node: &NodeId) -> Said<'_> {
         static NO_LABELS: Labels = Labels::new();
         let entry = self.present(node).and_then(|(_, life)| life.entry.as_ref());
-        entry.map_or(Said { kinds: &[], labels: &NO_LABELS, is_full: false }, MemberEntry::said)
+        let (labels, weight) = (&NO_LABELS, Weight::USUAL);
+        let nothing = Said { kinds: &[], strategies: &[], labels, weight, is_full: false };
+        entry.map_or(nothing, MemberEntry::said)
     }
 
     /// Returns how a present life is shown, unless it is over.

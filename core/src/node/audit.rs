@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use crate::board::{Board, Claimant};
 use crate::crdt::{Cell, Write};
-use crate::entry::{CellKey, ClaimEntry, Entry, GroupEntry, Key, NameEntry};
+use crate::entry::{AssignedEntry, CellKey, ClaimEntry, Entry, GroupEntry, Key, NameEntry};
 use crate::groups::Groups;
 use crate::message::Seat;
 use crate::node::Node;
@@ -114,8 +114,15 @@ impl Node {
                             mentions.claims.insert(replica, entry);
                         }
                     }
+                    Some(Key::Assigned(scope, child)) if counts => {
+                        if let Some(entry) = AssignedEntry::decode(value) {
+                            let mentions = children.entry((scope, child)).or_default();
+                            mentions.assigned.insert(replica, entry);
+                        }
+                    }
                     Some(
                         Key::Claim(..)
+                        | Key::Assigned(..)
                         | Key::Member
                         | Key::Name(..)
                         | Key::Absorbed(..)
@@ -132,6 +139,7 @@ impl Node {
                 specified: child.spec_in.iter().collect(),
                 ended: child.ended_in.iter().collect(),
                 claims: child.claims.iter().map(|c| (&c.replica, c.entry.clone())).collect(),
+                assigned: child.assigned.iter().map(|a| (&a.replica, a.entry.clone())).collect(),
             };
             if known != said {
                 return Err(format!("of child {} is known {known:?}, said {said:?}", key.1));
@@ -139,6 +147,9 @@ impl Node {
             let masked = |replica: &Replica| !self.visible.contains(replica);
             if child.claims.iter().any(|claim| claim.visible == masked(&claim.replica)) {
                 return Err(format!("a claim on child {} shows, and its journal does not", key.1));
+            }
+            if child.assigned.iter().any(|by| by.visible == masked(&by.replica)) {
+                return Err(format!("a choice for child {} shows, its journal does not", key.1));
             }
             let is_known = child.spec.is_some() || child.spec_in.is_empty();
             if !is_known || (child.end.is_none() && !child.ended_in.is_empty()) {
@@ -172,6 +183,7 @@ impl Node {
                     | Key::Spec(..)
                     | Key::Ended(..)
                     | Key::Absorbed(..)
+                    | Key::Assigned(..)
                     | Key::Cell(..),
                 )
                 | None => (),
@@ -200,6 +212,7 @@ struct Mentions<'a> {
     specified: BTreeSet<&'a Replica>,
     ended: BTreeSet<&'a Replica>,
     claims: BTreeMap<&'a Replica, ClaimEntry>,
+    assigned: BTreeMap<&'a Replica, AssignedEntry>,
 }
 
 /// Returns the seats that an entry of `replica` claims, and the claimant.
@@ -223,6 +236,7 @@ fn claims(replica: &Replica, key: &Blob, value: &Blob) -> Vec<(Seat, Claimant)> 
             | Key::Ended(..)
             | Key::Absorbed(..)
             | Key::Group(..)
+            | Key::Assigned(..)
             | Key::Cell(..),
         )
         | None => Vec::new(),

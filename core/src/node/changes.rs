@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 use crate::board::{Claimant, Loser};
 use crate::crdt::{Change, Version, Write};
 use crate::entry::{
-    AbsorbedEntry, ClaimEntry, EndedEntry, Entry, GroupEntry, Key, NameEntry, Reason, SpecEntry,
+    AbsorbedEntry, AssignedEntry, ClaimEntry, EndedEntry, Entry, GroupEntry, Key, NameEntry,
+    Reason, SpecEntry,
 };
 use crate::membership::MemberEntry;
 use crate::message::Seat;
@@ -18,7 +19,8 @@ impl Node {
     pub(super) fn handle_change(&mut self, replica: &Replica, change: &Change) {
         let Some(key) = Key::decode(&change.key) else { return };
         let (before, after) = (change.before.as_ref(), change.after.as_ref());
-        let loss = Reason::of(change.why).loss();
+        let reason = Reason::of(change.why);
+        let loss = reason.loss();
         if self.retired.contains(replica) {
             if !key.is_of_cluster() {
                 return;
@@ -50,7 +52,7 @@ impl Node {
                     self.handle_child_claim(replica, key, (before.as_ref(), after.as_ref()), loss);
                 }
                 self.with_supervisor(|supervisor, around| {
-                    supervisor.handle_claim(around, replica, is_visible, key, after, false);
+                    supervisor.handle_claim(around, replica, is_visible, key, after, Some(reason));
                 });
                 self.check_child_requests(key);
             }
@@ -81,6 +83,14 @@ impl Node {
                     let entry = after.and_then(|bytes| GroupEntry::decode(bytes));
                     self.handle_membership(replica, (scope, group), number, entry);
                 }
+            }
+            Key::Assigned(scope, child) => {
+                let entry = after.and_then(|bytes| AssignedEntry::decode(bytes));
+                let is_visible = self.visible.contains(replica);
+                self.with_supervisor(|supervisor, around| {
+                    let key = (scope, child);
+                    supervisor.handle_assigned(around, replica, is_visible, key, entry);
+                });
             }
             Key::Cell(cell, dot) => {
                 let write = after.and_then(|bytes| Write::decode(bytes));
@@ -140,6 +150,7 @@ impl Node {
                     });
                     self.check_child_requests(key);
                 }
+                Some(Key::Assigned(..)) => self.handle_change(replica, &shown(key, value)),
                 Some(Key::Absorbed(..)) if is_visible => {
                     self.handle_change(replica, &shown(key, value));
                 }
@@ -174,7 +185,12 @@ impl Node {
                 Some(Key::Claim(scope, child)) => {
                     self.with_supervisor(|supervisor, around| {
                         let key = (scope, child);
-                        supervisor.handle_claim(around, replica, false, key, None, true);
+                        supervisor.handle_claim(around, replica, false, key, None, None);
+                    });
+                }
+                Some(Key::Assigned(scope, child)) => {
+                    self.with_supervisor(|supervisor, around| {
+                        supervisor.handle_assigned(around, replica, false, (scope, child), None);
                     });
                 }
                 Some(Key::Spec(..) | Key::Ended(..) | Key::Cell(..)) => estate.push(bytes),

@@ -12,9 +12,10 @@ use crate::requests::{Asked, Wait, Written};
 use crate::supervisor::ChildKey;
 use crate::{
     Blob, CallError, CatchUpError, Command, EvictError, ExplainError, JoinGroupError,
-    LeaveGroupError, Name, Occupant, Outcome, ProcessId, PublishError, RegisterError, ReleaseError,
-    Replicas, Reply, RestartChildError, Scope, SetMembersError, SettleError, StartChildError,
-    Target, TerminateError, UnregisterError, UpdateError, WriteMetaError,
+    LeaveGroupError, Name, Occupant, Outcome, PauseMovesError, ProcessId, PublishError,
+    RegisterError, ReleaseError, Replicas, Reply, RestartChildError, Scope, SetMembersError,
+    SettleError, StartChildError, Target, TerminateError, UnregisterError, UpdateError,
+    WriteMetaError,
 };
 
 impl Node {
@@ -33,9 +34,10 @@ impl Node {
             Command::Quarantined { scope } => self.tell_quarantined(ticket, scope),
             Command::Explain { scope, child } => self.explain(ticket, (scope, child)),
             Command::PlanMoves { scope, without } => {
-                let moves = self.supervisor.plan(scope, &self.targets, without.as_ref());
-                self.reply(ticket, Reply::PlanMoves(moves));
+                let plan = self.moves(scope, without.as_ref());
+                self.reply(ticket, Reply::PlanMoves(plan));
             }
+            Command::PauseMoves { scope, is_paused } => self.pause_moves(ticket, scope, is_paused),
             Command::Terminate { scope, child } => self.terminate(ticket, timeout, (scope, child)),
             Command::Spawn { precedence } => {
                 self.numbers += 1;
@@ -104,6 +106,9 @@ impl Node {
             Command::Release { .. } if !takes_on => {
                 Some(Reply::Release(Err(ReleaseError::NotReady)))
             }
+            Command::PauseMoves { .. } if !takes_on => {
+                Some(Reply::PauseMoves(Err(PauseMovesError::NotReady)))
+            }
             Command::Explain { .. } if !is_ready => {
                 Some(Reply::Explain(Err(ExplainError::NotReady)))
             }
@@ -148,6 +153,7 @@ impl Node {
             | Command::Release { .. }
             | Command::Quarantined { .. }
             | Command::PlanMoves { .. }
+            | Command::PauseMoves { .. }
             | Command::Explain { .. }
             | Command::Terminate { .. }
             | Command::Spawn { .. }

@@ -1,13 +1,13 @@
 //! Why a child runs where it runs, or nowhere.
 
+use alloc::borrow::ToOwned as _;
 use alloc::vec::Vec;
 
 use crate::message::Seat;
 use crate::node::Node;
-use crate::placement::Exclusion;
 use crate::supervisor::{Child, ChildKey};
 use crate::{
-    ChildClaim, Delay, ExplainError, Explanation, NodeId, ProcessId, Reply, StartChildError,
+    Candidate, ChildClaim, Delay, ExplainError, Explanation, ProcessId, Reply, StartChildError,
 };
 
 impl Node {
@@ -23,14 +23,14 @@ impl Node {
         let Some(known) = known.filter(|known| known.owner(child, &self.targets).is_none()) else {
             return StartChildError::TimedOut { child };
         };
-        let judged = self.judged(key, known).into_iter();
-        let members = judged.filter_map(|(node, exclusion)| Some((node, exclusion?))).collect();
+        let judged = self.candidates(key, known).into_iter();
+        let members = judged.filter_map(|by| Some((by.node, by.exclusion?))).collect();
         StartChildError::NowhereToRun { child, members }
     }
 
     fn explanation(&self, key: ChildKey) -> Option<Explanation> {
         let child = self.supervisor.child(&key).filter(|child| child.end.is_none())?;
-        child.spec.as_ref()?;
+        let strategy = child.spec.as_ref()?.spec.placement.name().to_owned();
         let owner = child.owner(key.1, &self.targets).cloned();
         let claims = child.claims.iter().map(|claim| {
             let standing = &claim.entry.standing;
@@ -44,21 +44,31 @@ impl Node {
             }
         });
         Some(Explanation {
+            strategy,
+            hops: child.choice().map_or(0, |choice| choice.hops),
+            belongs: self.supervisor.belongs(key, &self.targets, &self.config.strategies),
+            history: child.history.clone(),
             placement_key: child.placement_key(key.1),
             claims: claims.collect(),
             delay: owner.as_ref().and_then(|_| self.delay(key, child)),
             owner,
-            candidates: self.judged(key, child),
+            candidates: self.candidates(key, child),
             given_up: child.given_up.clone(),
             is_in_quarantine: child.is_in_quarantine(key.1, &self.targets),
         })
     }
 
-    fn judged(&self, key: ChildKey, child: &Child) -> Vec<(NodeId, Option<Exclusion>)> {
+    fn candidates(&self, key: ChildKey, child: &Child) -> Vec<Candidate> {
         let Some(entry) = &child.spec else { return Vec::new() };
         let place = child.placement_key(key.1);
         let judged = self.targets.judged(&place, &entry.spec, |node| child.is_given_up_by(node));
-        judged.map(|(node, exclusion)| (node.clone(), exclusion)).collect()
+        let hosts = self.supervisor.hosts(key, &self.targets);
+        // Both are in the order of the ring.
+        let candidates = judged.zip(hosts).map(|((node, exclusion), host)| {
+            let (children, kin) = (host.children, host.kin);
+            Candidate { node: node.clone(), exclusion, children, kin }
+        });
+        candidates.collect()
     }
 
     /// Returns what keeps `child` from being started, which has an owner.
@@ -72,6 +82,9 @@ impl Node {
         }
         if child.is_lost() && !outlook.may_take_over {
             return Some(Delay::PerhapsCutOff);
+        }
+        if self.supervisor.has_declined(&key) {
+            return Some(Delay::NobodyChosen);
         }
         let (scope, name) = child.spec.as_ref()?.spec.name.as_ref()?;
         let best = self.board.best(&Seat::Name(*scope, name.clone()))?;

@@ -30,6 +30,8 @@ impl Node {
                 }
                 // It is about lives, and those are over; other nodes may run what these could not.
                 CellKey::Evicted(_) | CellKey::GivenUp(..) => {}
+                // Whatever it was for, nothing of it is under way any more.
+                CellKey::MovesPaused(_) => {}
             }
         }
         export

@@ -137,6 +137,13 @@ pub enum Command {
         /// A node to be thought of as having left.
         without: Option<NodeId>,
     },
+    /// Leave the children of a supervisor where they run, on all nodes, or let them move again.
+    PauseMoves {
+        /// The supervisor.
+        scope: Scope,
+        /// Whether they stay.
+        is_paused: bool,
+    },
     /// End a child for good.
     Terminate {
         /// The supervisor.

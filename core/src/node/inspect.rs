@@ -7,7 +7,6 @@ use crate::crdt::Journal;
 use crate::entry::{CellKey, Entry, GroupEntry, Key};
 use crate::message::Seat;
 use crate::node::Node;
-use crate::placement::Move;
 use crate::{
     Blob, ChildId, ChildSpec, ChildView, Holder, MemberView, Name, NodeId, ProcessId, Replica,
     Scope, Stamp,
@@ -137,7 +136,10 @@ impl Node {
     pub fn metadata(&self) -> impl Iterator<Item = ((Scope, Name), Blob)> {
         self.cells.values().filter_map(|(key, value)| match key {
             CellKey::Meta(scope, key) => Some(((*scope, key.clone()), value.clone())),
-            CellKey::Members | CellKey::Evicted(_) | CellKey::GivenUp(..) => None,
+            CellKey::Members
+            | CellKey::Evicted(_)
+            | CellKey::GivenUp(..)
+            | CellKey::MovesPaused(_) => None,
         })
     }
 
@@ -150,12 +152,6 @@ impl Node {
     /// Iterates over the children that have not ended, as readers should see them now.
     pub fn children(&self) -> impl Iterator<Item = (Scope, ChildId, ChildView)> {
         self.supervisor.views()
-    }
-
-    /// Returns which children of a supervisor run elsewhere than they belong, as
-    /// [`Command::PlanMoves`](crate::Command::PlanMoves) tells.
-    pub fn moves(&self, scope: Scope) -> Vec<Move> {
-        self.supervisor.plan(scope, &self.targets, None)
     }
 
     /// Returns the specification of a child that has not ended.

@@ -74,6 +74,9 @@ impl Node {
             CellKey::GivenUp(scope, child, node) => {
                 self.handle_given_up((scope, child), &node, value.as_ref());
             }
+            CellKey::MovesPaused(scope) => {
+                self.supervisor.handle_moves_paused(self.now, scope, value.is_some());
+            }
         }
         true
     }

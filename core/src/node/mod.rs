@@ -26,6 +26,7 @@ mod inspect;
 mod leave;
 mod message;
 mod meta;
+mod moves;
 mod output;
 mod payloads;
 mod policy;
@@ -40,6 +41,7 @@ mod views;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
@@ -53,13 +55,14 @@ use crate::groups::Groups;
 use crate::membership::{MemberEntry, Membership, Presence};
 use crate::message::{Envelope, Message};
 use crate::messaging::Messaging;
+use crate::placement::UserStrategies;
 use crate::registry::Registry;
 use crate::replication::{Replication, Settings};
 use crate::requests::Requests;
 use crate::rule::Rule;
 use crate::seen::Seen;
 use crate::settle::Settling;
-use crate::supervisor::{Around, Supervisor};
+use crate::supervisor::{Around, Placing, Supervisor};
 use crate::targets::Targets;
 use crate::{Blob, Config, HybridClock, NodeId, Random, Replica, Time, hash64, wire};
 
@@ -165,6 +168,8 @@ pub struct Node {
     barrier: Option<Time>,
     /// Whether it says that it runs as many children as it may.
     is_full: bool,
+    /// The names of the strategies that it has code for, as it says them.
+    strategies: Vec<String>,
     /// When to do next what is done once a beat.
     next_upkeep: Time,
     is_over: bool,
@@ -189,6 +194,7 @@ impl Node {
         membership.start(now);
         let next_upkeep = now + config.beat_interval;
         let barrier = Some(now + config.min_members_wait);
+        let strategies = config.strategies.names().map(String::from).collect();
         let settings = Settings {
             digest_interval: config.digest_interval,
             forget_after: config.forget_after,
@@ -232,6 +238,7 @@ impl Node {
             unshared_until: now,
             barrier,
             is_full: false,
+            strategies,
             next_upkeep,
             is_over: false,
             outputs: VecDeque::new(),
@@ -255,6 +262,24 @@ impl Node {
         self.config.rule = rule.clone();
         self.board.supply_rule(rule);
         self.supervisor.supply_rule(rule);
+    }
+
+    /// Returns the placement strategies of users that it has code for.
+    pub fn strategies(&self) -> &UserStrategies {
+        &self.config.strategies
+    }
+
+    /// Puts the code of its placement strategies in its place, which was left behind when the node
+    /// was stored.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `strategies` are others, or code is missing, too.
+    pub fn supply_strategies(&mut self, strategies: &UserStrategies) {
+        let own = &self.config.strategies;
+        let are_those = strategies == own && strategies.missing().is_none();
+        assert!(are_those, "the strategies are {own:?}, not {strategies:?}");
+        self.config.strategies = strategies.clone();
     }
 
     /// Takes one input in, at `now`. Never fails, never blocks.
@@ -388,6 +413,10 @@ impl Node {
         let mut around = Around {
             now: self.now,
             me: &me,
+            placing: Placing {
+                strategies: &self.config.strategies,
+                max_hops: self.config.max_hops,
+            },
             board: &self.board,
             targets: &self.targets,
             visible: &self.visible,
@@ -422,6 +451,8 @@ impl Node {
             role: self.config.role,
             labels: self.config.labels.clone(),
             is_full: self.is_full,
+            strategies: self.strategies.clone(),
+            weight: self.config.weight,
         };
         self.replication.put(Key::Member.encode(), entry.encode());
     }

@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::message::Envelope;
 use crate::node::input::CallId;
-use crate::placement::Move;
+use crate::placement::{MovePlan, Weight};
 use crate::{
     Address, Blob, CallError, CatchUpError, CausalToken, ChildId, EvictError, ExplainError,
     Explanation, Incarnation, JoinGroupError, Labels, LeaveError, LeaveGroupError, Name, NodeId,
-    ProcessId, PublishError, Quarantined, Rank, RegisterError, ReleaseError, Replica,
-    RestartChildError, Role, Scope, SetMembersError, SettleError, StartChildError, TerminateError,
-    UnregisterError, UpdateError, Wall, WriteMetaError,
+    PauseMovesError, ProcessId, PublishError, Quarantined, Rank, RegisterError, ReleaseError,
+    Replica, RestartChildError, Role, Scope, SetMembersError, SettleError, StartChildError,
+    TerminateError, UnregisterError, UpdateError, Wall, WriteMetaError,
 };
 
 /// Everything a [`Node`](crate::Node) can ask of the outside world, in the order it must be done.
@@ -165,8 +165,10 @@ pub enum Reply {
     Quarantined(Vec<Quarantined>),
     /// To [`Command::Explain`](crate::Command::Explain).
     Explain(Result<Explanation, ExplainError>),
-    /// To [`Command::PlanMoves`](crate::Command::PlanMoves), in the order of the children.
-    PlanMoves(Vec<Move>),
+    /// To [`Command::PlanMoves`](crate::Command::PlanMoves).
+    PlanMoves(MovePlan),
+    /// To [`Command::PauseMoves`](crate::Command::PauseMoves): this node has written it down.
+    PauseMoves(Result<(), PauseMovesError>),
     /// To [`Command::Terminate`](crate::Command::Terminate).
     Terminate(Result<(), TerminateError>),
     /// To [`Command::Spawn`](crate::Command::Spawn).
@@ -333,6 +335,8 @@ pub struct MemberView {
     pub labels: Labels,
     /// Whether it runs as many children as it may ([`Config::max_children`](crate::Config)).
     pub is_full: bool,
+    /// How many children it takes, beside others ([`Config::weight`](crate::Config)).
+    pub weight: Weight,
 }
 
 /// How a member is, in the judgement of this node.
@@ -471,6 +475,14 @@ pub enum Event {
         peer: NodeId,
         /// Its rule.
         rule: String,
+    },
+    /// A peer places children by another version of the ring, so that both would start them; its
+    /// session was refused.
+    RingRefused {
+        /// The peer.
+        peer: NodeId,
+        /// Its version.
+        version: u16,
     },
     /// Something a peer sent was not believed.
     Refused {

@@ -112,7 +112,10 @@ impl Node {
         };
         let evictions = self.cells.values().filter_map(|(key, value)| match key {
             CellKey::Evicted(node) => Some((node, value)),
-            CellKey::Meta(..) | CellKey::Members | CellKey::GivenUp(..) => None,
+            CellKey::Meta(..)
+            | CellKey::Members
+            | CellKey::GivenUp(..)
+            | CellKey::MovesPaused(_) => None,
         });
         let over: Vec<CellKey> = evictions
             .filter(|(node, value)| is_over(node, value))

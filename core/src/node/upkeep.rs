@@ -31,6 +31,7 @@ impl Node {
         if self.is_full && !self.supervisor.is_full() {
             self.say_whether_full();
         }
+        self.supervisor.handle_beat();
         if let Redistribution::Active { at_once, quiet } = self.config.redistribution
             && self.arrival.is_none()
             && self.targets.outlook().is_informed
@@ -78,7 +79,8 @@ impl Node {
                     | Key::Name(..)
                     | Key::Claim(..)
                     | Key::Absorbed(..)
-                    | Key::Group(..),
+                    | Key::Group(..)
+                    | Key::Assigned(..),
                 )
                 | None => true,
             },

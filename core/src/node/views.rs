@@ -39,7 +39,13 @@ impl Node {
 
     /// Makes the live members the ones to place on; returns whether that changed anything.
     fn update_targets(&mut self) -> bool {
-        let own = Said { kinds: self.kinds(), labels: &self.config.labels, is_full: self.is_full };
+        let own = Said {
+            kinds: self.kinds(),
+            strategies: &self.strategies,
+            labels: &self.config.labels,
+            weight: self.config.weight,
+            is_full: self.is_full,
+        };
         let said = |replica: &Replica| {
             let is_me = self.me.as_ref() == Some(replica);
             if is_me { own } else { self.membership.said(replica.node()) }

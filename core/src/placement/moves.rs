@@ -1,5 +1,6 @@
 //! What is moved once members have come or changed.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,16 @@ pub enum Redistribution {
 impl Redistribution {
     /// Ten children at once, once the members have been as they are for ten seconds.
     pub const ACTIVE: Self = Self::Active { at_once: 10, quiet: Duration::from_secs(10) };
+}
+
+/// Which children run elsewhere than they belong, and where each would go.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct MovePlan {
+    /// Whether nothing moves for now, as operators want it
+    /// ([`Command::PauseMoves`](crate::Command::PauseMoves)).
+    pub is_paused: bool,
+    /// The moves, in the order of the children.
+    pub moves: Vec<Move>,
 }
 
 /// A child that runs elsewhere than it belongs.

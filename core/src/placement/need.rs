@@ -46,6 +46,8 @@ impl Need {
 pub enum Exclusion {
     /// It has no code for the child's kind, or runs no children at all.
     Kind,
+    /// It has no code for the strategy that the child is placed by.
+    Strategy,
     /// It is not what the child needs.
     Need(Need),
     /// It gave the child up, which failed there again and again.
@@ -68,6 +70,7 @@ impl fmt::Display for Exclusion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Kind => f.write_str("has no code for its kind"),
+            Self::Strategy => f.write_str("has no code for the strategy that it is placed by"),
             Self::Need(need) => write!(f, "the child needs {need}"),
             Self::GaveUp => f.write_str("gave it up"),
             Self::Full => f.write_str("is full"),

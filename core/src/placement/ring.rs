@@ -15,12 +15,16 @@ use crate::hash::{hash64, hash128};
 use crate::{NodeId, limits::MEMBERS_MAX};
 
 /// How many points a member has on the ring; its share of the keys is proportional.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(try_from = "u16", into = "u16")]
 pub struct Weight(u16);
 
 impl Weight {
     /// Most points that one member may have.
     pub const MAX: u16 = 4_096;
+
+    /// 256 points, which make the ring as even as its keys let it be.
+    pub const USUAL: Self = Self(256);
 
     /// Returns `points` as a weight, or `None` outside `1..=4096`.
     pub const fn new(points: u16) -> Option<Self> {
@@ -33,10 +37,24 @@ impl Weight {
     }
 }
 
+impl TryFrom<u16> for Weight {
+    type Error = &'static str;
+
+    fn try_from(points: u16) -> Result<Self, Self::Error> {
+        Self::new(points).ok_or("a weight is between 1 and 4,096 points")
+    }
+}
+
+impl From<Weight> for u16 {
+    fn from(weight: Weight) -> Self {
+        weight.points()
+    }
+}
+
 impl Default for Weight {
-    /// Returns 256 points, which make the ring as even as its keys let it be.
+    /// Returns [`Weight::USUAL`].
     fn default() -> Self {
-        Self(256)
+        Self::USUAL
     }
 }
 
@@ -71,6 +89,9 @@ pub struct Ring {
 }
 
 impl Ring {
+    /// The version of the placement that all nodes must agree on: hash, points and probes.
+    pub const VERSION: u16 = 1;
+
     /// Adds `node` with `weight` points, or returns `false` if it is on the ring already.
     ///
     /// Takes O(p + w log w) time for p points on the ring and w new ones: under half a

@@ -5,12 +5,15 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::entry::{ClaimEntry, EndedEntry, SpecEntry};
+use crate::entry::{AssignedEntry, ClaimEntry, EndedEntry, Reason, SpecEntry};
 use crate::placement::Exclusion;
 use crate::rank::Rank;
 use crate::rule::Rule;
+use crate::supervisor::loads::{Kin, Loads, Whereabouts};
 use crate::targets::Targets;
-use crate::{Blob, ChildId, ChildView, GivenUp, Name, NodeId, ProcessId, Replica, Scope, Stamp};
+use crate::{
+    Blob, ChildId, ChildView, GivenUp, Name, NodeId, Passage, ProcessId, Replica, Scope, Stamp,
+};
 
 /// A child of a supervisor.
 pub(crate) type ChildKey = (Scope, ChildId);
@@ -32,17 +35,30 @@ impl Claim {
     }
 }
 
+/// A choice of a member for a child, in a journal that may be masked.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Assigned {
+    /// Whose journal it stands in.
+    pub(crate) replica: Replica,
+    /// What it says.
+    pub(crate) entry: AssignedEntry,
+    /// Whether the journal is visible.
+    pub(crate) visible: bool,
+}
+
 /// The last claim on a child that was seen to go.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Past {
+    /// The node it was of.
+    pub(crate) node: NodeId,
     /// The epoch it had.
     pub(crate) epoch: u64,
     /// The lineage it had.
     pub(crate) lineage: u32,
     /// The moves it had.
     pub(crate) moves: u32,
-    /// Whether its owner gave it up, rather than vanished with it.
-    pub(crate) released: bool,
+    /// Why its owner let go of it; `None` if it vanished with it.
+    pub(crate) released: Option<Reason>,
 }
 
 /// How a child's next process stands to those before it.
@@ -77,8 +93,12 @@ pub(crate) struct Child {
     pub(crate) ended_in: Vec<Replica>,
     /// The claims on it.
     pub(crate) claims: Vec<Claim>,
+    /// The members chosen for it, since it is placed by a strategy.
+    pub(crate) assigned: Vec<Assigned>,
     /// The last claim that went.
     pub(crate) past: Option<Past>,
+    /// Its last moves from one node to another, as they were seen here, the earliest first.
+    pub(crate) history: Vec<Passage>,
     /// The nodes that have given it up, and why, in the order of their ids.
     pub(crate) given_up: Vec<GivenUp>,
     /// What readers were told last: that there is such a child, and which process runs it.
@@ -93,8 +113,38 @@ impl Child {
 
     /// Returns the highest epoch that any remembered journal knows, or 0.
     pub(crate) fn epoch(&self) -> u64 {
+        let assigned = self.assigned.iter().map(|assigned| assigned.entry.epoch);
+        assigned.max().unwrap_or(0).max(self.claimed_epoch())
+    }
+
+    /// Returns the highest epoch of a claim on it that any remembered journal knows, or 0.
+    fn claimed_epoch(&self) -> u64 {
         let claims = self.claims.iter().map(|claim| claim.entry.epoch);
-        claims.chain(self.past.map(|past| past.epoch)).max().unwrap_or(0)
+        claims.chain(self.past.as_ref().map(|past| past.epoch)).max().unwrap_or(0)
+    }
+
+    /// Returns the choice of a member for its next start: of those in visible journals, and made
+    /// since its last start, the one of the most hops. A choice has more hops than all that it is
+    /// made after, whatever the clocks say.
+    pub(crate) fn choice(&self) -> Option<&AssignedEntry> {
+        let visible = self.assigned.iter().filter(|assigned| assigned.visible);
+        let epoch = self.claimed_epoch();
+        let open = visible.map(|by| &by.entry).filter(|entry| epoch <= entry.epoch);
+        open.max_by(|a, b| (a.hops, a.stamp, &a.to).cmp(&(b.hops, b.stamp, &b.to)))
+    }
+
+    /// Returns where it counts: on the node that is seen to claim it, else on the one chosen for it.
+    pub(crate) fn whereabouts(&self, scope: Scope) -> Option<Whereabouts> {
+        let claimed = self.claims.iter().find(|claim| claim.visible);
+        let chosen = || Some(&self.choice().filter(|_| self.end.is_none())?.to);
+        let node = claimed.map(|claim| claim.replica.node()).or_else(chosen)?.clone();
+        Some(Whereabouts { node, kin: self.kin(scope) })
+    }
+
+    /// Returns whom its strategy may tell it apart from: who share its placement key.
+    pub(crate) fn kin(&self, scope: Scope) -> Option<Kin> {
+        let spec = &self.spec.as_ref().filter(|entry| !entry.spec.placement.is_ring())?.spec;
+        Some((scope, spec.placement_key.clone()?))
     }
 
     /// Returns whether it may run where nobody here sees it: on a member that is silent, or behind
@@ -111,9 +161,9 @@ impl Child {
         if let Some(lineage) = silent.map(|claim| claim.entry.standing.lineage).max() {
             return Succession::FailedOver { lineage };
         }
-        match self.past {
+        match &self.past {
             None => Succession::First,
-            Some(past) if past.released => {
+            Some(past) if past.released.is_some() => {
                 Succession::Moved { lineage: past.lineage, moves: past.moves }
             }
             Some(past) => Succession::FailedOver { lineage: past.lineage },
@@ -143,13 +193,17 @@ impl Child {
         Some(&best.replica)
     }
 
-    /// Returns which of the members is to run it; `None` if none can, or it is in quarantine.
-    pub(crate) fn owner<'a>(&self, id: ChildId, targets: &'a Targets) -> Option<&'a NodeId> {
+    /// Returns which of the members is to run it, or to ask its strategy; `None` if none can, or it
+    /// is in quarantine.
+    pub(crate) fn owner<'a>(&'a self, id: ChildId, targets: &'a Targets) -> Option<&'a NodeId> {
         let spec = &self.spec.as_ref()?.spec;
         if self.is_tried_out() {
             return None;
         }
-        targets.owner(&self.placement_key(id), spec, |node| self.is_given_up_by(node))
+        let gave_up = |node: &NodeId| self.is_given_up_by(node);
+        let chosen = self.choice().map(|choice| &choice.to);
+        let chosen = chosen.filter(|node| targets.is_able(node, spec, gave_up));
+        chosen.or_else(|| targets.owner(&self.placement_key(id), spec, gave_up))
     }
 
     /// Returns whether nobody tries it any more: so many nodes have given it up as its budget says,
@@ -162,7 +216,9 @@ impl Child {
         let judged = targets.judged(&place, &entry.spec, |node| self.is_given_up_by(node));
         let mut why_not = judged.map(|(_, exclusion)| exclusion);
         let is_hopeless = |exclusion| match exclusion {
-            Some(Exclusion::GaveUp | Exclusion::Kind | Exclusion::Need(_)) => true,
+            Some(
+                Exclusion::GaveUp | Exclusion::Kind | Exclusion::Strategy | Exclusion::Need(_),
+            ) => true,
             Some(Exclusion::Full) | None => false,
         };
         self.end.is_none() && (self.is_tried_out() || why_not.all(is_hopeless))
@@ -210,6 +266,7 @@ impl Child {
         self.spec_in.is_empty()
             && self.ended_in.is_empty()
             && self.claims.is_empty()
+            && self.assigned.is_empty()
             && self.given_up.is_empty()
     }
 }
@@ -218,7 +275,8 @@ impl Child {
 ///
 /// Invariant: `unclaimed` holds the children that have a specification, no end and no visible
 /// claim; `reserved` holds the names of all children that have a specification and no end; `ended`
-/// holds the children that have an end, by its stamp; `given_up` those that a node has given up.
+/// holds the children that have an end, by its stamp; `given_up` those that a node has given up;
+/// `loads` counts each child that has whereabouts.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Children {
     rule: Rule,
@@ -227,6 +285,7 @@ pub(crate) struct Children {
     reserved: BTreeMap<(Scope, Name), BTreeSet<ChildKey>>,
     ended: BTreeSet<(Stamp, ChildKey)>,
     given_up: BTreeSet<ChildKey>,
+    loads: Loads,
 }
 
 impl Children {
@@ -277,6 +336,9 @@ impl Children {
         if again.ended != self.ended || again.table.len() != self.table.len() {
             return Err("the children that ended are not those with an end");
         }
+        if again.loads != self.loads {
+            return Err("the children on nodes are miscounted");
+        }
         if again.given_up != self.given_up {
             return Err("the children that nodes gave up are not those that are said to be");
         }
@@ -286,6 +348,11 @@ impl Children {
     /// Returns the children that nobody is seen to run.
     pub(crate) fn unclaimed(&self) -> &BTreeSet<ChildKey> {
         &self.unclaimed
+    }
+
+    /// Returns how many children are where.
+    pub(crate) fn loads(&self) -> &Loads {
+        &self.loads
     }
 
     /// Iterates over the children that ended before `stamp`, the oldest end first.
@@ -315,14 +382,18 @@ impl Children {
     /// that change are looked into.
     pub(crate) fn change<R>(&mut self, key: ChildKey, change: impl FnOnce(&mut Child) -> R) -> R {
         let child = self.table.entry(key).or_default();
-        let before = Indexed::of(child);
+        let before = Indexed::of(key.0, child);
         let result = change(child);
         let is_nothing = child.is_nothing() && child.shown.is_none();
-        let after = if is_nothing { Indexed::default() } else { Indexed::of(child) };
+        let after = if is_nothing { Indexed::default() } else { Indexed::of(key.0, child) };
 
         if before.ended != after.ended {
             before.ended.map(|stamp| self.ended.remove(&(stamp, key)));
             after.ended.map(|stamp| self.ended.insert((stamp, key)));
+        }
+        if before.whereabouts != after.whereabouts {
+            before.whereabouts.map(|place| self.loads.remove(place));
+            after.whereabouts.map(|place| self.loads.add(place));
         }
         set(&mut self.given_up, key, before.is_given_up, after.is_given_up);
         set(&mut self.unclaimed, key, before.is_unclaimed, after.is_unclaimed);
@@ -358,16 +429,18 @@ struct Indexed {
     is_unclaimed: bool,
     /// The name that it reserves; a clone of it costs no more than a count.
     reserved: Option<(Scope, Name)>,
+    whereabouts: Option<Whereabouts>,
 }
 
 impl Indexed {
-    fn of(child: &Child) -> Self {
+    fn of(scope: Scope, child: &Child) -> Self {
         let stands = child.spec.as_ref().filter(|_| child.end.is_none());
         Self {
             ended: child.end.as_ref().map(|end| end.stamp),
             is_given_up: !child.given_up.is_empty(),
             is_unclaimed: stands.is_some() && !child.is_claimed(),
             reserved: stands.and_then(|entry| entry.spec.name.clone()),
+            whereabouts: child.whereabouts(scope),
         }
     }
 }

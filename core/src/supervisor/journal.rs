@@ -82,8 +82,8 @@ impl Supervisor {
         self.reconcile(around, key);
     }
 
-    /// Takes in a claim of `replica` on `key`, or that it has gone: `retired` with its node's life,
-    /// or given up.
+    /// Takes in a claim of `replica` on `key`, or that it has gone: for a reason, or with its node's
+    /// life.
     pub(crate) fn handle_claim(
         &mut self,
         around: &mut Around<'_>,
@@ -91,7 +91,7 @@ impl Supervisor {
         is_visible: bool,
         key: ChildKey,
         entry: Option<ClaimEntry>,
-        is_retired: bool,
+        why: Option<Reason>,
     ) {
         self.children.change(key, |child| {
             let place = child.claims.iter().position(|claim| claim.replica == *replica);
@@ -102,13 +102,14 @@ impl Supervisor {
                 }
                 (None, Some(entry)) => {
                     let replica = replica.clone();
+                    child.note_passage(&replica, &entry);
                     // Mostly there is one, and room for more would be most of what a child costs.
                     child.claims.reserve_exact(1);
                     child.claims.push(Claim { replica, entry, visible: is_visible });
                 }
                 (Some(place), None) => {
                     let gone = child.claims.swap_remove(place);
-                    remember(child, &gone, !is_retired);
+                    remember(child, &gone, why);
                 }
                 (None, None) => (),
             }
@@ -151,7 +152,12 @@ impl Supervisor {
         let end = child.end.clone();
         let is_specified_here = child.spec_in.contains(around.me);
         let is_ended_here = child.ended_in.contains(around.me);
+        let has_stale_choice = child.has_stale_choice(around.me);
 
+        if has_stale_choice {
+            let (key, reason) = (Key::Assigned(key.0, key.1).encode(), Reason::Ended);
+            self.effects.push_back(Effect::Delete { key, reason });
+        }
         if standing != child.shown {
             let view = standing.clone().and_then(|process| child.view(process));
             self.children.change(key, |child| child.shown = standing);
@@ -189,11 +195,12 @@ fn is_before(a: &SpecEntry, b: &SpecEntry) -> bool {
 }
 
 /// Remembers the last claim that went, so that the next process knows how it stands to it.
-fn remember(child: &mut Child, gone: &Claim, released: bool) {
+fn remember(child: &mut Child, gone: &Claim, released: Option<Reason>) {
     let standing = &gone.entry.standing;
     let epoch = gone.entry.epoch;
-    if child.past.is_none_or(|past| past.epoch <= epoch) {
+    if child.past.as_ref().is_none_or(|past| past.epoch <= epoch) {
         let (lineage, moves) = (standing.lineage, standing.moves);
-        child.past = Some(Past { epoch, lineage, moves, released });
+        let node = gone.replica.node().clone();
+        child.past = Some(Past { node, epoch, lineage, moves, released });
     }
 }

@@ -13,8 +13,11 @@
 
 mod audit;
 mod children;
+mod choices;
+mod history;
 mod instance;
 mod journal;
+mod loads;
 mod moves;
 mod quarantine;
 mod runs;
@@ -39,6 +42,8 @@ use crate::{
 
 pub(crate) use crate::supervisor::children::{Child, ChildKey};
 use crate::supervisor::children::{Children, Succession};
+pub(crate) use crate::supervisor::choices::Placing;
+use crate::supervisor::choices::Verdict;
 use crate::supervisor::instance::{Instance, Phase, Then};
 pub(crate) use crate::supervisor::quarantine::shortened;
 
@@ -54,6 +59,8 @@ pub(crate) struct Around<'a> {
     pub(crate) targets: &'a Targets,
     /// Whose journals count: the lives that are up.
     pub(crate) visible: &'a BTreeSet<Replica>,
+    /// How this node goes by strategies.
+    pub(crate) placing: Placing<'a>,
     /// Where stamps come from.
     pub(crate) clock: &'a mut HybridClock,
     /// Where process numbers come from.
@@ -82,6 +89,8 @@ pub(crate) struct Supervisor {
     children: Children,
     /// Unclaimed children whose place is to be looked at again.
     due: BTreeSet<ChildKey>,
+    /// Unclaimed children whose strategy was asked here and chose nobody.
+    declined: BTreeSet<ChildKey>,
     instances: BTreeMap<u64, Instance>,
     by_child: BTreeMap<ChildKey, u64>,
     /// Processes of an earlier life of this node that were told to stop, and have not yet.
@@ -93,6 +102,8 @@ pub(crate) struct Supervisor {
     /// Since when children may have to move, as members changed; `None` once none has to.
     unmoved_since: Option<Time>,
     moves_actively: bool,
+    /// The supervisors whose children stay where they run for now.
+    moves_paused: BTreeSet<Scope>,
     starting: usize,
     unrest: usize,
     is_leaving: bool,
@@ -113,12 +124,14 @@ impl Supervisor {
             random,
             children: Children::new(config.rule.clone()),
             due: BTreeSet::new(),
+            declined: BTreeSet::new(),
             instances: BTreeMap::new(),
             by_child: BTreeMap::new(),
             fading: BTreeMap::new(),
             waiting: BTreeSet::new(),
             beaten: BTreeMap::new(),
             unmoved_since: None,
+            moves_paused: BTreeSet::new(),
             moves_actively: config.redistribution != Redistribution::Passive,
             starting: 0,
             unrest: 0,
@@ -227,6 +240,7 @@ impl Supervisor {
     /// Until the process of a child is gone, the child is not started here again.
     pub(crate) fn abandon(&mut self) -> Vec<u64> {
         self.due.clear();
+        self.declined.clear();
         self.by_child.clear();
         self.waiting.clear();
         (self.starting, self.unrest) = (0, 0);
@@ -327,12 +341,23 @@ impl Supervisor {
         while self.may_place(around.targets)
             && let Some(key) = self.due.pop_first()
         {
-            let beaten = self.beaten.remove(&key);
             let is_free = !self.by_child.contains_key(&key) && !self.fading.contains_key(&key);
-            if self.children.unclaimed().contains(&key) && is_free {
+            if !self.children.unclaimed().contains(&key) || !is_free {
+                self.beaten.remove(&key);
+            } else if self.effects.is_empty() || self.is_placed_by_ring(&key) {
+                let beaten = self.beaten.remove(&key);
                 self.place_child(around, key, beaten, &mut taken);
+            } else {
+                // Strategies go by what is counted: what was placed just now is to be counted first.
+                self.due.insert(key);
+                return;
             }
         }
+    }
+
+    fn is_placed_by_ring(&self, key: &ChildKey) -> bool {
+        let spec = self.children.child(key).and_then(|child| child.spec.as_ref());
+        spec.is_none_or(|entry| entry.spec.placement.is_ring())
     }
 
     fn place_child(
@@ -374,8 +399,9 @@ impl Supervisor {
         }
     }
 
-    /// Claims `key` for this node, unless a process that does not run yet has its name, or is given
-    /// it now; then it is looked at again once it shows that the name is `taken`.
+    /// Claims `key` for this node, or for whom its strategy chooses, unless a process that does not
+    /// run yet has its name, or is given it now; then it is looked at again once it shows that the
+    /// name is `taken`.
     fn claim_if_free(
         &mut self,
         around: &mut Around<'_>,
@@ -389,13 +415,22 @@ impl Supervisor {
         }
         let child = self.children.child(&key).expect("unclaimed children are known");
         let spec = &child.spec.as_ref().expect("unclaimed children have a specification").spec;
-        if let Some((scope, name)) = &spec.name
-            && (around.board.best(&Seat::Name(*scope, name.clone())).is_some()
-                || !taken.insert((*scope, name.clone())))
+        let name = spec.name.clone();
+        if let Some((scope, name)) = name.clone()
+            && around.board.best(&Seat::Name(scope, name)).is_some()
         {
             return;
         }
-        self.claim(around, key, succession);
+        let verdict =
+            if spec.placement.is_ring() { Verdict::Here } else { self.consult(around, key) };
+        match verdict {
+            Verdict::Here if name.is_none_or(|name| taken.insert(name)) => {
+                self.claim(around, key, succession);
+            }
+            Verdict::Here => (),
+            Verdict::There(choice) => self.assign(key, &choice),
+            Verdict::Nowhere => drop(self.declined.insert(key)),
+        }
     }
 }
 
@@ -444,10 +479,23 @@ impl Supervisor {
     /// Drops an instance: its claim goes first of all.
     fn drop_instance(&mut self, number: u64) {
         let Some(instance) = self.instances.get(&number) else { return };
+        let reason = match instance.phase {
+            Phase::Frozen => Reason::Beaten,
+            Phase::Stopping { .. } if instance.is_moving => Reason::Moved,
+            Phase::Stopping { .. } | Phase::Waiting { .. } if self.is_leaving => Reason::Left,
+            Phase::Starting | Phase::Running | Phase::Stopping { .. } | Phase::Waiting { .. } => {
+                Reason::Ended
+            }
+        };
+        self.drop_instance_for(number, reason);
+    }
+
+    /// Drops an instance for `reason`: its claim goes first of all.
+    fn drop_instance_for(&mut self, number: u64, reason: Reason) {
+        let Some(instance) = self.instances.get(&number) else { return };
         let key = instance.key;
         let (was_starting, was_at_rest) =
             (instance.phase == Phase::Starting, instance.is_at_rest());
-        let reason = if instance.phase == Phase::Frozen { Reason::Beaten } else { Reason::Ended };
         if let Phase::Waiting { until } = instance.phase {
             self.waiting.remove(&(until, number));
         }

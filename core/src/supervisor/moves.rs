@@ -3,12 +3,14 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::placement::{Exclusion, Move};
+use crate::placement::{Choice, Exclusion, Move, UserStrategies};
 use crate::supervisor::children::{Child, ChildKey};
+use crate::supervisor::choices::{chance_of, hosts};
 use crate::supervisor::instance::{Instance, Phase, Then};
+use crate::supervisor::loads::{Loads, Whereabouts};
 use crate::supervisor::{Around, Supervisor};
 use crate::targets::Targets;
-use crate::{NodeId, Scope, StopReason};
+use crate::{ChildSpec, NodeId, Scope, StopReason, Time};
 
 impl Supervisor {
     /// Returns the moves of the children of `scope` that bring each to where it belongs, in the
@@ -19,15 +21,44 @@ impl Supervisor {
         &self,
         scope: Scope,
         targets: &Targets,
+        strategies: &UserStrategies,
         without: Option<&NodeId>,
     ) -> Vec<Move> {
         let of_scope = self.standing().filter(|((of, _), _)| *of == scope);
+        let mut whither = Whither { targets, strategies, without, loads: None };
         let moves = of_scope.filter_map(|(&key, child)| {
             let from = child.runner(self.children.rule())?.node();
-            let to = belongs(key, child, from, targets, without)?;
-            Some(Move { scope, child: key.1, from: from.clone(), to: to.clone() })
+            let to = whither.belongs(self.children.loads(), key, child, from)?;
+            Some(Move { scope, child: key.1, from: from.clone(), to })
         });
         moves.collect()
+    }
+
+    /// Returns where `key` belongs, if it runs elsewhere and may move.
+    pub(crate) fn belongs(
+        &self,
+        key: ChildKey,
+        targets: &Targets,
+        strategies: &UserStrategies,
+    ) -> Option<NodeId> {
+        let child = self.children.child(&key)?;
+        let from = child.runner(self.children.rule())?.node();
+        let mut whither = Whither { targets, strategies, without: None, loads: None };
+        whither.belongs(self.children.loads(), key, child, from)
+    }
+
+    /// Returns whether the children of `scope` stay where they run for now.
+    pub(crate) fn are_moves_paused(&self, scope: Scope) -> bool {
+        self.moves_paused.contains(&scope)
+    }
+
+    /// Takes in that the children of `scope` stay where they run, or move again.
+    pub(crate) fn handle_moves_paused(&mut self, now: Time, scope: Scope, is_paused: bool) {
+        if is_paused {
+            self.moves_paused.insert(scope);
+        } else if self.moves_paused.remove(&scope) && self.moves_actively {
+            self.unmoved_since = Some(now);
+        }
     }
 
     /// Tells children that belong elsewhere to stop, so that no more than `at_once` are on their
@@ -40,11 +71,15 @@ impl Supervisor {
             return;
         }
         let moving = self.instances.values().filter(|instance| instance.is_moving).count();
-        let me = around.me.node();
-        let misplaced = self.instances.iter().filter(|(_, instance)| {
-            let child = self.children.child(&instance.key);
-            let belongs =
-                child.and_then(|child| belongs(instance.key, child, me, around.targets, None));
+        let (me, children) = (around.me.node(), &self.children);
+        let (targets, strategies) = (around.targets, around.placing.strategies);
+        let mut whither = Whither { targets, strategies, without: None, loads: None };
+        let moves = |instance: &Instance| !self.moves_paused.contains(&instance.key.0);
+        let instances = self.instances.iter().filter(|(_, instance)| moves(instance));
+        let misplaced = instances.filter(|(_, instance)| {
+            let belongs = children
+                .child(&instance.key)
+                .and_then(|child| whither.belongs(children.loads(), instance.key, child, me));
             belongs.is_some()
         });
         let mut misplaced = misplaced.peekable();
@@ -67,26 +102,69 @@ impl Supervisor {
     }
 }
 
-/// Returns where `child` belongs, which runs on `from`, if that is elsewhere and it may move.
-///
-/// Where it runs there is room for it.
-fn belongs<'a>(
-    key: ChildKey,
-    child: &'a Child,
-    from: &NodeId,
+/// Where children belong that run already.
+struct Whither<'a> {
     targets: &'a Targets,
-    without: Option<&NodeId>,
-) -> Option<&'a NodeId> {
-    let spec = &child.spec.as_ref()?.spec;
-    if spec.stays && without != Some(from) {
-        return None;
+    strategies: &'a UserStrategies,
+    /// A node to be thought of as having left.
+    without: Option<&'a NodeId>,
+    /// How many children are where, once those have moved that were found to belong elsewhere; from
+    /// the first on that is placed by a strategy.
+    loads: Option<Loads>,
+}
+
+impl Whither<'_> {
+    /// Returns where `child` belongs, which runs on `from`, if that is elsewhere and it may move.
+    ///
+    /// Where it runs there is room for it.
+    fn belongs(
+        &mut self,
+        loads: &Loads,
+        key: ChildKey,
+        child: &Child,
+        from: &NodeId,
+    ) -> Option<NodeId> {
+        let spec = &child.spec.as_ref()?.spec;
+        if spec.stays && self.without != Some(from) {
+            return None;
+        }
+        if spec.placement.is_ring() {
+            return self.by_ring(key, child, spec, from);
+        }
+        let loads = self.loads.get_or_insert_with(|| loads.clone());
+        let strategy = spec.placement.strategy(self.strategies)?;
+        let hosts = hosts(key, child, self.targets, loads, self.without);
+        let (me, chance) = (from, chance_of(key));
+        let (is_chosen, hops) = (false, 0);
+        let choice = Choice { child: key.1, spec, hosts: &hosts, me, is_chosen, hops, chance };
+        let here = hosts.iter().find(|host| host.node == from);
+        if self.without != Some(from) && here.is_some_and(|here| strategy.keeps(&choice, here)) {
+            return None;
+        }
+        let to = strategy.choose(&choice).filter(|to| to.is_able && to.node != from)?.node.clone();
+        if let Some(place) = child.whereabouts(key.0) {
+            loads.add(Whereabouts { node: to.clone(), kin: place.kin.clone() });
+            loads.remove(place);
+        }
+        Some(to)
     }
-    let place = child.placement_key(key.1);
-    let judged = targets.judged(&place, spec, |node| child.is_given_up_by(node));
-    let mut able = judged.filter(|(node, exclusion)| match exclusion {
-        None => without != Some(*node),
-        Some(Exclusion::Full) => *node == from && without != Some(from),
-        Some(Exclusion::Kind | Exclusion::Need(_) | Exclusion::GaveUp) => false,
-    });
-    able.next().map(|(node, _)| node).filter(|node| *node != from)
+
+    fn by_ring(
+        &self,
+        key: ChildKey,
+        child: &Child,
+        spec: &ChildSpec,
+        from: &NodeId,
+    ) -> Option<NodeId> {
+        let (place, without) = (child.placement_key(key.1), self.without);
+        let judged = self.targets.judged(&place, spec, |node| child.is_given_up_by(node));
+        let mut able = judged.filter(|(node, exclusion)| match exclusion {
+            None => without != Some(*node),
+            Some(Exclusion::Full) => *node == from && without != Some(from),
+            Some(
+                Exclusion::Kind | Exclusion::Strategy | Exclusion::Need(_) | Exclusion::GaveUp,
+            ) => false,
+        });
+        able.next().map(|(node, _)| node).filter(|node| *node != from).cloned()
+    }
 }

@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::entry::GivenUpEntry;
+use crate::entry::{GivenUpEntry, Reason};
 use crate::supervisor::children::{Child, ChildKey};
 use crate::supervisor::instance::Instance;
 use crate::supervisor::{Around, Supervisor};
@@ -32,7 +32,7 @@ impl Supervisor {
 
     /// Lets go of the process `number`, whose child this node has given up: it goes on elsewhere.
     pub(crate) fn give_up(&mut self, number: u64) {
-        self.drop_instance(number);
+        self.drop_instance_for(number, Reason::GivenUp);
     }
 
     /// Takes in that `node` has given `key` up, or is to try it again.

@@ -51,6 +51,7 @@ pub fn config(bytes: &[u8], lived_of: u64) -> ConfigRun {
                 "on the list of members"
             }
             ConfigError::RuleName { .. } | ConfigError::RuleMissing { .. } => "rule",
+            ConfigError::StrategyName { .. } | ConfigError::StrategyMissing { .. } => "strategy",
             error => panic!("no test knows of {error:?}"),
         };
         assert!(error.to_string().contains(setting), "{error} does not name {setting}");

@@ -86,8 +86,10 @@ fn is_late(reply: &Reply) -> bool {
         | Reply::Settled(_)
         | Reply::Publish(_) => false,
         // These are answered at once.
-        Reply::Release(_) | Reply::Quarantined(_) | Reply::PlanMoves(_) | Reply::Explain(_) => {
-            false
-        }
+        Reply::Release(_)
+        | Reply::Quarantined(_)
+        | Reply::PlanMoves(_)
+        | Reply::PauseMoves(_)
+        | Reply::Explain(_) => false,
     }
 }

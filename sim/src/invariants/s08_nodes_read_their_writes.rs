@@ -109,6 +109,7 @@ impl Invariant for NodesReadTheirWrites {
             | Command::Release { .. }
             | Command::Quarantined { .. }
             | Command::PlanMoves { .. }
+            | Command::PauseMoves { .. }
             | Command::Explain { .. }
             | Command::Spawn { .. }
             | Command::Call { .. }

@@ -1,6 +1,7 @@
-//! S33. A child starts on the member that the ring gives it to, of those that can run it.
+//! S33. A child starts on the member that the ring gives it to, of those that can run it; one that
+//! is placed by another strategy starts on any of those.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use ordu_core::placement::{Ring, Weight};
 use ordu_core::{MemberStatus, MemberView, NodeId, Output, Start, StartReason};
@@ -18,10 +19,13 @@ pub(crate) struct ChildrenGoWhereTheRingSays {
 impl ChildrenGoWhereTheRingSays {
     fn owner(&mut self, scene: &Scene<'_>, start: &Start) -> Option<NodeId> {
         let members = || scene.view.members.iter().filter(|(_, member)| takes_children(member));
-        let nodes: BTreeSet<&NodeId> = members().map(|(node, _)| node).collect();
-        if !self.ring.members().map(|(node, _)| node).eq(nodes.iter().copied()) {
-            self.ring = nodes.into_iter().map(|node| (node.clone(), Weight::default())).collect();
+        let weights: BTreeMap<&NodeId, Weight> =
+            members().map(|(node, member)| (node, member.weight)).collect();
+        if !self.ring.members().eq(weights.iter().map(|(node, weight)| (*node, *weight))) {
+            let weights = weights.into_iter();
+            self.ring = weights.map(|(node, weight)| (node.clone(), weight)).collect();
         }
+        let is_here = |node: &&NodeId| **node == scene.host.id();
         let gave_up: Vec<&NodeId> = scene.node.given_up_by(start.scope, start.child).collect();
         let spec = scene.node.spec(start.scope, start.child)?;
         let can_run = |node: &&NodeId| {
@@ -31,6 +35,16 @@ impl ChildrenGoWhereTheRingSays {
                 && !gave_up.contains(node)
                 && !member.is_full
         };
+        if !spec.placement.is_ring() {
+            // Whom a strategy chooses is its own; it chooses among those that can run the child.
+            return self
+                .ring
+                .members()
+                .map(|(node, _)| node)
+                .filter(can_run)
+                .find(is_here)
+                .cloned();
+        }
         let own = start.child.to_bytes();
         let place = spec.placement_key.as_ref().map_or(own.as_slice(), |key| key.as_bytes());
         self.ring.candidates(place).find(can_run).cloned()

@@ -4,6 +4,7 @@
 //! two orders of magnitude: a fault that only shows without another one is met as well as one that
 //! only shows together with it. Source: Groce et al., "Swarm Testing", ISSTA 2012.
 
+use ordu_core::placement::Placement;
 use ordu_core::{Random, Replicas, Restart};
 
 use crate::host::Host;
@@ -11,7 +12,8 @@ use crate::network::{Network, happens};
 use crate::plan::directed::{self, Aim};
 use crate::plan::episode::Episodes;
 use crate::plan::{
-    Action, Ask, Care, Ending, Fate, Holding, Plan, Profile, Setup, Step, Tuning, Writing, ZONES,
+    Action, Ask, Care, Ending, Fate, Holding, Plan, Profile, Setup, Step, Tuning, Writing, ZONE,
+    ZONES,
 };
 
 /// How long the faults of a run last: with what follows, a run takes some ten minutes.
@@ -293,7 +295,7 @@ impl Clients {
     fn care(&mut self, random: &mut Random) -> Care {
         let again = self.once.last().copied().filter(|_| happens(600, random));
         let known = self.pick(random);
-        match (random.below(4), again, known) {
+        match (random.below(5), again, known) {
             (0, Some(child), _) => Care::Once { child, kind: ONCE.to_owned() },
             (1, _, Some(child)) => Care::Restart { child },
             (2, _, Some(child)) => Care::Release { child },
@@ -301,6 +303,16 @@ impl Clients {
                 let child = self.next_child();
                 self.once.push(child);
                 Care::Once { child, kind: ONCE.to_owned() }
+            }
+            (3, _, _) => {
+                let placement = match random.below(4) {
+                    0 => Placement::Random,
+                    1 => Placement::bounded(120),
+                    2 => Placement::spread(),
+                    _ => Placement::spread_over(ZONE),
+                };
+                let kind = draw_kind(random).to_owned();
+                Care::Placed { child: self.next_child(), kind, placement }
             }
             (_, _, _) => {
                 let zone = u16::try_from(random.below(u64::from(ZONES))).expect("it is small");

@@ -16,14 +16,15 @@ mod tuning;
 
 use std::fmt;
 
-use ordu_core::placement::Need;
-use ordu_core::{Blob, Replicas, Restart};
+use ordu_core::placement::{Need, Placement};
+use ordu_core::{Blob, ChildSpec, Replicas, Restart};
 use serde::{Deserialize, Serialize};
 
 use crate::host::Host;
 use crate::lies::Lie;
 use crate::network::Network;
 use crate::pace::Pace;
+use crate::requests::spec;
 use crate::tampering::Tampered;
 use crate::topology::Topology;
 
@@ -211,6 +212,15 @@ pub enum Care {
         /// The zone.
         zone: u16,
     },
+    /// To start it where a strategy says; all such share one placement key.
+    Placed {
+        /// The child's number in the plan.
+        child: u32,
+        /// Its kind.
+        kind: String,
+        /// The strategy.
+        placement: Placement,
+    },
     /// To start another process in the place of the one that runs it.
     Restart {
         /// The child's number in the plan.
@@ -237,6 +247,12 @@ pub(crate) fn zone_of(host: Host) -> (&'static str, String) {
 /// Returns what a child needs that runs in one zone alone.
 pub(crate) fn need_of(zone: u16) -> Need {
     Need::Label { key: ZONE.to_owned(), value: zone.to_string() }
+}
+
+/// Returns a child that is placed by a strategy.
+pub(crate) fn placed(kind: &str, placement: &Placement) -> ChildSpec {
+    let (placement, placement_key) = (placement.clone(), Some(Blob::from("kin")));
+    ChildSpec { placement, placement_key, ..spec(kind) }
 }
 
 /// Returns the key that a child is started once with.

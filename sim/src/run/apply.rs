@@ -3,7 +3,7 @@
 use ordu_core::{Blob, ChildSpec, Command, Holder, ProcessId, Reply, Target};
 
 use crate::host::Host;
-use crate::plan::{Action, Ask, Care, Fault, Holding, Writing, key_of, need_of};
+use crate::plan::{Action, Ask, Care, Fault, Holding, Writing, key_of, need_of, placed};
 use crate::requests::{name, named, register, scope, spec};
 use crate::run::{Run, Sent};
 
@@ -105,6 +105,9 @@ impl Run<'_> {
             Care::Inside { child, kind, zone } => {
                 let spec = ChildSpec { needs: vec![need_of(*zone)], ..spec(kind) };
                 (*child, Command::Start { scope, spec })
+            }
+            Care::Placed { child, kind, placement } => {
+                (*child, Command::Start { scope, spec: placed(kind, placement) })
             }
             Care::Restart { child } => {
                 return Some(Command::Restart { scope, child: *self.children.get(child)? });

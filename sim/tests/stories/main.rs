@@ -35,6 +35,7 @@ mod simulator;
 mod soaked;
 mod splits;
 mod starts;
+mod strategies;
 mod tokens;
 mod toy;
 mod values;
@@ -42,8 +43,8 @@ mod versions;
 
 use std::time::Duration;
 
-use ordu_core::{Blob, ChildId, ChildSpec};
-use ordu_sim::{Host, World, spec};
+use ordu_core::{Blob, ChildId, ChildSpec, Command, Reply};
+use ordu_sim::{Host, World, scope, spec};
 
 /// How long a cluster on a good network may take to come to rest after the last fault.
 const SETTLE: Duration = Duration::from_secs(10);
@@ -64,6 +65,24 @@ fn start_children(world: &mut World, kind: &str, count: usize) -> Vec<ChildId> {
         started.expect("the child starts").child
     };
     (0..count).map(start).collect()
+}
+
+/// Asks for all of `specs` at once, each through the machine beside it, and returns the children.
+fn start_at_once(
+    world: &mut World,
+    specs: impl IntoIterator<Item = (Host, ChildSpec)>,
+) -> Vec<ChildId> {
+    let start =
+        |(host, spec)| world.request_within(host, Command::Start { scope: scope(), spec }, LONG);
+    let tickets: Vec<_> = specs.into_iter().map(start).collect();
+    let started = tickets.into_iter().map(|ticket| {
+        let reply = world.answer(ticket);
+        let Reply::Start(Ok(started)) = reply else {
+            panic!("a start ends with {reply:?}; seed {}", world.seed())
+        };
+        started.child
+    });
+    started.collect()
 }
 
 /// Returns the machine that runs `child`, which runs once.

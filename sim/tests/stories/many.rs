@@ -2,28 +2,10 @@
 
 use std::time::Duration;
 
-use ordu_core::{Budget, ChildId, ChildSpec, Command, Event, Random, Reply, Restart};
-use ordu_sim::{Host, N1, N2, N3, N4, World, named, scope, seeds, spec};
+use ordu_core::{Budget, ChildSpec, Command, Event, Random, Restart};
+use ordu_sim::{N1, N2, N3, N4, World, named, scope, seeds, spec};
 
-use crate::{LONG, SETTLE, home, start_children};
-
-/// Asks for all of `specs` at once, each through the machine beside it, and returns the children.
-fn start_at_once(
-    world: &mut World,
-    specs: impl IntoIterator<Item = (Host, ChildSpec)>,
-) -> Vec<ChildId> {
-    let start =
-        |(host, spec)| world.request_within(host, Command::Start { scope: scope(), spec }, LONG);
-    let tickets: Vec<_> = specs.into_iter().map(start).collect();
-    let started = tickets.into_iter().map(|ticket| {
-        let reply = world.answer(ticket);
-        let Reply::Start(Ok(started)) = reply else {
-            panic!("a start ends with {reply:?}; seed {}", world.seed())
-        };
-        started.child
-    });
-    started.collect()
-}
+use crate::{LONG, SETTLE, home, start_at_once, start_children};
 
 /// B7. A thousand short tasks, started through random members, run once each.
 #[test]

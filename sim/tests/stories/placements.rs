@@ -223,8 +223,8 @@ fn a_node_explains_where_a_child_runs() {
             let explained = world.explain(host, started.child).unwrap();
             assert_eq!(explained.placement_key.as_bytes(), started.child.to_bytes());
             assert_eq!(explained.owner, Some(at.id()), "seed {seed}");
-            let able = explained.candidates.iter().find(|(_, excluded)| excluded.is_none());
-            assert_eq!(able.map(|(node, _)| node.clone()), explained.owner);
+            let able = explained.candidates.iter().find(|by| by.exclusion.is_none());
+            assert_eq!(able.map(|by| by.node.clone()), explained.owner);
             assert_eq!(explained.candidates.len(), 4, "all are judged");
             let [claim] = explained.claims.as_slice() else { panic!("{explained:?}") };
             assert_eq!((&claim.process, claim.is_running), (&started.process, true));

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ordu_core::message::{Beat, Cast, Envelope, Message};
+use ordu_core::placement::Weight;
 use ordu_core::{
     Blob, CausalToken, ChildId, ChildView, Command, Config, Incarnation, Input, Labels,
     MemberStatus, MemberView, NodeId, Output, ProcessEvent, ProcessId, Replica, Reply, RequestId,
@@ -116,7 +117,9 @@ impl Toy {
         let (incarnation, kinds) = (self.replica.incarnation(), self.config.kinds.clone());
         let (role, labels) = (Role::Worker, Labels::new());
         let (address, is_full) = (None, false);
-        let view = MemberView { incarnation, address, status, role, kinds, labels, is_full };
+        let weight = Weight::USUAL;
+        let view =
+            MemberView { incarnation, address, status, role, kinds, labels, is_full, weight };
         self.outputs
             .push_back(Output::View(ViewChange::Member { node: node.clone(), view: Some(view) }));
     }
@@ -169,6 +172,7 @@ impl Toy {
             | Command::Release { .. }
             | Command::Quarantined { .. }
             | Command::PlanMoves { .. }
+            | Command::PauseMoves { .. }
             | Command::Explain { .. }
             | Command::Register { .. }
             | Command::Unregister { .. }

@@ -104,6 +104,8 @@ fn one_address_for_two_names_and_two_for_one_confuse_nobody() {
             role: crate::Role::Worker,
             labels: crate::Labels::new(),
             is_full: false,
+            strategies: Vec::new(),
+            weight: crate::placement::Weight::USUAL,
         };
         let (now, four) = (world.now, world.replica(4));
         for number in 1..=2 {

@@ -9,6 +9,7 @@ use std::vec::Vec;
 
 use crate::membership::{MemberEntry, Membership, Output, Presence, Verdict};
 use crate::message::{Hello, Message};
+use crate::placement::{Ring, Weight};
 use crate::{
     Address, Config, Event, Incarnation, NodeId, Random, Replica, ReplicaKey, Stamp, Time, Wall,
 };
@@ -246,7 +247,9 @@ impl World {
         let own = machine.membership.own().unwrap().clone();
         let kinds = Vec::from(["cart".into()]);
         let (address, labels) = (address(number), crate::Labels::new());
-        let entry = MemberEntry { address, kinds, presence, role, labels, is_full: false };
+        let (is_full, strategies, weight) = (false, Vec::new(), Weight::USUAL);
+        let entry =
+            MemberEntry { address, kinds, presence, role, labels, is_full, strategies, weight };
         machine.entries.insert(own.clone(), entry.clone());
         machine.membership.handle_member(now, &own, entry);
         self.write(number, 1);
@@ -566,7 +569,13 @@ impl World {
 
     pub(super) fn hello_with_rule(&self, rule: &str) -> Message {
         let wall = self.wall(0);
-        Message::Hello(Hello { sent: self.now, wall, rule: rule.into(), echo: None })
+        Message::Hello(Hello {
+            sent: self.now,
+            wall,
+            rule: rule.into(),
+            echo: None,
+            ring: Ring::VERSION,
+        })
     }
 }
 

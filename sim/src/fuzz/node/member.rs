@@ -39,6 +39,7 @@ impl Request {
             Reply::Release(_) => matches!(command, Command::Release { .. }),
             Reply::Quarantined(_) => matches!(command, Command::Quarantined { .. }),
             Reply::PlanMoves(_) => matches!(command, Command::PlanMoves { .. }),
+            Reply::PauseMoves(_) => matches!(command, Command::PauseMoves { .. }),
             Reply::Explain(_) => matches!(command, Command::Explain { .. }),
             Reply::Terminate(_) => matches!(command, Command::Terminate { .. }),
             Reply::Spawn(_) => matches!(command, Command::Spawn { .. }),
@@ -116,6 +117,7 @@ impl Member {
             | Reply::Release(_)
             | Reply::Quarantined(_)
             | Reply::PlanMoves(_)
+            | Reply::PauseMoves(_)
             | Reply::Explain(_)
             | Reply::Terminate(_)
             | Reply::Register(_)

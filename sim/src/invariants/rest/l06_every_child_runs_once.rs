@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use ordu_core::{ChildId, Node};
+
 use crate::World;
 use crate::invariants::rest::{Core, promise};
 use crate::invariants::{Finding, Promise};
@@ -31,7 +33,9 @@ pub(super) fn check(world: &World, core: &Core) -> Finding {
     }
     if let Some(node) = core.first().and_then(|host| world.node(host))
         && world.moves_actively()
-        && let Some(odd) = node.moves(scope()).first()
+        && let plan = node.moves(scope(), None)
+        && !plan.is_paused
+        && let Some(odd) = plan.moves.iter().find(|odd| is_by_ring(node, odd.child))
     {
         return Err(format!("child {} runs on {}, and belongs to {}", odd.child, odd.from, odd.to));
     }
@@ -42,4 +46,10 @@ pub(super) fn check(world: &World, core: &Core) -> Finding {
         }
     }
     Ok(())
+}
+
+/// Returns whether a child belongs where the ring says. What belongs elsewhere by what others have
+/// on them is looked at when members change, and not whenever a child comes or ends.
+fn is_by_ring(node: &Node, child: ChildId) -> bool {
+    node.spec(scope(), child).is_some_and(|spec| spec.placement.is_ring())
 }

@@ -9,7 +9,7 @@ use ordu_core::{Command, Reply, StartedChild, Target, Updated};
 use crate::Host;
 use crate::mad::actor::{Counter, Message};
 use crate::mad::run::{Condition, Run};
-use crate::plan::{Action, Ask, Care, Fault, Holding, Writing, key_of, need_of};
+use crate::plan::{Action, Ask, Care, Fault, Holding, Writing, key_of, need_of, placed};
 use crate::requests::{PATIENCE, name, named, register, scope, spec};
 use crate::topology::Topology;
 
@@ -125,6 +125,11 @@ impl Run<'_> {
                 let core = ordu_core::ChildSpec { needs: vec![need_of(*zone)], ..spec(kind) };
                 let start = supervisor.start_child(shell).timeout(PATIENCE);
                 self.start(host, *child, core, start);
+            }
+            Care::Placed { child, kind, placement } => {
+                let shell = ChildSpec::of_kind(kind, &0_u64).placement(placement.clone());
+                let start = supervisor.start_child(shell.placement_key("kin")).timeout(PATIENCE);
+                self.start(host, *child, placed(kind, placement), start);
             }
             Care::Restart { child } => {
                 let Some(child) = self.child(*child) else { return };
