@@ -7,7 +7,7 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::placement::{Need, Placement};
-use crate::{Blob, Name, Precedence, Scope};
+use crate::{Blob, ChildId, Name, Precedence, Scope};
 
 /// A child as data: every node that knows its kind can run it.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -35,6 +35,12 @@ pub struct ChildSpec {
     pub stays: bool,
     /// How often it may fail before a node gives it up; as often as it likes if `None`.
     pub budget: Option<Budget>,
+    /// The child of the same supervisor that it belongs to: it ends when that one ends for good,
+    /// and outlives its restarts and moves.
+    pub parent: Option<ChildId>,
+    /// Whether its quarantine is a failure of its parent, which is started again, and with it this
+    /// child; nobody else is concerned if not, and if it has no parent.
+    pub escalates: bool,
     /// What a user's conflict rule goes by, for life.
     pub precedence: Precedence,
 }
@@ -55,6 +61,8 @@ impl ChildSpec {
             placement: Placement::default(),
             stays: false,
             budget: Some(Budget::default()),
+            parent: None,
+            escalates: false,
             precedence: Precedence::default(),
         }
     }
@@ -119,8 +127,13 @@ pub enum Outcome {
     /// Another child has its name; both go on as that one.
     MergedInto {
         /// The child that goes on.
-        winner: crate::ChildId,
+        winner: ChildId,
     },
     /// A process without a supervisor has its name.
     NameLost,
+    /// The child that it belonged to has ended.
+    WithParent {
+        /// That child.
+        parent: ChildId,
+    },
 }

@@ -94,6 +94,9 @@ pub struct Config {
     /// What becomes of children that run here and belong elsewhere since members came; nothing, by
     /// default.
     pub redistribution: Redistribution,
+    /// What the node does if children fail on it again and again that run elsewhere; nothing by
+    /// default.
+    pub escalation: Escalation,
     /// How many children the node takes, beside others: one of twice the weight takes twice as
     /// many. All have [`Weight::USUAL`] by default.
     pub weight: Weight,
@@ -153,6 +156,7 @@ impl Config {
             min_members: 1,
             min_members_wait: Duration::from_secs(30),
             redistribution: Redistribution::default(),
+            escalation: Escalation::default(),
             weight: Weight::USUAL,
             strategies: UserStrategies::default(),
             max_hops: 10,
@@ -267,6 +271,20 @@ impl Config {
     pub(crate) fn delta_budget(&self) -> Budget {
         Budget { entries: self.delta_entries_max, bytes: self.delta_bytes_max }
     }
+}
+
+/// What a node does about itself if children fail on it that others can run.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq, Serialize, Deserialize)]
+pub enum Escalation {
+    /// Nothing: each is a matter of its own.
+    #[default]
+    Contain,
+    /// It leaves the cluster, as asked to, once that many children that it has given up run on
+    /// others: it is the node that is ill, not they. A child that fails everywhere does not count.
+    Leave {
+        /// How many; 0 counts as 1.
+        children: usize,
+    },
 }
 
 /// Returns whether `time` is shorter than `unit`, so many times; no time is as long as one that

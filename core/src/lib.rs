@@ -58,7 +58,7 @@ pub mod wire;
 pub use crate::blob::Blob;
 pub use crate::child::{Budget, ChildSpec, Outcome, Restart};
 pub use crate::clock::{HybridClock, Stamp};
-pub use crate::config::{Config, ConfigError};
+pub use crate::config::{Config, ConfigError, Escalation};
 pub use crate::error::{
     CallError, CatchUpError, EvictError, ExplainError, IdError, JoinGroupError, LeaveError,
     LeaveGroupError, Occupant, PauseMovesError, PublishError, RegisterError, ReleaseError,

@@ -10,8 +10,8 @@ use ordu_core::limits::CLUSTER_BYTES_MAX;
 use ordu_core::placement::{PlacementStrategy, Redistribution, Weight};
 use ordu_core::transport::{Runtime, Transport};
 use ordu_core::{
-    Address, Blob, Config, ConfigError, Export, IdError, LabelError, Labels, Name, NameError,
-    NodeId, Role, Rule, Scope, UnknownRegistry,
+    Address, Blob, Config, ConfigError, Escalation, Export, IdError, LabelError, Labels, Name,
+    NameError, NodeId, Role, Rule, Scope, UnknownRegistry,
 };
 use tokio::sync::mpsc;
 
@@ -260,6 +260,12 @@ impl NodeBuilder {
     /// by default, or they move, a few at a time ([`Redistribution::ACTIVE`]).
     pub fn redistribution(self, redistribution: Redistribution) -> Self {
         self.tuned(move |config| config.redistribution = redistribution)
+    }
+
+    /// Sets what the node does if children fail on it again and again that run elsewhere: nothing by
+    /// default, or it leaves ([`Escalation::Leave`]).
+    pub fn escalation(self, escalation: Escalation) -> Self {
+        self.tuned(move |config| config.escalation = escalation)
     }
 
     /// Sets how many children the node takes, beside others: one of twice the

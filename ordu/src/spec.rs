@@ -5,7 +5,9 @@ use std::time::Duration;
 use ordu_core::limits::PRECEDENCE_BYTES_MAX;
 use ordu_core::placement::{Need, Placement};
 use ordu_core::wire::encode;
-use ordu_core::{Blob, Budget, Name, NameError, NodeId, Precedence, Restart, StartChildError};
+use ordu_core::{
+    Blob, Budget, ChildId, Name, NameError, NodeId, Precedence, Restart, StartChildError,
+};
 use serde::Serialize;
 
 use crate::node::Node;
@@ -140,6 +142,23 @@ impl ChildSpec {
     /// none tries it; 5 times in 30 s and 3 nodes by default. `None` lets it fail for ever.
     pub fn budget(mut self, budget: impl Into<Option<Budget>>) -> Self {
         self.spec.budget = budget.into();
+        self
+    }
+
+    /// Lets the child belong to `parent`, a child of the same supervisor: it ends when that one ends
+    /// for good, and outlives its restarts and moves. So children supervise others: a process starts
+    /// those that it needs with [its own id](crate::Context::child_id), by name or by key so that
+    /// the next process of it finds them ([`Supervisor::ensure`](crate::Supervisor::ensure)).
+    pub fn parent(mut self, parent: ChildId) -> Self {
+        self.spec.parent = Some(parent);
+        self
+    }
+
+    /// Makes the child's quarantine a failure of its parent: that one is stopped
+    /// ([`StopReason::Escalated`](crate::StopReason::Escalated)) and started again within its own
+    /// budget, and this child with it. Otherwise nobody else is concerned.
+    pub fn escalates(mut self) -> Self {
+        self.spec.escalates = true;
         self
     }
 

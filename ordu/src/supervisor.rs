@@ -149,8 +149,16 @@ impl Supervisor {
             kind: seen.view.kind,
             name: seen.view.name,
             process: seen.view.process,
+            parent: seen.view.parent,
         };
         children.map(info).collect()
+    }
+
+    /// Returns the children that belong to `parent`, in the order of their ids. Takes as long as
+    /// [`Supervisor::children`].
+    pub fn children_of(&self, parent: ChildId) -> Vec<ChildInfo> {
+        let children = self.children().into_iter();
+        children.filter(|child| child.parent == Some(parent)).collect()
     }
 
     /// Returns how many children there are, those between two runs included. Takes O(1) time.
@@ -170,6 +178,8 @@ pub struct ChildInfo {
     pub name: Option<Name>,
     /// The process that runs it; `None` between two runs.
     pub process: Option<ProcessId>,
+    /// The child that it belongs to.
+    pub parent: Option<ChildId>,
 }
 
 /// The start of a child; await it.

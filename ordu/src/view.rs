@@ -491,7 +491,7 @@ mod tests {
     fn a_child_between_two_runs_remembers_the_last() {
         let view = View::new(1);
         let (scope, child) = (Scope::named("shop"), ChildId::from_bytes([7; 16]));
-        let at = |process| ChildView { kind: "cart".into(), name: None, process };
+        let at = |process| ChildView { kind: "cart".into(), name: None, process, parent: None };
         let set = |view: &View, seen| view.apply(ViewChange::Child { scope, child, view: seen });
         set(&view, Some(at(Some(process(1)))));
         set(&view, Some(at(None)));

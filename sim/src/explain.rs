@@ -286,6 +286,9 @@ impl Teller {
                     ExitReason::Superseded { by } => format!("gives up for {by:?}"),
                     ExitReason::Evicted => "is evicted".to_owned(),
                     ExitReason::NotListed => "is not on the list of members".to_owned(),
+                    ExitReason::Unfit { children } => {
+                        format!("leaves, since {children} children run elsewhere that failed here")
+                    }
                 })
             }
             Output::Dial { .. }

@@ -146,7 +146,10 @@ impl Sightings {
             Output::Event(Event::ClockRefused { .. }) => Some(Mark::ClockRefused),
             Output::Event(_)
             | Output::Exit(
-                ExitReason::Superseded { .. } | ExitReason::Evicted | ExitReason::NotListed,
+                ExitReason::Superseded { .. }
+                | ExitReason::Evicted
+                | ExitReason::NotListed
+                | ExitReason::Unfit { .. },
             )
             | Output::Dial { .. }
             | Output::HangUp { .. }

@@ -84,6 +84,12 @@ pub enum StartChildError {
         /// Who has given it up, and why.
         given_up: Vec<GivenUp>,
     },
+    /// The child that it is to belong to has ended, or is not known here; nothing was started.
+    #[error("child {parent}, which it is to belong to, has ended or is not known here")]
+    NoParent {
+        /// The child that it is to belong to.
+        parent: ChildId,
+    },
     /// The key of the request was used for another child; nothing was started. Use a new one.
     #[error("the key of the request is that of child {child}, which is another one")]
     RequestReused {

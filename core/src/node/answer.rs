@@ -225,7 +225,10 @@ impl Node {
                 | Outcome::Finished
                 | Outcome::Failed { .. }
                 | Outcome::MergedInto { .. }
-                | Outcome::NameLost) => StartChildError::Ended { outcome: outcome.clone() },
+                | Outcome::NameLost
+                | Outcome::WithParent { .. }) => {
+                    StartChildError::Ended { outcome: outcome.clone() }
+                }
             };
             return Some(Err(error));
         }

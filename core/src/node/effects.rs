@@ -83,7 +83,10 @@ impl Node {
             Effect::Starting { number, standing } => {
                 self.registry.handle_starting(number, standing);
             }
-            Effect::Running { number, standing } => self.registry.handle_running(number, standing),
+            Effect::Running { number, standing } => {
+                self.registry.handle_running(number, standing);
+                self.release_failures_of(number);
+            }
             Effect::Gone { number } => self.handle_gone(number),
             Effect::Freeze { number, conflict } => {
                 self.registry.handle_frozen(number, true);

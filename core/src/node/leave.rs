@@ -96,9 +96,13 @@ impl Node {
             let Some(pending) = self.requests.remove(ticket) else { continue };
             let reply = match (&pending.wait, &reason) {
                 (Wait::Leave, ExitReason::Superseded { .. }) => Reply::Leave(Ok(())),
-                (Wait::Leave, ExitReason::Left | ExitReason::Evicted | ExitReason::NotListed) => {
-                    self.leave_reply()
-                }
+                (
+                    Wait::Leave,
+                    ExitReason::Left
+                    | ExitReason::Evicted
+                    | ExitReason::NotListed
+                    | ExitReason::Unfit { .. },
+                ) => self.leave_reply(),
                 (Wait::Evict { replica }, _) if self.me.as_ref() == Some(replica) => {
                     Reply::Evict(Ok(()))
                 }

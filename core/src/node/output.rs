@@ -133,6 +133,9 @@ pub enum StopReason {
     Restarting,
     /// The child belongs to another node since members came, and goes on there.
     Moving,
+    /// A child that belongs to it is in quarantine, which counts as its failure: another process
+    /// takes its place after a while.
+    Escalated,
     /// Another process has what it claims; its state is handed to the winner.
     Conflict(NameConflict),
     /// The node is over.
@@ -375,6 +378,8 @@ pub struct ChildView {
     pub name: Option<Name>,
     /// The process that runs it; `None` between two runs.
     pub process: Option<ProcessId>,
+    /// The child that it belongs to.
+    pub parent: Option<ChildId>,
 }
 
 /// How a conflict was decided, with what it was decided by.
@@ -507,4 +512,10 @@ pub enum ExitReason {
     Evicted,
     /// It is not on the list of members that an operator set.
     NotListed,
+    /// Children failed on it again and again that run elsewhere, and it was to leave then
+    /// ([`Config::escalation`](crate::Config::escalation)).
+    Unfit {
+        /// How many.
+        children: usize,
+    },
 }

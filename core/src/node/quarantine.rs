@@ -4,9 +4,12 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::entry::{CellKey, Entry, GivenUpEntry};
+use crate::membership::Presence;
 use crate::node::Node;
 use crate::supervisor::{ChildKey, shortened};
-use crate::{Blob, ChildId, Event, NodeId, Output, ReleaseError, Reply, Scope};
+use crate::{
+    Blob, ChildId, Escalation, Event, ExitReason, NodeId, Output, ReleaseError, Reply, Scope,
+};
 
 impl Node {
     /// Gives up the child that the process `number` runs, which failed for `reason`.
@@ -40,19 +43,44 @@ impl Node {
         self.with_supervisor(|supervisor, around| {
             supervisor.handle_given_up(around, key, node, entry);
         });
+        self.supervisor.escalate(&key, &self.targets);
         self.check_child_requests(key);
+    }
+
+    /// Has the children tried again that the child failed by which the process `number` runs: it
+    /// has been started anew.
+    pub(super) fn release_failures_of(&mut self, number: u64) {
+        for key in self.supervisor.failures_of(number, &self.targets) {
+            self.let_out(key);
+        }
+    }
+
+    /// Leaves if so many children were given up here that run elsewhere as operators want it, once
+    /// a beat.
+    pub(super) fn check_fitness(&mut self) {
+        let Escalation::Leave { children: most } = self.config.escalation else { return };
+        let children = self.supervisor.better_off(&self.config.id).count();
+        if most.max(1) <= children && self.presence == Presence::Here {
+            self.handle_unwanted(ExitReason::Unfit { children });
+        }
+    }
+
+    /// Has the nodes that gave `key` up try it again.
+    fn let_out(&mut self, key: ChildKey) {
+        let child = self.supervisor.child(&key).into_iter();
+        let by = child.flat_map(|child| child.given_up.iter().map(|by| by.node.clone()));
+        for node in by.collect::<Vec<NodeId>>() {
+            self.write_cell(&CellKey::GivenUp(key.0, key.1, node), None);
+        }
     }
 
     pub(super) fn release(&mut self, ticket: u64, key: ChildKey) {
         let child = self.supervisor.child(&key);
-        let Some(child) = child.filter(|child| child.spec.is_some() && child.end.is_none()) else {
+        if child.is_none_or(|child| child.spec.is_none() || child.end.is_some()) {
             let error = ReleaseError::Unknown { child: key.1 };
             return self.reply(ticket, Reply::Release(Err(error)));
-        };
-        let nodes: Vec<NodeId> = child.given_up.iter().map(|by| by.node.clone()).collect();
-        for node in nodes {
-            self.write_cell(&CellKey::GivenUp(key.0, key.1, node), None);
         }
+        self.let_out(key);
         self.carry_out_effects();
         self.reply(ticket, Reply::Release(Ok(())));
     }

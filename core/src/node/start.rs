@@ -15,7 +15,7 @@ use crate::{ChildId, ChildSpec, Replica, Reply, RequestId, Scope, StartChildErro
 
 impl Node {
     pub(super) fn start(&mut self, ticket: u64, timeout: Duration, scope: Scope, spec: ChildSpec) {
-        if let Some(error) = too_large(&spec).or_else(|| self.taken(&spec)) {
+        if let Some(error) = too_large(&spec).or_else(|| self.refused(scope, &spec)) {
             return self.reply(ticket, Reply::Start(Err(error)));
         }
         let (key, entry) = self.take_on(scope, spec);
@@ -73,7 +73,7 @@ impl Node {
         if child.is_some_and(|child| child.end.is_some()) {
             return Ok(None);
         }
-        if let Some(error) = self.taken(&spec) {
+        if let Some(error) = self.refused(key.0, &spec) {
             return Err(error);
         }
         Ok(self.take_on_as(key, spec))
@@ -139,7 +139,7 @@ impl Node {
             let (key, spec) = ((scope, child), Box::new(spec));
             return Ok((key, Wait::Found { key, spec }));
         }
-        if let Some(error) = self.taken(&spec) {
+        if let Some(error) = self.refused(scope, &spec) {
             return Err(error);
         }
         let ensured = Some(Box::new(spec.clone()));
@@ -163,8 +163,15 @@ impl Node {
         Some((self.me.clone()?, self.replication.head()))
     }
 
-    /// Returns that somebody has the name of `spec`, if it has one and somebody does.
-    fn taken(&self, spec: &ChildSpec) -> Option<StartChildError> {
+    /// Returns why a child of `spec` is not accepted: somebody has its name, or there is nobody whom
+    /// it could belong to.
+    fn refused(&self, scope: Scope, spec: &ChildSpec) -> Option<StartChildError> {
+        if let Some(parent) = spec.parent {
+            let known = self.supervisor.child(&(scope, parent));
+            if known.is_none_or(|known| known.spec.is_none() || known.end.is_some()) {
+                return Some(StartChildError::NoParent { parent });
+            }
+        }
         let (registry, name) = spec.name.as_ref()?;
         let holder = self.occupant(*registry, name)?;
         Some(StartChildError::NameTaken { name: name.clone(), holder })

@@ -31,6 +31,7 @@ impl Node {
         if self.is_full && !self.supervisor.is_full() {
             self.say_whether_full();
         }
+        self.check_fitness();
         self.supervisor.handle_beat();
         if let Redistribution::Active { at_once, quiet } = self.config.redistribution
             && self.arrival.is_none()
@@ -184,6 +185,8 @@ impl Node {
         let bare = self.supervisor.ended_before(old).filter(|(_, child)| {
             child.claims.is_empty() && child.spec_in.is_empty() && child.ended_in.contains(&me)
         });
+        // What belongs to it, and was heard of late, is to hear that it has ended.
+        let bare = bare.filter(|(key, _)| !self.supervisor.has_nested(key));
         let keys: Vec<_> = bare.map(|(key, _)| Key::Ended(key.0, key.1).encode()).collect();
         for key in keys {
             let version = self.replication.journal(&me).and_then(|journal| journal.version(&key));

@@ -259,7 +259,7 @@ impl Child {
     pub(crate) fn view(&self, process: Option<ProcessId>) -> Option<ChildView> {
         let spec = &self.spec.as_ref()?.spec;
         let name = spec.name.as_ref().map(|(_, name)| name.clone());
-        Some(ChildView { kind: spec.kind.clone(), name, process })
+        Some(ChildView { kind: spec.kind.clone(), name, process, parent: spec.parent })
     }
 
     fn is_nothing(&self) -> bool {
@@ -276,7 +276,8 @@ impl Child {
 /// Invariant: `unclaimed` holds the children that have a specification, no end and no visible
 /// claim; `reserved` holds the names of all children that have a specification and no end; `ended`
 /// holds the children that have an end, by its stamp; `given_up` those that a node has given up;
-/// `loads` counts each child that has whereabouts.
+/// `nested` holds those with a specification and no end by the children that they belong to; `loads`
+/// counts each child that has whereabouts.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Children {
     rule: Rule,
@@ -285,6 +286,7 @@ pub(crate) struct Children {
     reserved: BTreeMap<(Scope, Name), BTreeSet<ChildKey>>,
     ended: BTreeSet<(Stamp, ChildKey)>,
     given_up: BTreeSet<ChildKey>,
+    nested: BTreeMap<ChildKey, BTreeSet<ChildKey>>,
     loads: Loads,
 }
 
@@ -336,6 +338,9 @@ impl Children {
         if again.ended != self.ended || again.table.len() != self.table.len() {
             return Err("the children that ended are not those with an end");
         }
+        if again.nested != self.nested {
+            return Err("the children that belong to others are not those that say so");
+        }
         if again.loads != self.loads {
             return Err("the children on nodes are miscounted");
         }
@@ -364,6 +369,11 @@ impl Children {
     /// Iterates over the children that a node has given up.
     pub(crate) fn given_up(&self) -> impl Iterator<Item = (&ChildKey, &Child)> {
         self.given_up.iter().filter_map(|key| self.table.get_key_value(key))
+    }
+
+    /// Iterates over the children that belong to `parent`, and have not ended.
+    pub(crate) fn nested(&self, parent: &ChildKey) -> impl Iterator<Item = &ChildKey> {
+        self.nested.get(parent).into_iter().flatten()
     }
 
     /// Returns a child that reserves `name`, if one does.
@@ -399,10 +409,18 @@ impl Children {
         set(&mut self.unclaimed, key, before.is_unclaimed, after.is_unclaimed);
         if before.reserved != after.reserved {
             if let Some(name) = before.reserved {
-                self.free(&name, key);
+                take_out(&mut self.reserved, &name, &key);
             }
             if let Some(name) = after.reserved {
                 self.reserved.entry(name).or_default().insert(key);
+            }
+        }
+        if before.parent != after.parent {
+            if let Some(parent) = before.parent {
+                take_out(&mut self.nested, &parent, &key);
+            }
+            if let Some(parent) = after.parent {
+                self.nested.entry(parent).or_default().insert(key);
             }
         }
         if is_nothing {
@@ -410,13 +428,14 @@ impl Children {
         }
         result
     }
+}
 
-    fn free(&mut self, name: &(Scope, Name), key: ChildKey) {
-        if let Some(children) = self.reserved.get_mut(name) {
-            children.remove(&key);
-            if children.is_empty() {
-                self.reserved.remove(name);
-            }
+/// Takes `key` out of the children under `of`.
+fn take_out<K: Ord>(children: &mut BTreeMap<K, BTreeSet<ChildKey>>, of: &K, key: &ChildKey) {
+    if let Some(under) = children.get_mut(of) {
+        under.remove(key);
+        if under.is_empty() {
+            children.remove(of);
         }
     }
 }
@@ -430,6 +449,7 @@ struct Indexed {
     /// The name that it reserves; a clone of it costs no more than a count.
     reserved: Option<(Scope, Name)>,
     whereabouts: Option<Whereabouts>,
+    parent: Option<ChildKey>,
 }
 
 impl Indexed {
@@ -441,6 +461,7 @@ impl Indexed {
             is_unclaimed: stands.is_some() && !child.is_claimed(),
             reserved: stands.and_then(|entry| entry.spec.name.clone()),
             whereabouts: child.whereabouts(scope),
+            parent: stands.and_then(|entry| Some((scope, entry.spec.parent?))),
         }
     }
 }

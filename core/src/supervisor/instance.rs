@@ -74,6 +74,8 @@ pub(crate) enum Then {
     Frozen,
     /// Another process takes its place.
     Again,
+    /// It has failed: another process takes its place as after any failure.
+    Failed,
 }
 
 impl Instance {
@@ -111,4 +113,6 @@ pub(crate) enum RunEnd {
     Finished,
     /// It failed.
     Failed(String),
+    /// A child that belongs to its own is in quarantine.
+    Escalated,
 }

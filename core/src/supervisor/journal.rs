@@ -5,7 +5,7 @@ use crate::entry::{ClaimEntry, EndedEntry, Entry, Key, Reason, SpecEntry};
 use crate::supervisor::children::{Child, ChildKey, Claim, Past};
 use crate::supervisor::instance::Then;
 use crate::supervisor::{Around, Supervisor};
-use crate::{Name, Output, Replica, Scope, StopReason, ViewChange};
+use crate::{Name, Outcome, Output, Replica, Scope, StopReason, ViewChange};
 
 impl Supervisor {
     /// Takes in that the specification of `key` stands in the journal of `replica`, or does not
@@ -180,6 +180,11 @@ impl Supervisor {
             if let Some(&number) = self.by_child.get(&key) {
                 self.stop(number, StopReason::Terminated, Then::Gone);
             }
+            self.reconcile_nested(around, key);
+        } else if let Some(parent) = self.ended_parent(&key)
+            && (is_specified_here || self.by_child.contains_key(&key))
+        {
+            self.end(around, key, Outcome::WithParent { parent });
         } else if self.children.unclaimed().contains(&key) {
             self.due.insert(key);
         } else {

@@ -19,6 +19,7 @@ mod instance;
 mod journal;
 mod loads;
 mod moves;
+mod nested;
 mod quarantine;
 mod runs;
 
@@ -381,6 +382,9 @@ impl Supervisor {
             let reason = alloc::string::String::from("its node went down");
             return self.end(around, key, Outcome::Failed { reason });
         }
+        if let Some(parent) = self.ended_parent(&key) {
+            return self.end(around, key, Outcome::WithParent { parent });
+        }
         let was_beaten = beaten.is_some();
         let name = spec.name.as_ref();
         let Some(outcome) = beaten_before_it_starts(around.board, key, name, was_beaten) else {
@@ -517,6 +521,7 @@ impl Supervisor {
             | StopReason::Leaving
             | StopReason::Moving
             | StopReason::Restarting
+            | StopReason::Escalated
             | StopReason::NodeDown => instance.spec.grace,
         };
         match (&instance.phase, then) {
@@ -533,7 +538,9 @@ impl Supervisor {
                 self.set_phase(number, Phase::Frozen);
                 self.effects.push_back(Effect::Frozen { number, state: None });
             }
-            (Phase::Stopping { .. } | Phase::Frozen, Then::Frozen | Then::Again) => (),
+            (Phase::Stopping { .. } | Phase::Frozen, Then::Frozen | Then::Again | Then::Failed)
+            // It failed already.
+            | (Phase::Waiting { .. }, Then::Failed) => (),
         }
     }
 }

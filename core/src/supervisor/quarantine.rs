@@ -66,6 +66,14 @@ impl Supervisor {
         told.collect()
     }
 
+    /// Iterates over the children that `node` has given up and that run on another one.
+    pub(crate) fn better_off(&self, node: &NodeId) -> impl Iterator<Item = &ChildKey> {
+        let runs = |child: &Child| child.process(self.children.rule()).is_some();
+        let given_up = self.children.given_up();
+        let here = given_up.filter(move |(_, child)| child.is_given_up_by(node) && runs(child));
+        here.map(|(key, _)| key)
+    }
+
     /// Iterates over the children that nodes have given up and that are over.
     pub(crate) fn given_up_for_nothing(&self) -> impl Iterator<Item = (&ChildKey, &Child)> {
         let is_over = |child: &Child| child.end.is_some() || child.spec.is_none();

@@ -46,7 +46,7 @@ impl Supervisor {
             (Phase::Starting | Phase::Running, ProcessEvent::Exited { failure: Some(reason) }) => {
                 self.handle_run_end(around, number, RunEnd::Failed(reason));
             }
-            (Phase::Stopping { then }, event) => self.handle_stopped(number, then, event),
+            (Phase::Stopping { then }, event) => self.handle_stopped(around, number, then, event),
             // Nothing was asked of it, or it is gone already: the report is late.
             (Phase::Starting | Phase::Running, ProcessEvent::Stopped { .. })
             | (Phase::Running, ProcessEvent::Started)
@@ -166,6 +166,7 @@ impl Supervisor {
             }
             (_, RunEnd::Ignored) => Some(Outcome::Ignored),
             (Restart::Permanent, _)
+            | (Restart::Transient | Restart::Temporary, RunEnd::Escalated)
             | (Restart::Transient, RunEnd::StartFailed(_) | RunEnd::Failed(_)) => None,
         };
         match outcome {
@@ -197,6 +198,7 @@ impl Supervisor {
         let reason = match end {
             RunEnd::StartFailed(reason) | RunEnd::Failed(reason) => reason,
             RunEnd::Finished | RunEnd::Ignored => String::from("it ended, and is to run always"),
+            RunEnd::Escalated => String::from("a child that belongs to it is in quarantine"),
         };
         let is_over_budget = instance.spend(around.now);
         self.set_phase(number, Phase::Waiting { until: around.now + backoff });
@@ -241,7 +243,13 @@ impl Supervisor {
     }
 
     /// Takes in that a process that was told to stop is gone, in whatever way it went.
-    fn handle_stopped(&mut self, number: u64, then: Then, event: ProcessEvent) {
+    fn handle_stopped(
+        &mut self,
+        around: &mut Around<'_>,
+        number: u64,
+        then: Then,
+        event: ProcessEvent,
+    ) {
         let state: Option<Blob> = match event {
             ProcessEvent::Stopped { state } => state,
             ProcessEvent::Exited { .. }
@@ -252,6 +260,7 @@ impl Supervisor {
         };
         match then {
             Then::Gone => self.drop_instance(number),
+            Then::Failed => self.back_off(around, number, RunEnd::Escalated),
             Then::Again => {
                 self.start_again_at_once(number);
                 self.write_claim(number);

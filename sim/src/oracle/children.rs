@@ -237,6 +237,13 @@ impl Children {
                         .any(|ended| ended.contains(&child))
             }
         };
-        by_itself || self.terminated.contains(&child) || self.beaten.contains(&child)
+        let with_parent = || {
+            let parent = accepted.spec.parent.map(|parent| (parent, self.accepted.get(&parent)));
+            parent.is_some_and(|(id, known)| known.is_none_or(|known| self.may_end(id, known)))
+        };
+        by_itself
+            || self.terminated.contains(&child)
+            || self.beaten.contains(&child)
+            || with_parent()
     }
 }

@@ -295,7 +295,7 @@ impl Clients {
     fn care(&mut self, random: &mut Random) -> Care {
         let again = self.once.last().copied().filter(|_| happens(600, random));
         let known = self.pick(random);
-        match (random.below(5), again, known) {
+        match (random.below(6), again, known) {
             (0, Some(child), _) => Care::Once { child, kind: ONCE.to_owned() },
             (1, _, Some(child)) => Care::Restart { child },
             (2, _, Some(child)) => Care::Release { child },
@@ -304,7 +304,12 @@ impl Clients {
                 self.once.push(child);
                 Care::Once { child, kind: ONCE.to_owned() }
             }
-            (3, _, _) => {
+            (4, _, Some(parent)) => {
+                let kind = draw_kind(random).to_owned();
+                let (child, escalates) = (self.next_child(), random.below(2) == 0);
+                Care::Nested { child, kind, parent, escalates }
+            }
+            (3..=4, _, _) => {
                 let placement = match random.below(4) {
                     0 => Placement::Random,
                     1 => Placement::bounded(120),

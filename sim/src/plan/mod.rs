@@ -221,6 +221,17 @@ pub enum Care {
         /// The strategy.
         placement: Placement,
     },
+    /// To start one that belongs to another.
+    Nested {
+        /// The child's number in the plan.
+        child: u32,
+        /// Its kind.
+        kind: String,
+        /// The number of the one that it belongs to.
+        parent: u32,
+        /// Whether its quarantine is a failure of that one.
+        escalates: bool,
+    },
     /// To start another process in the place of the one that runs it.
     Restart {
         /// The child's number in the plan.

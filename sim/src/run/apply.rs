@@ -109,6 +109,11 @@ impl Run<'_> {
             Care::Placed { child, kind, placement } => {
                 (*child, Command::Start { scope, spec: placed(kind, placement) })
             }
+            Care::Nested { child, kind, parent, escalates } => {
+                let (parent, escalates) = (Some(*self.children.get(parent)?), *escalates);
+                let spec = ChildSpec { parent, escalates, ..spec(kind) };
+                (*child, Command::Start { scope, spec })
+            }
             Care::Restart { child } => {
                 return Some(Command::Restart { scope, child: *self.children.get(child)? });
             }

@@ -22,6 +22,7 @@ mod many;
 mod metadata;
 mod moves;
 mod names;
+mod nested;
 mod placements;
 mod policy;
 mod quarantines;

@@ -195,7 +195,7 @@ impl Toy {
         {
             let process = self.process(number);
             let kind = "ok".to_owned();
-            let view = ChildView { kind, name: None, process: Some(process.clone()) };
+            let view = ChildView { kind, name: None, process: Some(process.clone()), parent: None };
             if self.fault != Fault::Forgets {
                 self.outputs.push_back(Output::View(ViewChange::Child {
                     scope,

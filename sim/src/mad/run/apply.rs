@@ -131,6 +131,14 @@ impl Run<'_> {
                 let start = supervisor.start_child(shell.placement_key("kin")).timeout(PATIENCE);
                 self.start(host, *child, placed(kind, placement), start);
             }
+            Care::Nested { child, kind, parent, escalates } => {
+                let Some(parent) = self.child(*parent) else { return };
+                let shell = ChildSpec::of_kind(kind, &0_u64).parent(parent);
+                let shell = if *escalates { shell.escalates() } else { shell };
+                let (parent, escalates) = (Some(parent), *escalates);
+                let core = ordu_core::ChildSpec { parent, escalates, ..spec(kind) };
+                self.start(host, *child, core, supervisor.start_child(shell).timeout(PATIENCE));
+            }
             Care::Restart { child } => {
                 let Some(child) = self.child(*child) else { return };
                 let restart = supervisor.restart_child(child).timeout(PATIENCE).into_future();
