@@ -163,8 +163,8 @@ impl Node {
         Some((self.me.clone()?, self.replication.head()))
     }
 
-    /// Returns why a child of `spec` is not accepted: somebody has its name, or there is nobody whom
-    /// it could belong to.
+    /// Returns why a child of `spec` is not accepted: somebody has its name, or the child that it
+    /// is to belong to is over or unknown.
     fn refused(&self, scope: Scope, spec: &ChildSpec) -> Option<StartChildError> {
         if let Some(parent) = spec.parent {
             let known = self.supervisor.child(&(scope, parent));

@@ -122,3 +122,98 @@ impl PlacementStrategy for Spread {
         choice.chosen_before().filter(is_as_good).or(Some(least))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::placement::{Placement, UserStrategies, Weight};
+    use crate::{ChildId, ChildSpec, Labels, NodeId};
+
+    /// A member: whether it can run the child, how many children it has, how many of its kin.
+    type Row = (bool, usize, usize);
+
+    /// Returns whom `placement` chooses of members with these rows, and who they are.
+    fn choose(placement: &Placement, rows: &[Row], chance: u64) -> (Option<usize>, Vec<usize>) {
+        let nodes: Vec<(NodeId, Labels)> = (0..rows.len())
+            .map(|number| {
+                let mut labels = Labels::new();
+                labels.insert("zone", format!("{}", number % 2)).unwrap();
+                (NodeId::new(format!("n{number}")).unwrap(), labels)
+            })
+            .collect();
+        let hosts: Vec<Host<'_>> = (nodes.iter().zip(rows))
+            .map(|((node, labels), &(is_able, children, kin))| {
+                let weight = Weight::USUAL;
+                Host { node, labels, weight, children, kin, is_able }
+            })
+            .collect();
+        let spec = ChildSpec { placement: placement.clone(), ..ChildSpec::new("cart", "") };
+        let (child, me) = (ChildId::from_bytes([1; 16]), &nodes[0].0);
+        let (spec, hosts) = (&spec, hosts.as_slice());
+        let choice = Choice { child, spec, hosts, me, is_chosen: false, hops: 0, chance };
+        let users = UserStrategies::default();
+        let chosen = placement.strategy(&users).expect("it is one of ours").choose(&choice);
+        let chosen = chosen.map(|host| hosts.iter().position(|other| other == host).unwrap());
+        let able = (0..rows.len()).filter(|&number| rows[number].0).collect();
+        (chosen, able)
+    }
+
+    fn ours() -> impl Strategy<Value = Placement> {
+        prop_oneof![
+            Just(Placement::Ring),
+            Just(Placement::Random),
+            (0..300_u16).prop_map(Placement::bounded),
+            Just(Placement::spread()),
+            Just(Placement::spread_over("zone")),
+        ]
+    }
+
+    fn rows() -> impl Strategy<Value = Vec<Row>> {
+        proptest::collection::vec((any::<bool>(), 0..100_usize, 0..5_usize), 1..12)
+    }
+
+    proptest! {
+        /// B32, B33, B34. Whatever members there are, each of our strategies chooses one of those
+        /// that can run the child, and nobody just where none can.
+        #[test]
+        fn somebody_able_is_chosen_and_nobody_where_none_is(
+            placement in ours(),
+            rows in rows(),
+            chance: u64,
+        ) {
+            let (chosen, able) = choose(&placement, &rows, chance);
+            match chosen {
+                Some(chosen) => prop_assert!(able.contains(&chosen)),
+                None => prop_assert!(able.is_empty()),
+            }
+        }
+
+        /// Nobody is over its bound by more than the child that is placed.
+        #[test]
+        fn the_bound_is_kept(percent in 100..300_u16, rows in rows(), chance: u64) {
+            let (chosen, able) = choose(&Placement::bounded(percent), &rows, chance);
+            let total = able.iter().map(|&number| rows[number].1).sum::<usize>() + 1;
+            let bound = (total * usize::from(percent)).div_ceil(able.len().max(1) * 100);
+            prop_assert!(chosen.is_none_or(|chosen| rows[chosen].1 < bound));
+        }
+
+        /// Whoever is chosen has no more kin in its zone than any other that can run the child, and
+        /// no more on itself than any other of that zone.
+        #[test]
+        fn kin_are_told_apart_by_zone_and_then_by_member(rows in rows(), chance: u64) {
+            let (chosen, able) = choose(&Placement::spread_over("zone"), &rows, chance);
+            let Some(chosen) = chosen else { return Ok(()) };
+            let of = |zone: usize| rows.iter().skip(zone).step_by(2).map(|row| row.2).sum::<usize>();
+            let zone = chosen % 2;
+            for other in able {
+                prop_assert!(of(zone) <= of(other % 2));
+                prop_assert!(other % 2 != zone || rows[chosen].2 <= rows[other].2);
+            }
+        }
+    }
+}

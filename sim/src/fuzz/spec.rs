@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use ordu_core::limits::{FRAME_BYTES_MAX, NAME_BYTES_MAX, SPEC_BYTES_MAX, VALUE_BYTES_MAX};
-use ordu_core::placement::Need;
+use ordu_core::placement::{Need, Placement};
 use ordu_core::wire::{WireError, decode, encode};
 use ordu_core::{
-    Address, Blob, Budget, ChildSpec, Command, Config, Input, Labels, Name, NameError, Node,
-    NodeId, Output, ProcessEvent, Reply, Restart, Scope, StartChildError, StartReason, Time,
+    Address, Blob, Budget, ChildId, ChildSpec, Command, Config, Input, Labels, Name, NameError,
+    Node, NodeId, Output, ProcessEvent, Reply, Restart, Scope, StartChildError, StartReason, Time,
     ViewChange, hash64,
 };
 
@@ -22,7 +22,9 @@ pub enum SpecRun {
     Read,
     /// It was too large, and nothing was started.
     TooLarge,
-    /// The node knows no such kind; the child is kept.
+    /// It belongs to a child that there is none of, and nothing was started.
+    Orphan,
+    /// The node has no code for its kind or its strategy, or is not what it needs; it is kept.
     Kept,
     /// The child was started.
     Started,
@@ -31,8 +33,8 @@ pub enum SpecRun {
 /// Reads or builds a specification as `bytes` say, and asks a node to start it.
 ///
 /// What is read comes back the same once it is written and read again. A specification over the
-/// limit is refused with its size, and but for the answer the node is as it was. Any other is
-/// started with the very kind and arguments if the node has code for it, and is kept if not; a
+/// limit is refused with its size, and but for the answer the node is as it was, and so is one that
+/// belongs to a child that there is none of. Any other is started with the very kind and arguments if the node has code for it, and is kept if not; a
 /// second child of its name is refused. A node is dear: one in `asked_of` that are within the limit
 /// is asked, by the hash of the bytes.
 ///
@@ -63,6 +65,10 @@ pub fn spec(bytes: &[u8], asked_of: u64) -> SpecRun {
         let (bytes, max) = (spec.value.len(), VALUE_BYTES_MAX);
         Host::new().check_refused(&spec, StartChildError::ValueTooLarge { bytes, max });
         return SpecRun::TooLarge;
+    }
+    if let Some(parent) = spec.parent {
+        Host::new().check_refused(&spec, StartChildError::NoParent { parent });
+        return SpecRun::Orphan;
     }
     if is_asked { Host::new().check_started(&spec) } else { SpecRun::Read }
 }
@@ -106,7 +112,17 @@ fn built(mode: u8, bytes: &mut Bytes<'_>) -> ChildSpec {
     let label = placement_key.as_ref().map(|key| key.to_string());
     let needs = label.map(|key| Need::NoLabel { value: kind.clone(), key }).into_iter().collect();
     let budget = (restart == Restart::Permanent).then(Budget::default);
+    let placement = match mode % 8 {
+        0 => Placement::Random,
+        1 => Placement::bounded(u16::from(mode)),
+        2 => Placement::spread_over(kind.clone()),
+        3 if restart == Restart::Temporary => Placement::User(kind.clone()),
+        _ => Placement::Ring,
+    };
+    let parent = (mode % 32 == 4).then(|| ChildId::from_bytes([mode; 16]));
     let mut spec = ChildSpec {
+        placement,
+        parent,
         restart,
         grace,
         name,
@@ -205,7 +221,8 @@ impl Host {
         }
         let node = self.node.replica().expect("it has joined").node().clone();
         let is_met = |need: &Need| need.is_met_by(&node, &Labels::new());
-        let can_run = spec.kind == KIND && spec.needs.iter().all(is_met);
+        let has_code = spec.kind == KIND && !matches!(spec.placement, Placement::User(_));
+        let can_run = has_code && spec.needs.iter().all(is_met);
         assert_eq!(starts == 1, can_run, "it starts where there is code for it, and it is needed");
         if spec.name.is_some() {
             self.check_name_is_taken(spec);

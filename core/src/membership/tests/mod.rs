@@ -1,5 +1,6 @@
 //! Stories of several machines on a model network.
 
+mod asked;
 mod failures;
 mod hostile;
 mod joining;
