@@ -1,5 +1,6 @@
 //! Why what is asked of a node itself fails.
 
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -15,10 +16,8 @@ pub enum LeaveError {
     /// The deadline passed. The node is over all the same; what it still ran starts elsewhere, once
     /// those who have not heard that it left take it for dead.
     #[error(
-        "{remaining} children had not stopped in time, nor had [{}] heard of all, nor anybody who \
-         stays taken over what [{}] left; the node is over, and what it ran starts elsewhere",
-        unaware.iter().map(NodeId::as_str).collect::<Vec<_>>().join(", "),
-        unshared.iter().map(NodeId::as_str).collect::<Vec<_>>().join(", ")
+        "the node is over, and what it ran starts elsewhere; in time {}",
+        undone(*remaining, unaware, unshared)
     )]
     TimedOut {
         /// How many children had not been handed over.
@@ -110,4 +109,49 @@ pub enum SettleError {
     /// This node has not joined yet, or is over.
     #[error("the node is not ready: it is joining or over")]
     NotReady,
+}
+
+/// Returns what a leave did not get done before its deadline.
+fn undone(remaining: usize, unaware: &[NodeId], unshared: &[NodeId]) -> String {
+    let listed = |nodes: &[NodeId]| {
+        let names: Vec<&str> = nodes.iter().map(NodeId::as_str).collect();
+        names.join(", ")
+    };
+    let mut undone = Vec::new();
+    if 0 < remaining {
+        undone.push(format!("{remaining} children had not stopped"));
+    }
+    if !unaware.is_empty() {
+        undone.push(format!("{} had not heard of all", listed(unaware)));
+    }
+    if !unshared.is_empty() {
+        undone.push(format!("nobody who stays had all that {} left", listed(unshared)));
+    }
+    if undone.is_empty() {
+        undone.push(String::from("it did not get to say that it left"));
+    }
+    undone.join(", and ")
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString as _;
+    use alloc::vec;
+
+    use super::*;
+
+    #[test]
+    fn a_leave_that_ran_out_of_time_says_what_was_not_done_and_nothing_else() {
+        let node = |name: &str| NodeId::new(name).unwrap();
+        let said = |remaining, unaware, unshared| {
+            LeaveError::TimedOut { remaining, unaware, unshared }.to_string()
+        };
+        let head = "the node is over, and what it ran starts elsewhere; in time ";
+        let children = said(3, vec![], vec![]);
+        assert_eq!(children, format!("{head}3 children had not stopped"));
+        let others = said(0, vec![node("b"), node("c")], vec![node("d")]);
+        let all = "b, c had not heard of all, and nobody who stays had all that d left";
+        assert_eq!(others, format!("{head}{all}"));
+        assert_eq!(said(0, vec![], vec![]), format!("{head}it did not get to say that it left"));
+    }
 }

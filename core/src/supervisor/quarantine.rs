@@ -90,3 +90,18 @@ pub(crate) fn shortened(mut reason: String) -> String {
     }
     reason
 }
+
+#[cfg(test)]
+mod tests {
+    use super::shortened;
+
+    #[test]
+    fn a_reason_is_cut_between_characters() {
+        assert_eq!(shortened("short".into()), "short");
+        assert_eq!(shortened("x".repeat(1_024)).len(), 1_024);
+        assert_eq!(shortened("x".repeat(1_025)).len(), 1_024);
+        // Of two bytes each, after one of one: the last that fits whole ends at 1,023.
+        let odd = shortened(["x", &"é".repeat(600)].concat());
+        assert_eq!((odd.len(), odd.chars().count()), (1_023, 512));
+    }
+}

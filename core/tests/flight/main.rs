@@ -12,6 +12,7 @@ use cluster::{Cluster, SECRETS, id};
 use ordu_core::flight::{
     DecodeDumpError, Dump, DumpError, Payloads, Reason, Recorder, ReplayError, Settings,
 };
+use ordu_core::placement::{Choice, Host, Placement, PlacementStrategy, UserStrategies};
 use ordu_core::{
     Address, ChildSpec, Command, Config, ConflictRule, Contender, Input, Name, Node, Output,
     Random, Rule, Scope, Target, Time, hash64, wire,
@@ -24,6 +25,19 @@ const WIDE: usize = 32 << 20;
 const NARROW: usize = 112 << 10;
 
 const NODES: [&str; 3] = ["a", "b", "c"];
+
+/// A strategy that chooses the first that is able.
+struct First(&'static str);
+
+impl PlacementStrategy for First {
+    fn name(&self) -> &str {
+        self.0
+    }
+
+    fn choose<'a>(&self, choice: &Choice<'a>) -> Option<&'a Host<'a>> {
+        choice.able().next()
+    }
+}
 
 /// A rule that leaves everything to the default order.
 struct Named(&'static str);
@@ -89,6 +103,47 @@ fn a_dump_is_replayed_by_the_very_rule_that_its_node_had() {
         dump.supply_rule(user()).unwrap();
         assert_eq!(Some(dump.replay().unwrap().state_hash), taken.state_hash(), "{node}");
     }
+}
+
+/// Nor does it hold the code of strategies.
+#[test]
+fn a_dump_is_replayed_with_the_very_strategies_that_its_node_had() {
+    let strategies = |names: &[&'static str]| {
+        let mut strategies = UserStrategies::default();
+        names.iter().for_each(|name| strategies.insert(First(name)));
+        strategies
+    };
+    let own = || strategies(&["first/1", "first/2"]);
+    let mut config = Config::new(id("a"), Address::new("a:1").unwrap());
+    config.kinds.push("cart".into());
+    config.strategies = own();
+    let now = Time::from_millis(1);
+    let mut recorder = Recorder::new(config.clone(), 7, now, settings(WIDE, Payloads::Kept));
+    let mut node = Node::new(config, 7, now);
+    let mut feed = |input: Input| {
+        recorder.record(now, &input, &node);
+        node.handle(now, input);
+        let mut outputs = Vec::new();
+        outputs.extend(std::iter::from_fn(|| node.poll_output()));
+        outputs
+    };
+    feed(Input::Flush);
+    let placement = Placement::User("first/2".into());
+    let spec = ChildSpec { placement, ..ChildSpec::new("cart", "") };
+    let command = Command::Start { scope: Scope::named("default"), spec };
+    let timeout = Duration::from_secs(1);
+    let outputs = feed(Input::Request { ticket: 1, timeout, command });
+    assert!(outputs.iter().any(|output| matches!(output, Output::Start(_))), "{outputs:?}");
+
+    let taken = recorder.dump(Reason::Demand, Some(&node)).unwrap();
+    let mut dump = Dump::decode(&taken.encode()).unwrap();
+    assert!(matches!(dump.replay().unwrap_err(), ReplayError::StrategyMissing { .. }));
+    let refusal = dump.supply_strategies(strategies(&["first/1"])).unwrap_err();
+    assert!(matches!(refusal, ReplayError::OtherStrategies { .. }), "{refusal}");
+    let without_code = dump.config().strategies.clone();
+    assert!(dump.supply_strategies(without_code).is_err(), "names alone are not enough");
+    dump.supply_strategies(own()).unwrap();
+    assert_eq!(Some(dump.replay().unwrap().state_hash), taken.state_hash());
 }
 
 /// With payloads kept the replayed state is the live one to the last byte.

@@ -106,6 +106,8 @@ fn who_is_released_is_tried_again_with_a_whole_budget() {
         for host in [N1, N2, N3] {
             assert_eq!(world.quarantined(host), [], "seed {seed}");
         }
+        assert_eq!(world.release_child(N3, child), Ok(()), "nobody gave it up: no change");
+        assert_eq!(world.runs_of(child).len(), runs + 1, "seed {seed}");
         world.settle(SETTLE);
     }
 }
