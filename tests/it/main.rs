@@ -8,6 +8,7 @@ mod dependencies;
 mod discovery;
 mod fuzz;
 mod processes;
+mod promises;
 mod sockets;
 mod teeth;
 mod tidy;

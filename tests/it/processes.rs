@@ -11,24 +11,32 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use ordu_tests::root;
 use serde_json::Value;
 
-/// Builds the tour as the rest of the workspace was built, and returns where it is.
-fn tour() -> PathBuf {
+/// Builds the examples as the rest of the workspace was built, and returns where they are.
+fn examples() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let build = || {
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let arguments = ["build", "--workspace", "--example", "tour", "--locked"];
-        let output = Command::new(cargo).args(arguments).current_dir(root()).output().unwrap();
+        let built = ["--example", "tour", "--example", "promises"];
+        let mut command = Command::new(cargo);
+        command.args(["build", "--workspace", "--locked"]).args(built).current_dir(root());
+        let output = command.output().unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "the tour does not build: {errors}");
+        assert!(output.status.success(), "the examples do not build: {errors}");
         // This test is `target/debug/deps/it-…`.
         let debug = env::current_exe().unwrap();
-        debug.parent().unwrap().parent().unwrap().join("examples/tour")
+        debug.parent().unwrap().parent().unwrap().join("examples")
     };
     BUILT.get_or_init(build).clone()
 }
 
+/// Runs the example called `name` to its end.
+pub(crate) fn run_example(name: &str, arguments: &[&str]) -> Output {
+    let example = examples().join(name);
+    Command::new(example).args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
 fn run(arguments: &[&str]) -> Output {
-    Command::new(tour()).args(arguments).stdin(Stdio::null()).output().unwrap()
+    run_example("tour", arguments)
 }
 
 /// Writes `names` into a file of its own, which is removed with the value.
