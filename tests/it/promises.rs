@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use crate::processes::run_example;
 
-/// Every promise that the predecessor breaks is kept, on real sockets, by what was measured there.
+/// B125, B130 to B133, B136, B138, B139. Every promise that the predecessor breaks is kept, on real
+/// sockets, by what was measured there.
 #[test]
 fn nine_promises_that_the_predecessor_breaks_are_kept() {
     let output = run_example("promises", &["--json"]);

@@ -166,7 +166,7 @@ impl Supervisor {
             }
             (_, RunEnd::Ignored) => Some(Outcome::Ignored),
             (Restart::Permanent, _)
-            | (Restart::Transient | Restart::Temporary, RunEnd::Escalated)
+            | (Restart::Transient, RunEnd::Escalated)
             | (Restart::Transient, RunEnd::StartFailed(_) | RunEnd::Failed(_)) => None,
         };
         match outcome {
@@ -260,7 +260,7 @@ impl Supervisor {
         };
         match then {
             Then::Gone => self.drop_instance(number),
-            Then::Failed => self.back_off(around, number, RunEnd::Escalated),
+            Then::Failed => self.handle_run_end(around, number, RunEnd::Escalated),
             Then::Again => {
                 self.start_again_at_once(number);
                 self.write_claim(number);

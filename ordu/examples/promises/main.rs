@@ -1,6 +1,6 @@
 //! The promises: nine ways in which Ordu's predecessor breaks its word, tried on Ordu.
 //!
-//! The predecessor is Horde 0.10 for Elixir, and what is told of it was seen when it was run. Each
+//! The predecessor is Horde 0.10 for Elixir; what is told of it was seen, or reckoned so. Each
 //! scenario starts a cluster of its own, three or four nodes in this process that talk TCP on
 //! loopback, does to it what the predecessor did not stand, and prints what is promised, what the
 //! predecessor made of it, and what was measured here. What really ran is taken from a book that

@@ -72,7 +72,7 @@ pub(crate) async fn play(cluster: &mut Cluster, found: &mut Finding) -> Result<(
         format!("{} children run on, {} were started again", census.running, census.restarts),
     );
     let began = Instant::now();
-    let moves = a.supervisor(SCOPE).plan_moves().timeout(PATIENCE).await;
+    let moves = a.supervisor(SCOPE).plan_moves().timeout(PATIENCE).await.moves;
     let took = span(began.elapsed());
     let concerned = moves.len();
     let elsewhere = moves.iter().filter(|planned| planned.to != *d.id()).count();

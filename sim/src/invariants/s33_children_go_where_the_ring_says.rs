@@ -72,6 +72,10 @@ impl Invariant for ChildrenGoWhereTheRingSays {
         if !is_placed || !seen.eq(scene.node.members()) {
             return Ok(());
         }
+        if scene.node.spec(start.scope, start.child).is_none() {
+            // It ended within the same input, with the child that it belonged to.
+            return Ok(());
+        }
         let (owner, child) = (self.owner(scene, start), start.child);
         if owner == Some(scene.host.id()) {
             return Ok(());

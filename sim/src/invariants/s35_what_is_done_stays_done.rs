@@ -120,8 +120,14 @@ impl Invariant for WhatIsDoneStaysDone {
             // What ends while it is told to stop has not ended by itself.
             Output::Stop { number, reason, .. } => {
                 let child = self.children.remove(&(life, *number));
-                if let (Some(child), StopReason::Restarting) = (child, reason) {
-                    self.bidden.insert((life, child));
+                match (child, reason) {
+                    (Some(child), StopReason::Restarting) => {
+                        self.bidden.insert((life, child));
+                    }
+                    (Some(child), StopReason::Escalated) => {
+                        self.failed.insert((life, child));
+                    }
+                    (_, _) => {}
                 }
             }
             Output::Send { .. }
