@@ -116,3 +116,8 @@ pub(crate) enum RunEnd {
     /// A child that belongs to its own is in quarantine.
     Escalated,
 }
+
+impl RunEnd {
+    /// What is said of an escalation.
+    pub(crate) const ESCALATED: &str = "a child that belongs to it is in quarantine";
+}

@@ -164,6 +164,9 @@ impl Supervisor {
             (Restart::Temporary, RunEnd::StartFailed(reason) | RunEnd::Failed(reason)) => {
                 Some(Outcome::Failed { reason: reason.clone() })
             }
+            (Restart::Temporary, RunEnd::Escalated) => {
+                Some(Outcome::Failed { reason: String::from(RunEnd::ESCALATED) })
+            }
             (_, RunEnd::Ignored) => Some(Outcome::Ignored),
             (Restart::Permanent, _)
             | (Restart::Transient, RunEnd::Escalated)
@@ -198,7 +201,7 @@ impl Supervisor {
         let reason = match end {
             RunEnd::StartFailed(reason) | RunEnd::Failed(reason) => reason,
             RunEnd::Finished | RunEnd::Ignored => String::from("it ended, and is to run always"),
-            RunEnd::Escalated => String::from("a child that belongs to it is in quarantine"),
+            RunEnd::Escalated => String::from(RunEnd::ESCALATED),
         };
         let is_over_budget = instance.spend(around.now);
         self.set_phase(number, Phase::Waiting { until: around.now + backoff });

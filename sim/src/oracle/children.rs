@@ -112,6 +112,9 @@ impl Children {
             // The node takes a new life, and the process goes with the old one.
             self.beaten.insert(child);
         }
+        if let (StopReason::Escalated, Some(child)) = (reason, child) {
+            self.failed.insert(child);
+        }
         let StopReason::Conflict(conflict) = reason else { return };
         let winner = Host::of(conflict.winner.replica.node());
         let is_winner =

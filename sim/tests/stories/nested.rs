@@ -229,3 +229,20 @@ fn a_start_is_told_that_its_child_ended_with_its_parent() {
         assert_eq!(ended.unwrap_err(), StartChildError::Ended { outcome }, "seed {seed}");
     }
 }
+
+/// A temporary child that is failed by one that belongs to it ends, and that one with it.
+#[test]
+fn a_temporary_child_that_is_failed_by_another_ends() {
+    for seed in seeds(5) {
+        let mut world = World::new(seed, 4);
+        let temporary = ChildSpec { restart: Restart::Temporary, ..spec("ok") };
+        let parent = world.start_child(N1, temporary).unwrap().child;
+        let spec = ChildSpec { escalates: true, ..under(parent, "crash-after-50ms") };
+        let nested = world.start_child(N2, spec).unwrap().child;
+        world.run_for(THREE_BUDGETS);
+        assert_eq!(running(&world, &[parent, nested]), 0, "seed {seed}");
+        assert_eq!(world.runs_of(parent).len(), 1, "seed {seed}");
+        world.settle(SETTLE);
+        assert_eq!(world.children(N3).len(), 0, "seed {seed}");
+    }
+}
