@@ -67,12 +67,13 @@ fn a_newcomer_is_given_what_belongs_to_it_and_nothing_else_moves() {
 #[test]
 fn a_few_move_at_once() {
     for seed in seeds(3) {
-        let slow = Behaviour::ok().stopping_in(Duration::from_millis(300));
+        // Longer than it takes until the node looks again, a beat later.
+        let slow = Behaviour::ok().stopping_in(Duration::from_millis(1_300));
         let mut world = active(seed, 3, 2).kind("slow", slow).absent(N3).joined();
         start_children(&mut world, "slow", 40);
         world.start(N3);
         let mut most = 0;
-        for _ in 0..600 {
+        for _ in 0..900 {
             world.run_for(Duration::from_millis(50));
             for host in [N1, N2] {
                 let moving = world.runs().iter().filter(|run| {
