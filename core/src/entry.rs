@@ -184,6 +184,12 @@ impl Key {
         }
     }
 
+    /// Returns whether `bytes` are the key of an entry that outlives the node that wrote it, without
+    /// a look at the rest of them.
+    pub(crate) fn is_of_cluster_in(bytes: &[u8]) -> bool {
+        matches!(bytes.first(), Some(3 | 4 | 7..=10 | 12))
+    }
+
     /// Returns whether the entry outlives the node that wrote it.
     pub(crate) fn is_of_cluster(&self) -> bool {
         match self {
@@ -481,7 +487,9 @@ mod tests {
             Key::Assigned(scope, child),
         ];
         for key in keys {
-            assert_eq!(Key::decode(&key.encode()), Some(key));
+            let bytes = key.encode();
+            assert_eq!(Key::is_of_cluster_in(&bytes), key.is_of_cluster());
+            assert_eq!(Key::decode(&bytes), Some(key));
         }
     }
 

@@ -49,6 +49,7 @@ mod settle;
 #[cfg(feature = "proptest")]
 pub mod strategies;
 mod supervisor;
+mod table;
 mod targets;
 mod time;
 mod token;

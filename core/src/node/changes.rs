@@ -133,14 +133,14 @@ impl Node {
             self.tell_arrival(|arrival| arrival.handle_down(replica));
         }
         let hidden = Loss::NodeLost;
-        for (key, value) in self.entries_of(replica) {
-            match Key::decode(&key) {
-                Some(Key::Name(scope, name)) => {
+        for (key, value) in self.entries_of_node(replica) {
+            match key {
+                Key::Name(scope, name) => {
                     let entry = NameEntry::decode(&value);
                     let claims = shown_or_hidden(entry.as_ref(), is_visible);
                     self.handle_name_claim(replica, &Seat::Name(scope, name), claims, hidden);
                 }
-                Some(Key::Claim(scope, child)) => {
+                Key::Claim(scope, child) => {
                     let key = (scope, child);
                     let entry = ClaimEntry::decode(&value);
                     let claims = shown_or_hidden(entry.as_ref(), is_visible);
@@ -150,22 +150,19 @@ impl Node {
                     });
                     self.check_child_requests(key);
                 }
-                Some(Key::Assigned(..)) => self.handle_change(replica, &shown(key, value)),
-                Some(Key::Absorbed(..)) if is_visible => {
-                    self.handle_change(replica, &shown(key, value));
+                Key::Assigned(..) => self.handle_change(replica, &shown(key.encode(), value)),
+                Key::Absorbed(..) if is_visible => {
+                    self.handle_change(replica, &shown(key.encode(), value));
                 }
-                Some(Key::Group(scope, group, number)) => {
+                Key::Group(scope, group, number) => {
                     let entry = GroupEntry::decode(&value).filter(|_| is_visible);
                     self.handle_membership(replica, (scope, group), number, entry);
                 }
-                Some(
-                    Key::Absorbed(..)
-                    | Key::Member
-                    | Key::Spec(..)
-                    | Key::Ended(..)
-                    | Key::Cell(..),
-                )
-                | None => (),
+                Key::Absorbed(..)
+                | Key::Member
+                | Key::Spec(..)
+                | Key::Ended(..)
+                | Key::Cell(..) => (),
             }
         }
     }
@@ -222,6 +219,14 @@ impl Node {
         entries.map(|(key, _, value)| (key.clone(), value.clone())).collect()
     }
 
+    /// Returns the entries of `replica` that go with its node.
+    fn entries_of_node(&self, replica: &Replica) -> Vec<(Key, Blob)> {
+        let entries = self.replication.entries(replica);
+        // Whoever accepted most children wrote most of their specifications, too.
+        let of_node = entries.filter(|(key, ..)| !Key::is_of_cluster_in(key));
+        of_node.filter_map(|(key, _, value)| Some((Key::decode(key)?, value.clone()))).collect()
+    }
+
     fn handle_name_claim(
         &mut self,
         replica: &Replica,
@@ -233,6 +238,9 @@ impl Node {
             .map(|entry| ProcessId { replica: replica.clone(), number: entry.standing.number });
         let claimant = after.map(|entry| named(replica, entry));
         self.seat(replica, seat, (process.as_ref(), claimant), loss);
+        if let Seat::Name(scope, name) = seat {
+            self.supervisor.handle_name(*scope, name, None);
+        }
     }
 
     fn handle_child_claim(
@@ -252,7 +260,9 @@ impl Node {
         let name = after.or(before).and_then(|entry| entry.name.clone());
         if let Some((scope, name)) = name {
             let on_name = after.map(|entry| run(replica, key, entry, entry.value.clone()));
-            self.seat(replica, &Seat::Name(scope, name), (was.as_ref(), on_name), loss);
+            let seat = Seat::Name(scope, name.clone());
+            self.seat(replica, &seat, (was.as_ref(), on_name), loss);
+            self.supervisor.handle_name(scope, &name, Some(key));
         }
     }
 
@@ -280,9 +290,6 @@ impl Node {
             self.outputs.push_back(Output::View(ViewChange::Name { scope, name, holder, loss }));
         }
         self.with_conflicts(|conflicts, own| conflicts.handle_seat(own, seat));
-        if let Seat::Name(scope, name) = seat {
-            self.supervisor.handle_name(*scope, name);
-        }
     }
 }
 

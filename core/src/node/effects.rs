@@ -45,7 +45,11 @@ impl Node {
                 self.carry_out(effect);
             } else if self.show_cell() {
                 // Who gave a child up is told before the child is placed.
-            } else if self.arrival.is_none() && self.supervisor.may_place(&self.targets) {
+            } else if self.arrival.is_none()
+                // They are placed once it is known where they may run now.
+                && !self.members_changed
+                && self.supervisor.may_place(&self.targets)
+            {
                 self.with_supervisor(|supervisor, around| supervisor.place(around));
             } else {
                 return;

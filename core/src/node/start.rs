@@ -117,11 +117,12 @@ impl Node {
 
     /// Returns the child of the supervisor `scope` that has the name of `spec`, if one does.
     pub(super) fn child_named(&self, scope: Scope, spec: &ChildSpec) -> Option<ChildId> {
-        let (registry, name) = spec.name.as_ref()?;
+        let reserved = spec.name.as_ref()?;
+        let (registry, name) = reserved;
         match self.board.best(&Seat::Name(*registry, name.clone())) {
             Some(holder) => holder.child.filter(|child| child.0 == scope).map(|child| child.1),
             None => {
-                let mut reservers = self.supervisor.reservers(*registry, name);
+                let mut reservers = self.supervisor.reservers(reserved);
                 reservers.find(|child| child.0 == scope).map(|child| child.1)
             }
         }

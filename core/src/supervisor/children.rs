@@ -10,6 +10,8 @@ use crate::placement::Exclusion;
 use crate::rank::Rank;
 use crate::rule::Rule;
 use crate::supervisor::loads::{Kin, Loads, Whereabouts};
+use crate::supervisor::reserved::Reserved;
+use crate::table::Table;
 use crate::targets::Targets;
 use crate::{
     Blob, ChildId, ChildView, GivenUp, Name, NodeId, Passage, ProcessId, Replica, Scope, Stamp,
@@ -234,6 +236,11 @@ impl Child {
         budget.is_some_and(|budget| usize::from(budget.nodes.max(1)) <= self.given_up.len())
     }
 
+    /// Returns the name that it keeps for itself, if it has one and has not ended.
+    fn reserves(&self) -> Option<&(Scope, Name)> {
+        self.spec.as_ref().filter(|_| self.end.is_none())?.spec.name.as_ref()
+    }
+
     /// Returns what the ring places it by.
     pub(crate) fn placement_key(&self, id: ChildId) -> Blob {
         let chosen = self.spec.as_ref().and_then(|entry| entry.spec.placement_key.clone());
@@ -281,9 +288,9 @@ impl Child {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Children {
     rule: Rule,
-    table: BTreeMap<ChildKey, Child>,
+    table: Table<ChildKey, Child>,
     unclaimed: BTreeSet<ChildKey>,
-    reserved: BTreeMap<(Scope, Name), BTreeSet<ChildKey>>,
+    reserved: Reserved,
     ended: BTreeSet<(Stamp, ChildKey)>,
     given_up: BTreeSet<ChildKey>,
     nested: BTreeMap<ChildKey, BTreeSet<ChildKey>>,
@@ -323,7 +330,7 @@ impl Children {
     /// Says which index is wrong.
     pub(crate) fn audit(&self) -> Result<(), &'static str> {
         let mut again = Self::default();
-        for (&key, child) in &self.table {
+        for (&key, child) in self.table.iter() {
             if child.shown != child.standing(&self.rule) {
                 return Err("a child is not shown as it is");
             }
@@ -378,12 +385,19 @@ impl Children {
 
     /// Returns a child that reserves `name`, if one does.
     pub(crate) fn reserving(&self, scope: Scope, name: &Name) -> Option<ChildId> {
-        self.reservers(scope, name).next().map(|(_, child)| *child)
+        self.reservers(&(scope, name.clone())).next().map(|(_, child)| *child)
     }
 
     /// Iterates over the children that reserve `name`.
-    pub(crate) fn reservers(&self, scope: Scope, name: &Name) -> impl Iterator<Item = &ChildKey> {
-        self.reserved.get(&(scope, name.clone())).into_iter().flatten()
+    pub(crate) fn reservers(&self, name: &(Scope, Name)) -> impl Iterator<Item = &ChildKey> {
+        self.reserved.of(name)
+    }
+
+    /// Returns whether `key` reserves `name`, and no other child does, without a look at the names;
+    /// it may be so where this says no.
+    pub(crate) fn is_known_to_reserve_alone(&self, key: &ChildKey, name: &(Scope, Name)) -> bool {
+        let reserves = |child: &Child| child.reserves() == Some(name);
+        !self.reserved.are_some_shared() && self.child(key).is_some_and(reserves)
     }
 
     /// Changes what is known of `key`, and keeps the indices true.
@@ -391,7 +405,7 @@ impl Children {
     /// Takes O(log c + j) time for c children and j journals that mention this one; only indices
     /// that change are looked into.
     pub(crate) fn change<R>(&mut self, key: ChildKey, change: impl FnOnce(&mut Child) -> R) -> R {
-        let child = self.table.entry(key).or_default();
+        let child = self.table.get_or_default(&key);
         let before = Indexed::of(key.0, child);
         let result = change(child);
         let is_nothing = child.is_nothing() && child.shown.is_none();
@@ -409,10 +423,10 @@ impl Children {
         set(&mut self.unclaimed, key, before.is_unclaimed, after.is_unclaimed);
         if before.reserved != after.reserved {
             if let Some(name) = before.reserved {
-                take_out(&mut self.reserved, &name, &key);
+                self.reserved.remove(&name, key);
             }
             if let Some(name) = after.reserved {
-                self.reserved.entry(name).or_default().insert(key);
+                self.reserved.insert(&name, key);
             }
         }
         if before.parent != after.parent {
@@ -431,11 +445,11 @@ impl Children {
 }
 
 /// Takes `key` out of the children under `of`.
-fn take_out<K: Ord>(children: &mut BTreeMap<K, BTreeSet<ChildKey>>, of: &K, key: &ChildKey) {
-    if let Some(under) = children.get_mut(of) {
+fn take_out(nested: &mut BTreeMap<ChildKey, BTreeSet<ChildKey>>, of: &ChildKey, key: &ChildKey) {
+    if let Some(under) = nested.get_mut(of) {
         under.remove(key);
         if under.is_empty() {
-            children.remove(of);
+            nested.remove(of);
         }
     }
 }
@@ -459,7 +473,7 @@ impl Indexed {
             ended: child.end.as_ref().map(|end| end.stamp),
             is_given_up: !child.given_up.is_empty(),
             is_unclaimed: stands.is_some() && !child.is_claimed(),
-            reserved: stands.and_then(|entry| entry.spec.name.clone()),
+            reserved: child.reserves().cloned(),
             whereabouts: child.whereabouts(scope),
             parent: stands.and_then(|entry| Some((scope, entry.spec.parent?))),
         }

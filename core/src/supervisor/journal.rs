@@ -136,9 +136,17 @@ impl Supervisor {
     }
 
     /// Looks again at the children that wait for `name` to be free.
-    pub(crate) fn handle_name(&mut self, scope: Scope, name: &Name) {
+    ///
+    /// If it was a claim on a child that changed, that one is looked at for that: mostly there is
+    /// no other.
+    pub(crate) fn handle_name(&mut self, scope: Scope, name: &Name, claimed: Option<ChildKey>) {
         let unclaimed = self.children.unclaimed();
-        let waiting = self.children.reservers(scope, name).filter(|key| unclaimed.contains(*key));
+        let name = (scope, name.clone());
+        let waits_alone = |key| self.children.is_known_to_reserve_alone(&key, &name);
+        if unclaimed.is_empty() || claimed.is_some_and(waits_alone) {
+            return;
+        }
+        let waiting = self.children.reservers(&name).filter(|key| unclaimed.contains(*key));
         self.due.extend(waiting.copied());
     }
 

@@ -21,6 +21,7 @@ mod loads;
 mod moves;
 mod nested;
 mod quarantine;
+mod reserved;
 mod runs;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -179,8 +180,8 @@ impl Supervisor {
     }
 
     /// Iterates over the children of all supervisors that keep `name` for themselves.
-    pub(crate) fn reservers(&self, scope: Scope, name: &Name) -> impl Iterator<Item = &ChildKey> {
-        self.children.reservers(scope, name)
+    pub(crate) fn reservers(&self, name: &(Scope, Name)) -> impl Iterator<Item = &ChildKey> {
+        self.children.reservers(name)
     }
 
     /// Returns how many processes are not at rest, and how many children nobody runs though some
@@ -370,12 +371,12 @@ impl Supervisor {
     ) {
         let child = self.children.child(&key).expect("unclaimed children are known");
         let spec = &child.spec.as_ref().expect("unclaimed children have a specification").spec;
-        if child.owner(key.1, around.targets) != Some(around.me.node()) {
-            return;
-        }
         let succession = child.succession();
         let lost = child.is_lost();
-        if lost && !around.targets.outlook().may_take_over {
+        // To ask for the owner costs most of this, and is in vain while nobody may take over.
+        if lost && !around.targets.outlook().may_take_over
+            || child.owner(key.1, around.targets) != Some(around.me.node())
+        {
             return;
         }
         if lost && spec.restart == crate::Restart::Temporary {
