@@ -1,6 +1,5 @@
 //! Maps for look-ups on hot paths, with no order of their own that could show.
 
-use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
@@ -8,7 +7,6 @@ use core::hash::{BuildHasher, Hash};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A map that reads few places in memory to find a key, and shows its keys in their order alone.
@@ -17,26 +15,35 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// lie somewhere else in memory; this one compares one. In exchange it has to sort to be iterated,
 /// so it suits what is looked up all the time and iterated by tools alone.
 ///
-/// Each entry has an allocation of its own, and its hash beside that, so that the table reads and
-/// moves no entries when it grows. Serialized it is the ordered map that it stands for.
+/// Entries have their room in chunks, as an allocation for each would cost more than all the rest;
+/// what grows moves no entries, and reads none, as their hashes stand beside their places. Room is
+/// reused, and given back once the last entry has gone. Serialized it is the ordered map that it
+/// stands for.
 ///
-/// Invariant: every key is there once, under its hash.
+/// Invariant: exactly the filled rooms are in `places`, every key once and under its hash; `free`
+/// are the empty ones.
 #[derive(Clone)]
 pub(crate) struct Table<K, V> {
-    slots: HashTable<Slot<K, V>>,
+    places: HashTable<Place>,
+    chunks: Vec<Vec<Option<(K, V)>>>,
+    free: Vec<u32>,
 }
 
 /// Where an entry is.
-#[derive(Clone)]
-struct Slot<K, V> {
-    hash: u64,
-    entry: Box<(K, V)>,
+#[derive(Clone, Copy)]
+struct Place {
+    hash: u32,
+    room: u32,
 }
+
+/// How many entries a chunk has room for: few enough that one is soon made, and many enough that
+/// the chunks themselves are soon found.
+const CHUNK: usize = 64;
 
 impl<K: Eq + Hash, V> Table<K, V> {
     /// Returns how many entries there are.
     pub(crate) fn len(&self) -> usize {
-        self.slots.len()
+        self.places.len()
     }
 
     /// Returns the value of `key`.
@@ -46,49 +53,84 @@ impl<K: Eq + Hash, V> Table<K, V> {
 
     /// Returns the entry of `key`.
     pub(crate) fn get_key_value(&self, key: &K) -> Option<(&K, &V)> {
-        let hash = hash_of(key);
-        let slot = self.slots.find(hash, |slot| slot.is_of(hash, key))?;
-        Some((&slot.entry.0, &slot.entry.1))
+        let place = self.place_of(key)?;
+        let (key, value) = entry_in(&self.chunks, place.room)?;
+        Some((key, value))
     }
 
     /// Takes the entry of `key` out, and returns its value.
     pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
+        let place = self.place_of(key)?;
+        Some(self.vacate(place))
+    }
+
+    fn place_of(&self, key: &K) -> Option<Place> {
         let hash = hash_of(key);
-        let slot = self.slots.find_entry(hash, |slot| slot.is_of(hash, key)).ok()?;
-        Some(slot.remove().0.entry.1)
+        let is_it = |place: &Place| {
+            place.hash == hash
+                && entry_in(&self.chunks, place.room).is_some_and(|(other, _)| other == key)
+        };
+        self.places.find(spread(hash), is_it).copied()
+    }
+
+    fn vacate(&mut self, place: Place) -> V {
+        match self.places.find_entry(spread(place.hash), |other| other.room == place.room) {
+            Ok(found) => drop(found.remove()),
+            Err(_) => unreachable!("every filled room has a place"),
+        }
+        let (_, value) = room_at(&mut self.chunks, place.room).take().expect("the room is filled");
+        self.free.push(place.room);
+        if self.places.is_empty() {
+            *self = Self::default();
+        }
+        value
+    }
+
+    fn insert(&mut self, key: K, value: V) -> Place {
+        let hash = hash_of(&key);
+        let room = self.free.pop().unwrap_or_else(|| {
+            if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
+                self.chunks.push(Vec::with_capacity(CHUNK));
+            }
+            let before = (self.chunks.len() - 1) * CHUNK;
+            let last = self.chunks.last_mut().expect("one was just made if there was none");
+            last.push(None);
+            u32::try_from(before + last.len() - 1).expect("a table has under 2^32 entries")
+        });
+        let place = Place { hash, room };
+        let twin = room_at(&mut self.chunks, room).replace((key, value));
+        assert!(twin.is_none(), "a free room is empty");
+        self.places.insert_unique(spread(hash), place, |place| spread(place.hash));
+        place
     }
 }
 
 impl<K: Clone + Eq + Hash, V: Default> Table<K, V> {
     /// Returns the value of `key`, to be changed; a default one that is put there if there is none.
     pub(crate) fn get_or_default(&mut self, key: &K) -> &mut V {
-        let hash = hash_of(key);
-        let slot = self.slots.entry(hash, |slot| slot.is_of(hash, key), |slot| slot.hash);
-        let slot = slot.or_insert_with(|| Slot::new(hash, key.clone()));
-        &mut slot.into_mut().entry.1
+        let place = self.place_of(key);
+        let place = place.unwrap_or_else(|| self.insert(key.clone(), V::default()));
+        let entry = room_at(&mut self.chunks, place.room).as_mut();
+        &mut entry.expect("a place leads to a filled room").1
     }
 
     /// Changes the value of `key`, a default one if there is none, and keeps it if `change` says
-    /// that it is worth that. Looks for the key once.
+    /// that it is worth that.
     pub(crate) fn change<R>(&mut self, key: &K, change: impl FnOnce(&mut V) -> (R, bool)) -> R {
-        let hash = hash_of(key);
-        match self.slots.entry(hash, |slot| slot.is_of(hash, key), |slot| slot.hash) {
-            Entry::Occupied(mut slot) => {
-                let (result, stays) = change(&mut slot.get_mut().entry.1);
-                if !stays {
-                    slot.remove();
-                }
-                result
+        let Some(place) = self.place_of(key) else {
+            let mut value = V::default();
+            let (result, stays) = change(&mut value);
+            if stays {
+                self.insert(key.clone(), value);
             }
-            Entry::Vacant(place) => {
-                let mut value = V::default();
-                let (result, stays) = change(&mut value);
-                if stays {
-                    place.insert(Slot { hash, entry: Box::new((key.clone(), value)) });
-                }
-                result
-            }
+            return result;
+        };
+        let entry = room_at(&mut self.chunks, place.room).as_mut();
+        let (result, stays) = change(&mut entry.expect("a place leads to a filled room").1);
+        if !stays {
+            self.vacate(place);
         }
+        result
     }
 }
 
@@ -104,37 +146,35 @@ impl<K: Ord, V> Table<K, V> {
     }
 
     fn sorted(&self) -> Vec<(&K, &V)> {
-        let slots = self.slots.iter();
-        let mut entries: Vec<(&K, &V)> = slots.map(|slot| (&slot.entry.0, &slot.entry.1)).collect();
+        let mut entries: Vec<(&K, &V)> = entries_of(&self.chunks).collect();
         entries.sort_unstable_by(|a, b| a.0.cmp(b.0));
         entries
     }
 }
 
-impl<K: Eq, V> Slot<K, V> {
-    fn is_of(&self, hash: u64, key: &K) -> bool {
-        self.hash == hash && self.entry.0 == *key
-    }
+fn entries_of<K, V>(chunks: &[Vec<Option<(K, V)>>]) -> impl Iterator<Item = (&K, &V)> {
+    chunks.iter().flatten().flatten().map(|(key, value)| (key, value))
 }
 
-impl<K, V: Default> Slot<K, V> {
-    fn new(hash: u64, key: K) -> Self {
-        Self { hash, entry: Box::new((key, V::default())) }
-    }
+fn entry_in<K, V>(chunks: &[Vec<Option<(K, V)>>], room: u32) -> Option<&(K, V)> {
+    chunks[room as usize / CHUNK][room as usize % CHUNK].as_ref()
+}
+
+fn room_at<K, V>(chunks: &mut [Vec<Option<(K, V)>>], room: u32) -> &mut Option<(K, V)> {
+    &mut chunks[room as usize / CHUNK][room as usize % CHUNK]
 }
 
 impl<K, V> Default for Table<K, V> {
     fn default() -> Self {
-        Self { slots: HashTable::new() }
+        Self { places: HashTable::new(), chunks: Vec::new(), free: Vec::new() }
     }
 }
 
 /// Equal entries; how they are laid out does not count.
 impl<K: Eq + Hash, V: PartialEq> PartialEq for Table<K, V> {
     fn eq(&self, other: &Self) -> bool {
-        // No order shows: all of them have to hold.
-        let has = |slot: &Slot<K, V>| other.get(&slot.entry.0) == Some(&slot.entry.1);
-        self.len() == other.len() && self.slots.iter().all(has)
+        let mut entries = entries_of(&self.chunks);
+        self.len() == other.len() && entries.all(|(key, value)| other.get(key) == Some(value))
     }
 }
 
@@ -165,8 +205,14 @@ where
 }
 
 /// Returns the hash of `key` for this process alone; it decides nothing that shows.
-fn hash_of(key: &impl Hash) -> u64 {
-    FixedState::default().hash_one(key)
+fn hash_of(key: &impl Hash) -> u32 {
+    let hash = FixedState::default().hash_one(key);
+    (hash ^ (hash >> 32)) as u32
+}
+
+/// Returns a hash with entropy at both ends, where the table looks for it.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash) << 32 | u64::from(hash)
 }
 
 #[cfg(test)]
@@ -180,7 +226,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_table_is_the_ordered_map_that_it_stands_for(
-            steps in vec((0..5_u8, 0..20_u16, 0..4_u32), 0..200),
+            steps in vec((0..5_u8, 0..100_u16, 0..4_u32), 0..400),
         ) {
             let (mut table, mut map) = (Table::default(), BTreeMap::new());
             for (step, key, number) in steps {
@@ -200,6 +246,8 @@ mod tests {
                 }
                 prop_assert_eq!(table.get_key_value(&key), map.get_key_value(&key));
                 prop_assert_eq!(table.len(), map.len());
+                let rooms: usize = table.chunks.iter().map(Vec::len).sum();
+                prop_assert_eq!(rooms, table.len() + table.free.len(), "rooms are reused");
             }
             prop_assert!(table.iter().eq(&map) && table.keys().eq(map.keys()));
 
