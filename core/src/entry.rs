@@ -184,8 +184,8 @@ impl Key {
         }
     }
 
-    /// Returns whether `bytes` are the key of an entry that outlives the node that wrote it, without
-    /// a look at the rest of them.
+    /// Returns whether `bytes` are the key of an entry that outlives the node that wrote it, by the
+    /// first of them.
     pub(crate) fn is_of_cluster_in(bytes: &[u8]) -> bool {
         matches!(bytes.first(), Some(3 | 4 | 7..=10 | 12))
     }

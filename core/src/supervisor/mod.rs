@@ -374,9 +374,10 @@ impl Supervisor {
         let succession = child.succession();
         let lost = child.is_lost();
         // To ask for the owner costs most of this, and is in vain while nobody may take over.
-        if lost && !around.targets.outlook().may_take_over
-            || child.owner(key.1, around.targets) != Some(around.me.node())
-        {
+        if lost && !around.targets.outlook().may_take_over {
+            return;
+        }
+        if child.owner(key.1, around.targets) != Some(around.me.node()) {
             return;
         }
         if lost && spec.restart == crate::Restart::Temporary {

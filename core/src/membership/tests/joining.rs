@@ -4,7 +4,7 @@ use std::vec::Vec;
 
 use super::world::{RULE, World, address, id, ms};
 use crate::membership::{Membership, Output};
-use crate::message::Message;
+use crate::message::{Hello, Message};
 use crate::{Config, Event, Incarnation, MemberStatus, Random, Replica, Stamp, Time, Wall, wire};
 
 #[test]
@@ -123,7 +123,7 @@ fn a_clock_is_refused_only_if_no_moment_of_the_round_trip_explains_it() {
         // Their clock was read when the answer was sent, and nobody knows when that was.
         let later = now + ms(round_trip_ms);
         let theirs = (wall + round_trip_ms).saturating_add_signed(offset_ms);
-        let answer = crate::message::Hello {
+        let answer = Hello {
             sent: Time::ZERO,
             wall: Wall::from_millis(theirs),
             rule: RULE.into(),
@@ -161,6 +161,25 @@ fn another_rule_is_refused() {
     assert_eq!(world.of(1).peers().count(), 0);
 
     // The peer says nothing of the kind again, and after a while is let in.
+    world.run_for(ms(5_000));
+    assert_eq!(world.live(1), [id(1), id(2)]);
+}
+
+/// Nodes that place children by other rings would each start what the other one runs.
+#[test]
+fn another_version_of_the_ring_is_refused() {
+    let mut world = World::settled(3, 2);
+    let Message::Hello(hello) = world.hello_with_rule(RULE) else { unreachable!() };
+    let hello = Message::Hello(Hello { ring: hello.ring + 1, ..hello });
+    let (life, beat) = (world.of(2).incarnation(), world.of(2).beat());
+    world.replay(1, 2, life, beat, hello);
+
+    let is_refused = |event: &Event| {
+        let Event::RingRefused { peer, version } = event else { return false };
+        (peer, *version) == (&id(2), crate::placement::Ring::VERSION + 1)
+    };
+    assert_eq!(world.events(is_refused), 1);
+    assert_eq!(world.of(1).peers().count(), 0);
     world.run_for(ms(5_000));
     assert_eq!(world.live(1), [id(1), id(2)]);
 }
