@@ -166,7 +166,7 @@ impl Targets {
         self.members.contains_key(node) && self.exclusion(node, spec, &gave_up).is_none()
     }
 
-    /// Returns what `node`, which is on the ring, says of itself: its labels, and how much it takes.
+    /// Returns what `node`, which is on the ring, says of itself: labels, and how much it takes.
     pub(crate) fn described(&self, node: &NodeId) -> (&Labels, Weight) {
         let abilities = &self.members[node];
         (&abilities.labels, abilities.weight)

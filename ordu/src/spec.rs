@@ -145,10 +145,10 @@ impl ChildSpec {
         self
     }
 
-    /// Lets the child belong to `parent`, a child of the same supervisor: it ends when that one ends
-    /// for good, and outlives its restarts and moves. So children supervise others: a process starts
-    /// those that it needs with [its own id](crate::Context::child_id), by name or by key so that
-    /// the next process of it finds them ([`Supervisor::ensure`](crate::Supervisor::ensure)).
+    /// Lets the child belong to `parent`, a child of the same supervisor: it ends when that one
+    /// ends for good, and outlives its restarts and moves. So children supervise others: a process
+    /// starts those that it needs with [its own id](crate::Context::child_id), by name or by key so
+    /// that the next process of it finds them ([`Supervisor::ensure`](crate::Supervisor::ensure)).
     pub fn parent(mut self, parent: ChildId) -> Self {
         self.spec.parent = Some(parent);
         self

@@ -208,7 +208,8 @@ mod tests {
         fn kin_are_told_apart_by_zone_and_then_by_member(rows in rows(), chance: u64) {
             let (chosen, able) = choose(&Placement::spread_over("zone"), &rows, chance);
             let Some(chosen) = chosen else { return Ok(()) };
-            let of = |zone: usize| rows.iter().skip(zone).step_by(2).map(|row| row.2).sum::<usize>();
+            let kin = |zone: usize| rows.iter().skip(zone).step_by(2).map(|row| row.2);
+            let of = |zone: usize| kin(zone).sum::<usize>();
             let zone = chosen % 2;
             for other in able {
                 prop_assert!(of(zone) <= of(other % 2));

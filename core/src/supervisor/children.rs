@@ -135,7 +135,7 @@ impl Child {
         open.max_by(|a, b| (a.hops, a.stamp, &a.to).cmp(&(b.hops, b.stamp, &b.to)))
     }
 
-    /// Returns where it counts: on the node that is seen to claim it, else on the one chosen for it.
+    /// Returns where it counts: on the node that is seen to claim it, else on the chosen one.
     pub(crate) fn whereabouts(&self, scope: Scope) -> Option<Whereabouts> {
         let claimed = self.claims.iter().find(|claim| claim.visible);
         let chosen = || Some(&self.choice().filter(|_| self.end.is_none())?.to);
@@ -283,8 +283,8 @@ impl Child {
 /// Invariant: `unclaimed` holds the children that have a specification, no end and no visible
 /// claim; `reserved` holds the names of all children that have a specification and no end; `ended`
 /// holds the children that have an end, by its stamp; `given_up` those that a node has given up;
-/// `nested` holds those with a specification and no end by the children that they belong to; `loads`
-/// counts each child that has whereabouts.
+/// `nested` holds those with a specification and no end by the children that they belong to;
+/// `loads` counts each child that has whereabouts.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Children {
     rule: Rule,

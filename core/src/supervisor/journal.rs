@@ -82,8 +82,8 @@ impl Supervisor {
         self.reconcile(around, key);
     }
 
-    /// Takes in a claim of `replica` on `key`, or that it has gone: for a reason, or with its node's
-    /// life.
+    /// Takes in a claim of `replica` on `key`, or that it has gone: for a reason, or with its
+    /// node's life.
     pub(crate) fn handle_claim(
         &mut self,
         around: &mut Around<'_>,

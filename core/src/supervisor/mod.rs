@@ -350,7 +350,7 @@ impl Supervisor {
                 let beaten = self.beaten.remove(&key);
                 self.place_child(around, key, beaten, &mut taken);
             } else {
-                // Strategies go by what is counted: what was placed just now is to be counted first.
+                // Strategies go by what is counted: what was placed just now is counted first.
                 self.due.insert(key);
                 return;
             }

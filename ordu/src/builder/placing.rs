@@ -29,8 +29,8 @@ impl NodeBuilder {
         self.tuned(move |config| config.redistribution = redistribution)
     }
 
-    /// Sets what the node does if children fail on it again and again that run elsewhere: nothing by
-    /// default, or it leaves ([`Escalation::Leave`]).
+    /// Sets what the node does if children fail on it again and again that run elsewhere: nothing
+    /// by default, or it leaves ([`Escalation::Leave`]).
     pub fn escalation(self, escalation: Escalation) -> Self {
         self.tuned(move |config| config.escalation = escalation)
     }

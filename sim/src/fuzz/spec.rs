@@ -34,9 +34,9 @@ pub enum SpecRun {
 ///
 /// What is read comes back the same once it is written and read again. A specification over the
 /// limit is refused with its size, and but for the answer the node is as it was, and so is one that
-/// belongs to a child that there is none of. Any other is started with the very kind and arguments if the node has code for it, and is kept if not; a
-/// second child of its name is refused. A node is dear: one in `asked_of` that are within the limit
-/// is asked, by the hash of the bytes.
+/// belongs to a child that there is none of. Any other is started with the very kind and arguments
+/// if the node has code for it, and is kept if not; a second child of its name is refused. A node
+/// is dear: one in `asked_of` that are within the limit is asked, by the hash of the bytes.
 ///
 /// # Panics
 ///

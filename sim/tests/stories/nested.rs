@@ -33,8 +33,8 @@ fn running(world: &World, children: &[ChildId]) -> usize {
     children.iter().filter(|&&child| !world.running_child(child).is_empty()).count()
 }
 
-/// B24. A child that belongs to another is looked after as any: it is restarted when it ends, as its
-/// restart type says, and nothing happens to the one that it belongs to; nor the other way round.
+/// B24. A child that belongs to another is looked after as any: it is restarted when it ends, as
+/// its restart type says, and nothing happens to the one that it belongs to; nor the other way round.
 #[test]
 fn a_nested_child_that_ends_is_restarted() {
     for seed in seeds(5) {
