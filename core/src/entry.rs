@@ -370,8 +370,6 @@ pub(crate) struct MembersEntry {
 pub(crate) struct AssignedEntry {
     /// When it was chosen: of two choices of equal hops the later counts.
     pub(crate) stamp: Stamp,
-    /// The highest epoch of the child that was known then: a start is by choices since the last.
-    pub(crate) epoch: u64,
     /// One more than the hops of the choices that were known then: of several the one of the most
     /// hops counts.
     pub(crate) hops: u16,

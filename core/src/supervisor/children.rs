@@ -115,24 +115,17 @@ impl Child {
 
     /// Returns the highest epoch that any remembered journal knows, or 0.
     pub(crate) fn epoch(&self) -> u64 {
-        let assigned = self.assigned.iter().map(|assigned| assigned.entry.epoch);
-        assigned.max().unwrap_or(0).max(self.claimed_epoch())
-    }
-
-    /// Returns the highest epoch of a claim on it that any remembered journal knows, or 0.
-    fn claimed_epoch(&self) -> u64 {
         let claims = self.claims.iter().map(|claim| claim.entry.epoch);
         claims.chain(self.past.as_ref().map(|past| past.epoch)).max().unwrap_or(0)
     }
 
-    /// Returns the choice of a member for its next start: of those in visible journals, and made
-    /// since its last start, the one of the most hops. A choice has more hops than all that it is
-    /// made after, whatever the clocks say.
+    /// Returns the choice of a member for its next start: of those in visible journals the one of
+    /// the most hops. A choice has more hops than all that it is made after, whatever the clocks
+    /// say.
     pub(crate) fn choice(&self) -> Option<&AssignedEntry> {
         let visible = self.assigned.iter().filter(|assigned| assigned.visible);
-        let epoch = self.claimed_epoch();
-        let open = visible.map(|by| &by.entry).filter(|entry| epoch <= entry.epoch);
-        open.max_by(|a, b| (a.hops, a.stamp, &a.to).cmp(&(b.hops, b.stamp, &b.to)))
+        let choices = visible.map(|assigned| &assigned.entry);
+        choices.max_by(|a, b| (a.hops, a.stamp, &a.to).cmp(&(b.hops, b.stamp, &b.to)))
     }
 
     /// Returns where it counts: on the node that is seen to claim it, else on the chosen one.
@@ -416,8 +409,12 @@ impl Children {
             after.ended.map(|stamp| self.ended.insert((stamp, key)));
         }
         if before.whereabouts != after.whereabouts {
-            before.whereabouts.map(|place| self.loads.remove(place));
-            after.whereabouts.map(|place| self.loads.add(place));
+            if let Some(place) = before.whereabouts {
+                self.loads.remove(place);
+            }
+            if let Some(place) = after.whereabouts {
+                self.loads.add(place);
+            }
         }
         set(&mut self.given_up, key, before.is_given_up, after.is_given_up);
         set(&mut self.unclaimed, key, before.is_unclaimed, after.is_unclaimed);

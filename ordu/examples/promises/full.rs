@@ -76,7 +76,7 @@ async fn look_who_waits(
         let explanation = supervisor.explain(child.id()).await?;
         let mut members = explanation.candidates.into_iter();
         waiting += 1;
-        explained += usize::from(members.all(|(_, why)| why == Some(Exclusion::Full)));
+        explained += usize::from(members.all(|by| by.exclusion == Some(Exclusion::Full)));
     }
     let listed = listed.len();
     found.check(

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ordu_core::{Blob, Event, Input, Output, ProcessEvent, ProcessId};
+use ordu_core::{Blob, Event, Input, Output, ProcessEvent, ProcessId, StopReason};
 
 use crate::host::Host;
 use crate::invariants::{Finding, Invariant, Promise, Scene};
@@ -13,6 +13,8 @@ use crate::verdict::Class;
 pub(crate) struct WinnersGetWhatLosersHad {
     /// By machine, life and number.
     states: BTreeMap<(Host, u64, u64), Blob>,
+    /// Those that were told to stop so that another process starts anew in their place.
+    discarded: BTreeSet<(Host, u64, u64)>,
     absorbed: BTreeSet<(ProcessId, Blob)>,
 }
 
@@ -31,6 +33,9 @@ impl Invariant for WinnersGetWhatLosersHad {
             return Ok(());
         };
         let key = (scene.host, scene.life, *number);
+        if self.discarded.remove(&key) {
+            return Ok(());
+        }
         match state {
             Some(state) => self.states.insert(key, state.clone()),
             None => self.states.remove(&key),
@@ -43,6 +48,18 @@ impl Invariant for WinnersGetWhatLosersHad {
             let replica = scene.node.replica().cloned();
             let process = replica.map(|replica| ProcessId { replica, number: *number });
             self.absorbed.extend(process.map(|process| (process, state.clone())));
+        }
+        if let Output::Stop { number, reason, .. } = output {
+            // What another process takes the place of starts anew, and is to.
+            let key = (scene.host, scene.life, *number);
+            match reason {
+                StopReason::Restarting | StopReason::Escalated => self.discarded.insert(key),
+                StopReason::Terminated
+                | StopReason::Leaving
+                | StopReason::Moving
+                | StopReason::Conflict(_)
+                | StopReason::NodeDown => self.discarded.remove(&key),
+            };
         }
         let Output::Event(Event::Merged { winner, loser }) = output else { return Ok(()) };
         let Some(state) = self.states.get(&(scene.host, scene.life, *loser)) else {

@@ -18,12 +18,12 @@ fn under(parent: ChildId, kind: &str) -> ChildSpec {
 
 /// Starts a child with five that belong to it, one of which has two of its own; the parent first.
 fn family(world: &mut World) -> Vec<ChildId> {
-    let mut children = vec![world.start_child(N1, spec("ok")).unwrap().child];
+    let mut children = vec![start_children(world, "ok", 1)[0]];
     for (parent, count) in [(0, 5), (1, 2)] {
         for number in 0..count {
             let host = world.up()[number % world.up().len()];
             let spec = under(children[parent], "ok");
-            children.push(world.start_child(host, spec).unwrap().child);
+            children.push(world.start_child(host, spec).expect("it has a parent").child);
         }
     }
     children
@@ -34,7 +34,8 @@ fn running(world: &World, children: &[ChildId]) -> usize {
 }
 
 /// B24. A child that belongs to another is looked after as any: it is restarted when it ends, as
-/// its restart type says, and nothing happens to the one that it belongs to; nor the other way round.
+/// its restart type says, and nothing happens to the one that it belongs to; nor the other way
+/// round.
 #[test]
 fn a_nested_child_that_ends_is_restarted() {
     for seed in seeds(5) {
@@ -129,9 +130,9 @@ fn what_belongs_to_a_child_ends_whoever_dies_meanwhile() {
 fn failing_family(seed: u64, escalates: bool) -> (World, ChildId, ChildId) {
     let failing = Behaviour::fails_on(&(2..=18).collect::<Vec<u64>>());
     let mut world = World::builder(seed, 4).kind("failing", failing).joined();
-    let parent = world.start_child(N1, spec("ok")).unwrap().child;
+    let parent = start_children(&mut world, "ok", 1)[0];
     let spec = ChildSpec { escalates, ..under(parent, "failing") };
-    let nested = world.start_child(N2, spec).unwrap();
+    let nested = world.start_child(N2, spec).expect("its first start succeeds");
     world.end_process(&nested.process, Some("killed"));
     world.run_for(THREE_BUDGETS);
     (world, parent, nested.child)

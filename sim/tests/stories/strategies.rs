@@ -274,13 +274,12 @@ fn a_child_starts_though_who_chose_or_was_chosen_dies() {
         world.run_for(Duration::from_micros(300 + 400 * (seed % 8)));
         let victim = up[usize::try_from(seed % 3).unwrap()];
         world.crash_silently(victim);
-        let children: Vec<ChildId> = tickets
-            .into_iter()
-            .map(|ticket| match world.answer(ticket) {
-                Reply::Start(Ok(started)) => started.child,
-                other => panic!("{other:?}; seed {seed}"),
-            })
-            .collect();
+        let mut children: Vec<ChildId> = Vec::new();
+        for ticket in tickets {
+            let reply = world.answer(ticket);
+            let Reply::Start(Ok(started)) = reply else { panic!("{reply:?}; seed {seed}") };
+            children.push(started.child);
+        }
         world.settle(LONG);
         let counts = counts(&world, &children);
         assert!(!counts.contains_key(&victim), "{counts:?}; seed {seed}");
