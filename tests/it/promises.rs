@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::processes::run_example;
 
-/// B125, B130 to B133, B136, B138, B139. Every promise that the predecessor breaks is kept, on real
+/// B125, B130 to B133, B136 to B139. Every promise that the predecessor breaks is kept, on real
 /// sockets, by what was measured there.
 #[test]
 fn nine_promises_that_the_predecessor_breaks_are_kept() {
