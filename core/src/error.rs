@@ -15,7 +15,9 @@ pub use self::child::{
     ExplainError, Occupant, PauseMovesError, ReleaseError, RestartChildError, StartChildError,
     TerminateError,
 };
-pub use self::node::{CatchUpError, EvictError, LeaveError, SetMembersError, SettleError};
+pub use self::node::{
+    CatchUpError, EvictError, LeaveError, QuorumError, SetMembersError, SettleError,
+};
 
 /// Why text is no id or address.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]

@@ -62,8 +62,8 @@ pub use crate::clock::{HybridClock, Stamp};
 pub use crate::config::{Config, ConfigError, Escalation};
 pub use crate::error::{
     CallError, CatchUpError, EvictError, ExplainError, IdError, JoinGroupError, LeaveError,
-    LeaveGroupError, Occupant, PauseMovesError, PublishError, RegisterError, ReleaseError,
-    RestartChildError, SetMembersError, SettleError, StartChildError, TerminateError,
+    LeaveGroupError, Occupant, PauseMovesError, PublishError, QuorumError, RegisterError,
+    ReleaseError, RestartChildError, SetMembersError, SettleError, StartChildError, TerminateError,
     UnknownRegistry, UnregisterError, UpdateError, WriteMetaError,
 };
 pub use crate::explain::{

@@ -13,9 +13,9 @@ use crate::message::Refusal;
 use crate::supervisor::ChildKey;
 use crate::{
     CallError, CatchUpError, CausalToken, ChildSpec, EvictError, JoinGroupError, LeaveError,
-    LeaveGroupError, Name, ProcessId, RegisterError, Replica, Replicas, Reply, RestartChildError,
-    SetMembersError, SettleError, StartChildError, TerminateError, Time, UnregisterError,
-    UpdateError, Updated, WriteMetaError,
+    LeaveGroupError, Name, ProcessId, QuorumError, RegisterError, Replica, Replicas, Reply,
+    RestartChildError, SetMembersError, SettleError, StartChildError, TerminateError, Time,
+    UnregisterError, UpdateError, Updated, WriteMetaError,
 };
 
 /// A request that has not been answered.
@@ -106,6 +106,8 @@ pub(crate) enum Wait {
         /// Its life.
         replica: Replica,
     },
+    /// More than half of the members to be up.
+    Quorum,
     /// The cluster to be at rest.
     Settled,
 }
@@ -244,6 +246,7 @@ impl Wait {
             | Self::Evict { .. }
             | Self::Call
             | Self::Leave
+            | Self::Quorum
             | Self::Settled => None,
         }
     }
@@ -264,6 +267,7 @@ impl Wait {
             | Self::Evict { .. }
             | Self::Call
             | Self::Leave
+            | Self::Quorum
             | Self::Settled => None,
         }
     }
@@ -292,6 +296,8 @@ impl Wait {
                 let (unaware, unshared) = (Vec::new(), Vec::new());
                 Reply::Leave(Err(LeaveError::TimedOut { remaining: 0, unaware, unshared }))
             }
+            // With a deadline the node says how many were up; it has none once it is over.
+            Self::Quorum => Reply::AwaitQuorum(Err(QuorumError::NotReady)),
             Self::Settled => {
                 let reason = alloc::string::String::from("nobody has answered yet");
                 Reply::Settled(Err(SettleError::TimedOut { reason }))

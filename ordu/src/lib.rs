@@ -127,10 +127,10 @@ pub use ordu_core::{
     EvictError, ExitReason, ExplainError, Explanation, Export, GivenUp, IdError, Incarnation,
     JoinGroupError, LabelError, Labels, LeaveError, LeaveGroupError, Loss, MemberStatus, Name,
     NameConflict, NameError, NodeId, Occupant, Origin, Outcome, Passage, PassageCause,
-    PauseMovesError, Precedence, ProcessId, PublishError, Published, Quarantined, Rank,
-    RegisterError, ReleaseError, Replica, Replicas, Restart, RestartChildError, Role, Rule, Scope,
-    SetMembersError, SettleError, Stamp, StartChildError, StartReason, StopReason, TerminateError,
-    Time, UnknownRegistry, UnregisterError, UpdateError, Wall, WriteMetaError,
+    PauseMovesError, Precedence, ProcessId, PublishError, Published, Quarantined, QuorumError,
+    Rank, RegisterError, ReleaseError, Replica, Replicas, Restart, RestartChildError, Role, Rule,
+    Scope, SetMembersError, SettleError, Stamp, StartChildError, StartReason, StopReason,
+    TerminateError, Time, UnknownRegistry, UnregisterError, UpdateError, Wall, WriteMetaError,
 };
 
 pub use ordu_transport_tcp::{Secret, SecretError};
@@ -149,7 +149,7 @@ pub use crate::flight::{DumpFlightError, FlightRecorder};
 pub use crate::groups::{GroupMember, Groups, JoinGroup, LeaveGroup, Publish};
 pub use crate::meta::WriteMeta;
 pub use crate::node::{Leave, Member, Node, ReadyError, Settled, Spawn, SpawnError};
-pub use crate::policy::{Evict, SetMembers};
+pub use crate::policy::{Evict, SetMembers, WaitForQuorum};
 pub use crate::process::{Finish, Process, StartError};
 pub use crate::recipient::Recipient;
 pub use crate::registry::{Register, Registry, Unregister, UnregisterMatching};

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
-use ordu_core::{CausalToken, Command, EvictError, NodeId, Replicas, Reply, SetMembersError};
+use ordu_core::{
+    CausalToken, Command, EvictError, NodeId, QuorumError, Replicas, Reply, SetMembersError,
+};
 
 use crate::call::TIMEOUT;
 use crate::node::{Node, Over};
@@ -46,6 +48,15 @@ impl Node {
     /// Lets anybody be a member again who knows the cluster; 5 s unless told otherwise.
     pub fn open_membership(&self) -> SetMembers {
         SetMembers { node: self.clone(), members: None, replicas: Replicas::One, timeout: TIMEOUT }
+    }
+
+    /// Waits until more than half of the members are up and ready, as this node sees it: of those
+    /// on the [list](Self::member_list), clients of whom never count as up, or, if there is none,
+    /// of all workers and keepers that are not forgotten; 10 s unless told otherwise.
+    ///
+    /// That there was one says nothing of a moment later.
+    pub fn wait_for_quorum(&self) -> WaitForQuorum {
+        WaitForQuorum { node: self.clone(), timeout: TIMEOUT }
     }
 
     /// Returns who may be a member, as far as this node knows; `None` if anybody may.
@@ -128,5 +139,26 @@ impl ListView {
 
     fn get(&self) -> Option<BTreeSet<NodeId>> {
         self.listed.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The wait for a quorum; await it.
+#[derive(Debug)]
+#[must_use = "nothing happens before it is awaited"]
+pub struct WaitForQuorum {
+    node: Node,
+    timeout: Duration,
+}
+
+operation!(WaitForQuorum => Result<(), QuorumError>);
+
+impl WaitForQuorum {
+    async fn run(self) -> Result<(), QuorumError> {
+        let Self { node, timeout } = self;
+        match node.ask(Command::AwaitQuorum, timeout).await {
+            Ok(Reply::AwaitQuorum(result)) => result,
+            Ok(other) => unreachable!("the wait is answered as such, not with {other:?}"),
+            Err(Over) => Err(QuorumError::NotReady),
+        }
     }
 }

@@ -19,7 +19,9 @@ use crate::context::Context;
 /// A plain `async fn(Context)` is a process as well, see
 /// [`NodeBuilder::kind_fn`](crate::NodeBuilder::kind_fn).
 pub trait Process: Sized + Send + 'static {
-    /// The name that nodes know the code by; the same on all of them.
+    /// The name that nodes know the code by; the same on all of them. Code whose arguments or
+    /// messages changed takes another one, as `cart/2`: nodes say which they have, and a child runs
+    /// on those alone that have its own, also while a cluster is upgraded node by node.
     const KIND: &'static str;
 
     /// What a start gets; kept with the child for its whole life.

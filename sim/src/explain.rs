@@ -148,6 +148,7 @@ impl Teller {
                     | Command::Quarantined { .. }
                     | Command::PlanMoves { .. }
                     | Command::PauseMoves { .. }
+                    | Command::AwaitQuorum
                     | Command::Call { .. }
                     | Command::Send { .. }
                     | Command::JoinGroup { .. }

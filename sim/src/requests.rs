@@ -8,9 +8,9 @@ use ordu_core::placement::Move;
 use ordu_core::{
     Blob, CallError, ChildId, ChildSpec, Command, EvictError, ExplainError, Explanation, Input,
     JoinGroupError, LeaveError, LeaveGroupError, Name, ProcessId, PublishError, Published,
-    Quarantined, RegisterError, ReleaseError, Replicas, Reply, RestartChildError, Scope,
-    SetMembersError, SettleError, StartChildError, StartedChild, Target, TerminateError, Time,
-    UnregisterError, UpdateError, Updated, WriteMetaError,
+    Quarantined, QuorumError, RegisterError, ReleaseError, Replicas, Reply, RestartChildError,
+    Scope, SetMembersError, SettleError, StartChildError, StartedChild, Target, TerminateError,
+    Time, UnregisterError, UpdateError, Updated, WriteMetaError,
 };
 
 use crate::World;
@@ -90,6 +90,7 @@ impl Requests {
             | (Command::Quarantined { .. }, Reply::Quarantined(_))
             | (Command::PlanMoves { .. }, Reply::PlanMoves(_))
             | (Command::PauseMoves { .. }, Reply::PauseMoves(_))
+            | (Command::AwaitQuorum, Reply::AwaitQuorum(_))
             | (Command::Explain { .. }, Reply::Explain(_))
             | (Command::Terminate { .. }, Reply::Terminate(_))
             | (Command::Spawn { .. }, Reply::Spawn(_) | Reply::Call(Err(CallError::NotReady)))
@@ -278,6 +279,14 @@ impl World {
     pub fn explain(&mut self, host: Host, child: ChildId) -> Result<Explanation, ExplainError> {
         let command = Command::Explain { scope: scope(), child };
         let Reply::Explain(result) = self.ask(host, command) else { self.out_of_kind() };
+        result
+    }
+
+    /// Waits through `host` until more than half of the members are up, and returns the answer.
+    pub fn wait_for_quorum(&mut self, host: Host) -> Result<(), QuorumError> {
+        let Reply::AwaitQuorum(result) = self.ask(host, Command::AwaitQuorum) else {
+            self.out_of_kind()
+        };
         result
     }
 

@@ -111,6 +111,23 @@ pub enum SettleError {
     NotReady,
 }
 
+/// Why there was no quorum.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum QuorumError {
+    /// The deadline passed. Wait again, or find out why members are missing.
+    #[error("{up} of {of} members are up, which is not more than half of them")]
+    TimedOut {
+        /// How many were up and ready at the deadline, as far as this node saw.
+        up: usize,
+        /// How many there are: on the list of members, or that count and are not forgotten.
+        of: usize,
+    },
+    /// This node is over.
+    #[error("the node is over")]
+    NotReady,
+}
+
 /// Returns what a leave did not get done before its deadline.
 fn undone(remaining: usize, unaware: &[NodeId], unshared: &[NodeId]) -> String {
     let listed = |nodes: &[NodeId]| {

@@ -148,6 +148,7 @@ macro_rules! way_to_payload {
                     | Self::Evict { .. }
                     | Self::CatchUp { .. }
                     | Self::Leave
+                    | Self::AwaitQuorum
                     | Self::Settled => None,
                 }
             }

@@ -72,6 +72,11 @@ impl Policy {
 }
 
 impl Membership {
+    /// Returns who may be a member; anybody if `None`.
+    pub(crate) fn listed(&self) -> Option<&BTreeSet<NodeId>> {
+        self.policy.listed.as_ref()
+    }
+
     /// Takes in who may be a member: `listed` alone, or anybody.
     pub(crate) fn handle_list(&mut self, now: Time, listed: Option<BTreeSet<NodeId>>) {
         self.advance(now);

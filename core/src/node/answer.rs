@@ -9,8 +9,8 @@ use crate::node::Node;
 use crate::requests::{Pending, Wait, Written};
 use crate::supervisor::{Child, ChildKey};
 use crate::{
-    CatchUpError, CausalToken, ExitReason, Outcome, Output, Replica, Replicas, Reply, SettleError,
-    StartChildError, StartedChild,
+    CatchUpError, CausalToken, ExitReason, Outcome, Output, QuorumError, Replica, Replicas, Reply,
+    SettleError, StartChildError, StartedChild,
 };
 
 impl Node {
@@ -39,6 +39,10 @@ impl Node {
                 Reply::CatchUp(Err(CatchUpError::TimedOut { journal, here, demanded }))
             }
             Wait::Leave => self.leave_reply(),
+            Wait::Quorum => {
+                let (up, of) = self.quorum();
+                Reply::AwaitQuorum(Err(QuorumError::TimedOut { up, of }))
+            }
             Wait::Start { key, .. } | Wait::Found { key, .. } => {
                 Reply::Start(Err(self.not_started(*key)))
             }
@@ -97,6 +101,7 @@ impl Node {
                 | Wait::Evict { .. }
                 | Wait::Call
                 | Wait::Leave
+                | Wait::Quorum
                 | Wait::Settled => None,
             };
             if let Some(reply) = reply {
@@ -123,6 +128,7 @@ impl Node {
             | Wait::Evict { .. }
             | Wait::Call
             | Wait::Leave
+            | Wait::Quorum
             | Wait::Settled => false,
         };
         let tickets = self.requests.of_child(key);
@@ -181,6 +187,7 @@ impl Node {
                 | Wait::Evict { .. }
                 | Wait::Call
                 | Wait::Leave
+                | Wait::Quorum
                 | Wait::Settled => None,
             };
             if let Some(reply) = reply {

@@ -82,6 +82,10 @@ impl Node {
                 self.set_members(ticket, timeout, members, replicas);
             }
             Command::Evict { node, at_once } => self.evict(ticket, timeout, node, at_once),
+            Command::AwaitQuorum => {
+                self.wait(ticket, timeout, Wait::Quorum);
+                self.check_quorum();
+            }
             Command::Settled => {
                 self.wait(ticket, timeout, Wait::Settled);
                 let rest = self.rest();
@@ -170,6 +174,7 @@ impl Node {
             | Command::SetMembers { .. }
             | Command::Evict { .. }
             | Command::Leave
+            | Command::AwaitQuorum
             | Command::Settled => None,
         }
     }

@@ -241,6 +241,9 @@ pub enum Command {
     },
     /// Hand all children over and leave the cluster for good.
     Leave,
+    /// Wait until more than half of the members are up and ready, as this node sees it: of those on
+    /// the list of members, or of all that count and are not forgotten if there is none.
+    AwaitQuorum,
     /// Wait until the whole cluster is at rest.
     Settled,
     /// Put something beside the names of a registry, or delete it there.

@@ -13,9 +13,9 @@ use crate::placement::{MovePlan, Weight};
 use crate::{
     Address, Blob, CallError, CatchUpError, CausalToken, ChildId, EvictError, ExplainError,
     Explanation, Incarnation, JoinGroupError, Labels, LeaveError, LeaveGroupError, Name, NodeId,
-    PauseMovesError, ProcessId, PublishError, Quarantined, Rank, RegisterError, ReleaseError,
-    Replica, RestartChildError, Role, Scope, SetMembersError, SettleError, StartChildError,
-    TerminateError, UnregisterError, UpdateError, Wall, WriteMetaError,
+    PauseMovesError, ProcessId, PublishError, Quarantined, QuorumError, Rank, RegisterError,
+    ReleaseError, Replica, RestartChildError, Role, Scope, SetMembersError, SettleError,
+    StartChildError, TerminateError, UnregisterError, UpdateError, Wall, WriteMetaError,
 };
 
 /// Everything a [`Node`](crate::Node) can ask of the outside world, in the order it must be done.
@@ -172,6 +172,8 @@ pub enum Reply {
     PlanMoves(MovePlan),
     /// To [`Command::PauseMoves`](crate::Command::PauseMoves): this node has written it down.
     PauseMoves(Result<(), PauseMovesError>),
+    /// To [`Command::AwaitQuorum`](crate::Command::AwaitQuorum).
+    AwaitQuorum(Result<(), QuorumError>),
     /// To [`Command::Terminate`](crate::Command::Terminate).
     Terminate(Result<(), TerminateError>),
     /// To [`Command::Spawn`](crate::Command::Spawn).

@@ -10,7 +10,7 @@ use crate::membership::{Eviction, Presence};
 use crate::node::Node;
 use crate::requests::{Wait, Written};
 use crate::{
-    Blob, EvictError, ExitReason, NodeId, Output, Replicas, Reply, SetMembersError, Stamp,
+    Blob, EvictError, ExitReason, NodeId, Output, Replica, Replicas, Reply, SetMembersError, Stamp,
     ViewChange,
 };
 
@@ -76,6 +76,29 @@ impl Node {
         }
     }
 
+    /// Returns how many members are up and ready, and how many there are: of those on the list, or
+    /// that count and are not forgotten if there is none.
+    pub(super) fn quorum(&self) -> (usize, usize) {
+        let live = self.membership.live().map(Replica::node);
+        match self.membership.listed() {
+            Some(listed) => (live.filter(|node| listed.contains(*node)).count(), listed.len()),
+            None => (live.count(), self.membership.counting().count()),
+        }
+    }
+
+    /// Answers whoever waits for more than half of the members, if they are up.
+    pub(super) fn check_quorum(&mut self) {
+        let (up, of) = self.quorum();
+        if 2 * up <= of {
+            return;
+        }
+        for ticket in self.requests.tickets() {
+            if self.requests.request(ticket).is_some_and(|asked| asked.wait == Wait::Quorum) {
+                self.reply(ticket, Reply::AwaitQuorum(Ok(())));
+            }
+        }
+    }
+
     /// Leaves since operators want it so, and exits for `reason` then.
     pub(super) fn handle_unwanted(&mut self, reason: ExitReason) {
         self.exit_as = reason;
@@ -90,6 +113,7 @@ impl Node {
             Some(None) | None => None,
         };
         self.membership.handle_list(self.now, listed.clone());
+        self.members_changed = true;
         self.outputs.push_back(Output::View(ViewChange::MemberList { listed }));
     }
 

@@ -32,6 +32,7 @@ impl Node {
         live.dedup();
         self.replication.set_live(live);
         self.show_members();
+        self.check_quorum();
         if let Some(me) = self.me.clone() {
             self.check_journal_requests(&me, u64::MAX);
         }

@@ -7,10 +7,10 @@
 //!                                            └──┘ passed on, so many times at most
 //! ```
 //!
-//! A choice counts until whoever made it sees the child claimed, and deletes it. Which choice counts
-//! follows from the visible journals alone, and from nothing that a newcomer does not know: where
-//! two nodes went by different choices, each could wait for the other. One whose member cannot run
-//! the child any more is passed over, and the owner on the ring asks anew.
+//! A choice counts until whoever made it sees the child claimed, and deletes it. Which choice
+//! counts follows from the visible journals alone, and from nothing that a newcomer does not know:
+//! where two nodes went by different choices, each could wait for the other. One whose member
+//! cannot run the child any more is passed over, and the owner on the ring asks anew.
 
 use alloc::vec::Vec;
 

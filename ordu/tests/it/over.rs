@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use ordu::{
     CallError, ChildId, ChildSpec, Context, Incarnation, JoinGroupError, LeaveGroupError, Node,
-    NodeId, Process, ProcessId, PublishError, ReadyError, RegisterError, Replica, SettleError,
-    SpawnError, StartChildError, StartError, TerminateError, UnregisterError, UpdateError,
-    WriteMetaError,
+    NodeId, Process, ProcessId, PublishError, QuorumError, ReadyError, RegisterError, Replica,
+    SettleError, SpawnError, StartChildError, StartError, TerminateError, UnregisterError,
+    UpdateError, WriteMetaError,
 };
 
 use crate::world::alone;
@@ -71,6 +71,31 @@ async fn once_a_node_is_over_nothing_hangs() {
     // To leave, or to end, what is over is no error.
     assert_eq!(node.leave().await, Ok(()));
     node.halt().await;
+}
+
+/// B40. What is read of a node, to watch it, can be read before it has joined, and once it is over.
+#[tokio::test(start_paused = true)]
+async fn readings_of_a_node_that_is_not_there_are_no_error() {
+    let node = alone().kind::<Echo>().start().await.unwrap();
+    let supervisor = node.supervisor("default");
+    let nothing = async || {
+        assert_eq!((supervisor.count(), supervisor.children()), (0, Vec::new()));
+        assert_eq!(supervisor.quarantined().await, Vec::new());
+        assert_eq!(supervisor.plan_moves().await.moves, Vec::new());
+        assert_eq!((node.members(), node.member_list()), (Vec::new(), None));
+        assert_eq!(node.registry("default").lookup("x"), None);
+    };
+    nothing().await;
+    node.ready(Duration::from_secs(10)).await.unwrap();
+    supervisor.start_child(ChildSpec::new::<Echo>(&())).await.unwrap();
+    let is_here = |child: &ordu::ChildInfo| {
+        child.process.as_ref().is_some_and(|process| process.replica.node() == node.id())
+    };
+    let here = supervisor.children().iter().filter(|child| is_here(child)).count();
+    assert_eq!((supervisor.count(), here, node.members().len()), (1, 1, 1));
+    node.halt().await;
+    nothing().await;
+    assert_eq!(node.wait_for_quorum().await, Err(QuorumError::NotReady));
 }
 
 async fn all_operations_answer(node: &Node) {

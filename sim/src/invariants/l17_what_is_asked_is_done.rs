@@ -84,6 +84,7 @@ fn is_late(reply: &Reply) -> bool {
         | Reply::Evict(_)
         | Reply::Leave(_)
         | Reply::Settled(_)
+        | Reply::AwaitQuorum(_)
         | Reply::Publish(_) => false,
         // These are answered at once.
         Reply::Release(_)

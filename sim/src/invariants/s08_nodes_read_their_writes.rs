@@ -110,6 +110,7 @@ impl Invariant for NodesReadTheirWrites {
             | Command::Quarantined { .. }
             | Command::PlanMoves { .. }
             | Command::PauseMoves { .. }
+            | Command::AwaitQuorum
             | Command::Explain { .. }
             | Command::Spawn { .. }
             | Command::Call { .. }

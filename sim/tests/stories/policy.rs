@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use ordu_core::{Config, EvictError, ExitReason, MemberStatus, NodeId, Replicas, SetMembersError};
+use ordu_core::{
+    Config, EvictError, ExitReason, MemberStatus, NodeId, QuorumError, Replicas, SetMembersError,
+};
 use ordu_sim::{Host, N1, N2, N3, N4, World, seeds};
 
 use crate::{LONG, SETTLE, SHORT, start_children};
@@ -346,5 +348,35 @@ fn a_list_that_nodes_are_started_with_counts_until_operators_say_otherwise() {
             assert_members(&world, &[N1, N2, N3, N4], &[N1, N2, N3, N4]);
             world.leave(N4).expect("a node may always leave");
         }
+    }
+}
+
+/// B31. To wait for a quorum ends at its deadline without one, and as soon as there is one: of the
+/// list of members, or of all that are not forgotten.
+#[test]
+fn a_quorum_is_waited_for_until_there_is_one() {
+    for seed in seeds(5) {
+        let listed = [N1, N2, N3].map(Host::id);
+        let mut world = World::builder(seed, 3)
+            .configure(move |_, config| config.members = Some(listed.iter().cloned().collect()))
+            .absent(N2)
+            .absent(N3)
+            .joined();
+        let before = world.now();
+        let missing = QuorumError::TimedOut { up: 1, of: 3 };
+        assert_eq!(world.wait_for_quorum(N1), Err(missing), "seed {seed}");
+        assert!(Duration::from_secs(1) < world.now().since(before), "seed {seed}");
+
+        world.start(N2);
+        assert_eq!(world.wait_for_quorum(N1), Ok(()), "seed {seed}");
+        assert_eq!(world.wait_for_quorum(N2), Ok(()), "seed {seed}");
+        world.kill(N2);
+        world.run_for(LONG);
+        let missing = QuorumError::TimedOut { up: 1, of: 3 };
+        assert_eq!(world.wait_for_quorum(N1), Err(missing), "seed {seed}");
+
+        world.set_members(N1, None).unwrap();
+        let missing = QuorumError::TimedOut { up: 1, of: 2 };
+        assert_eq!(world.wait_for_quorum(N1), Err(missing), "who is down is not forgotten");
     }
 }

@@ -118,7 +118,9 @@ fn after_ten_hops_whoever_holds_a_start_runs_it() {
         let before = world.now();
         let started = world.start_child(N1, by_user("elsewhere/1")).unwrap();
         let took = world.now().since(before);
-        assert!(10 * delay <= took, "ten hops take ten delays, not {took:?}; seed {seed}");
+        // One more tells of the first start, and another one brings the answer.
+        let is_ten = (10 * delay..=15 * delay).contains(&took);
+        assert!(is_ten, "ten hops take ten delays, not {took:?}; seed {seed}");
         assert_eq!(world.runs_of(started.child).len(), 1, "seed {seed}");
         home(&world, started.child);
         world.settle(SETTLE);

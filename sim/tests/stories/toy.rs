@@ -173,6 +173,7 @@ impl Toy {
             | Command::Quarantined { .. }
             | Command::PlanMoves { .. }
             | Command::PauseMoves { .. }
+            | Command::AwaitQuorum
             | Command::Explain { .. }
             | Command::Register { .. }
             | Command::Unregister { .. }

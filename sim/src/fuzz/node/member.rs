@@ -40,6 +40,7 @@ impl Request {
             Reply::Quarantined(_) => matches!(command, Command::Quarantined { .. }),
             Reply::PlanMoves(_) => matches!(command, Command::PlanMoves { .. }),
             Reply::PauseMoves(_) => matches!(command, Command::PauseMoves { .. }),
+            Reply::AwaitQuorum(_) => matches!(command, Command::AwaitQuorum),
             Reply::Explain(_) => matches!(command, Command::Explain { .. }),
             Reply::Terminate(_) => matches!(command, Command::Terminate { .. }),
             Reply::Spawn(_) => matches!(command, Command::Spawn { .. }),
@@ -118,6 +119,7 @@ impl Member {
             | Reply::Quarantined(_)
             | Reply::PlanMoves(_)
             | Reply::PauseMoves(_)
+            | Reply::AwaitQuorum(_)
             | Reply::Explain(_)
             | Reply::Terminate(_)
             | Reply::Register(_)
