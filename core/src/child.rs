@@ -36,7 +36,7 @@ pub struct ChildSpec {
     /// How often it may fail before a node gives it up; as often as it likes if `None`.
     pub budget: Option<Budget>,
     /// The child of the same supervisor that it belongs to: it ends when that one ends for good,
-    /// and outlives its restarts and moves.
+    /// also if that lost its name to another child, and outlives its restarts and moves.
     pub parent: Option<ChildId>,
     /// Whether its quarantine is a failure of its parent, which is started again, and with it this
     /// child; nobody else is concerned if not, and if it has no parent.

@@ -97,15 +97,16 @@ pub struct Config {
     /// What the node does if children fail on it again and again that run elsewhere; nothing by
     /// default.
     pub escalation: Escalation,
-    /// How many children the node takes, beside others: one of twice the weight takes twice as
-    /// many. All have [`Weight::USUAL`] by default.
+    /// How many children the node takes, beside others: one of twice the weight takes twice as many
+    /// of those that are placed by the ring, at random or by bounded loads. All have
+    /// [`Weight::USUAL`] by default.
     pub weight: Weight,
     /// The strategies of users that the node has code for; none by default. A child that is placed
     /// by one runs on nodes alone that have it.
     pub strategies: UserStrategies,
-    /// How often a child may be passed on before it starts ([`Placement`]); 10 by default, 100 at
-    /// most. Then
-    /// whoever was chosen runs it, whatever its strategy says; 0 has whoever is asked first run it.
+    /// How often a child may be passed on before it starts ([`Placement`]); after that whoever was
+    /// chosen last runs it, whatever its strategy says. 10 by default, 100 at most; 0 has whoever
+    /// the ring names run it.
     ///
     /// [`Placement`]: crate::placement::Placement
     pub max_hops: u16,
@@ -279,8 +280,10 @@ pub enum Escalation {
     /// Nothing: each is a matter of its own.
     #[default]
     Contain,
-    /// It leaves the cluster, as asked to, once that many children that it has given up run on
-    /// others: it is the node that is ill, not they. A child that fails everywhere does not count.
+    /// It leaves the cluster, as asked to, once that many children that it has given up in this
+    /// life have run elsewhere for as long as a failure counts
+    /// ([`Budget::within`](crate::Budget)): it is the node that is ill, not they. A child that
+    /// fails everywhere does not count.
     Leave {
         /// How many; 0 counts as 1.
         children: usize,

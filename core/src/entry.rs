@@ -190,6 +190,11 @@ impl Key {
         matches!(bytes.first(), Some(3 | 4 | 7..=10 | 12))
     }
 
+    /// Returns whether `bytes` are the key of the end of a child, by the first of them.
+    pub(crate) fn is_end_in(bytes: &[u8]) -> bool {
+        bytes.first() == Some(&4)
+    }
+
     /// Returns whether the entry outlives the node that wrote it.
     pub(crate) fn is_of_cluster(&self) -> bool {
         match self {
@@ -487,6 +492,7 @@ mod tests {
         for key in keys {
             let bytes = key.encode();
             assert_eq!(Key::is_of_cluster_in(&bytes), key.is_of_cluster());
+            assert_eq!(Key::is_end_in(&bytes), matches!(key, Key::Ended(..)));
             assert_eq!(Key::decode(&bytes), Some(key));
         }
     }

@@ -54,7 +54,8 @@ impl Node {
     /// on the [list](Self::member_list), clients of whom never count as up, or, if there is none,
     /// of all workers and keepers that are not forgotten; 10 s unless told otherwise.
     ///
-    /// That there was one says nothing of a moment later.
+    /// That there was one says nothing of a moment later, and a node without a list that has met
+    /// nobody yet is more than half of all.
     pub fn wait_for_quorum(&self) -> WaitForQuorum {
         WaitForQuorum { node: self.clone(), timeout: TIMEOUT }
     }

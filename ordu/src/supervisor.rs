@@ -103,8 +103,10 @@ impl Supervisor {
         AskQuarantined::new(self.clone())
     }
 
-    /// Tells which children run elsewhere than they belong, and where each would go. Nothing moves
-    /// by that; see [`NodeBuilder::redistribution`](crate::NodeBuilder::redistribution).
+    /// Tells which children run elsewhere than they belong, and where each would go; of those that
+    /// are placed at random that is a guess, and of those by a strategy that this node has no code
+    /// for it tells nothing. Nothing moves by that; see
+    /// [`NodeBuilder::redistribution`](crate::NodeBuilder::redistribution).
     pub fn plan_moves(&self) -> PlanMoves {
         PlanMoves::new(self.clone())
     }
@@ -116,7 +118,8 @@ impl Supervisor {
         PauseMoves::new(self.clone(), true)
     }
 
-    /// Lets children move again that belong elsewhere, once nodes have been quiet as long as
+    /// Lets children move again that belong elsewhere; a pause that this node has not heard of yet
+    /// stands. They move once nodes have been quiet as long as
     /// [`NodeBuilder::redistribution`](crate::NodeBuilder::redistribution) says. Nodes that do not
     /// redistribute move none.
     pub fn resume_moves(&self) -> PauseMoves {

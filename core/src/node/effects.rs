@@ -4,6 +4,7 @@ use alloc::format;
 use core::time::Duration;
 
 use crate::effect::Effect;
+use crate::entry::Key;
 use crate::membership::{Output as MembershipOutput, Presence};
 use crate::node::Node;
 use crate::replication::Output as ReplicationOutput;
@@ -70,7 +71,10 @@ impl Node {
     pub(super) fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Put { key, value } => {
-                if self.own_value(&key).as_ref() != Some(&value) {
+                let own = self.own_value(&key);
+                // Of an end that is written twice in one input the first stands, for all.
+                let is_end = || Key::is_end_in(&key) && own.is_some();
+                if own.as_ref() != Some(&value) && !is_end() {
                     self.replication.put(key, value);
                 }
             }

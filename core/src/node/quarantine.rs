@@ -43,8 +43,16 @@ impl Node {
         self.with_supervisor(|supervisor, around| {
             supervisor.handle_given_up(around, key, node, entry);
         });
-        self.supervisor.escalate(&key, &self.targets);
         self.check_child_requests(key);
+    }
+
+    /// Fails those who run here and to whom children in quarantine belong that escalate, once a
+    /// beat: a quarantine may begin with a member that leaves, and end with one that comes.
+    pub(super) fn escalate(&mut self) {
+        let given_up: Vec<ChildKey> = self.supervisor.given_up().copied().collect();
+        for key in given_up {
+            self.supervisor.escalate(&key, &self.targets);
+        }
     }
 
     /// Has the children tried again that the child failed by which the process `number` runs: it
@@ -59,7 +67,7 @@ impl Node {
     /// a beat.
     pub(super) fn check_fitness(&mut self) {
         let Escalation::Leave { children: most } = self.config.escalation else { return };
-        let children = self.supervisor.better_off(&self.config.id).count();
+        let children = self.supervisor.better_off(self.now, &self.config.id);
         if most.max(1) <= children && self.presence == Presence::Here {
             self.handle_unwanted(ExitReason::Unfit { children });
         }

@@ -31,6 +31,7 @@ impl Node {
         if self.is_full && !self.supervisor.is_full() {
             self.say_whether_full();
         }
+        self.escalate();
         self.check_fitness();
         self.supervisor.handle_beat();
         if let Redistribution::Active { at_once, quiet } = self.config.redistribution

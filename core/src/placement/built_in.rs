@@ -25,7 +25,7 @@ impl PlacementStrategy for Uniform {
     }
 }
 
-/// Any; whoever was chosen runs the child; `random/1`.
+/// Any, the likelier the more it weighs; whoever was chosen runs the child; `random/1`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Random;
 
@@ -36,9 +36,14 @@ impl PlacementStrategy for Random {
 
     fn choose<'a>(&self, choice: &Choice<'a>) -> Option<&'a Host<'a>> {
         choice.chosen_before().or_else(|| {
-            let count = choice.able().count() as u64;
-            let place = choice.chance.checked_rem(count)?;
-            choice.able().nth(usize::try_from(place).ok()?)
+            let mut place = choice.chance.checked_rem(choice.able().map(points).sum())?;
+            choice.able().find(|host| match place.checked_sub(points(host)) {
+                Some(rest) => {
+                    place = rest;
+                    false
+                }
+                None => true,
+            })
         })
     }
 }
@@ -56,14 +61,22 @@ pub struct Bounded {
     pub percent: u16,
 }
 
-impl Bounded {
-    /// Returns how many children `host` may have at `percent` of its share of all there are with
-    /// this one.
-    fn bound(choice: &Choice<'_>, host: &Host<'_>, percent: u64) -> u64 {
-        let points = |host: &Host<'_>| u64::from(host.weight.points());
-        let children: u64 = choice.able().map(|host| host.children as u64).sum::<u64>() + 1;
-        let weights: u64 = choice.able().map(points).sum::<u64>().max(1);
-        (children * points(host) * percent.max(100)).div_ceil(weights * 100)
+/// All children of those that can run one, with that one, and all their points.
+struct Whole {
+    children: u64,
+    points: u64,
+}
+
+impl Whole {
+    fn of(choice: &Choice<'_>) -> Self {
+        let children: u64 = choice.able().map(|host| host.children as u64).sum();
+        Self { children: children + 1, points: choice.able().map(points).sum::<u64>().max(1) }
+    }
+
+    /// Returns whether `host` has less than `percent` of its share.
+    fn leaves_room(&self, host: &Host<'_>, percent: u64) -> bool {
+        let bound = (self.children * points(host) * percent).div_ceil(self.points * 100);
+        (host.children as u64) < bound
     }
 }
 
@@ -73,9 +86,8 @@ impl PlacementStrategy for Bounded {
     }
 
     fn choose<'a>(&self, choice: &Choice<'a>) -> Option<&'a Host<'a>> {
-        let percent = u64::from(self.percent);
-        let has_room =
-            |host: &&Host<'_>| (host.children as u64) < Self::bound(choice, host, percent);
+        let (whole, percent) = (Whole::of(choice), u64::from(self.percent.max(100)));
+        let has_room = |host: &&Host<'_>| whole.leaves_room(host, percent);
         choice.chosen_before().filter(has_room).or_else(|| choice.able().find(has_room))
     }
 
@@ -83,7 +95,7 @@ impl PlacementStrategy for Bounded {
     /// to and fro over one that comes or ends.
     fn keeps(&self, choice: &Choice<'_>, host: &Host<'_>) -> bool {
         let percent = u64::from(self.percent.max(100));
-        (host.children as u64) < Self::bound(choice, host, percent + (percent - 100))
+        Whole::of(choice).leaves_room(host, percent + (percent - 100))
     }
 }
 
@@ -99,28 +111,27 @@ pub struct Spread {
     pub label: Option<String>,
 }
 
-impl Spread {
-    /// Returns how many with the same key are where `host` is, and on `host` itself.
-    fn crowd(&self, choice: &Choice<'_>, host: &Host<'_>) -> (usize, usize) {
-        let Some(label) = &self.label else { return (0, host.kin) };
-        let mut by_value = BTreeMap::new();
-        for other in choice.hosts {
-            *by_value.entry(other.labels.value(label)).or_insert(0) += other.kin;
-        }
-        (by_value[&host.labels.value(label)], host.kin)
-    }
-}
-
 impl PlacementStrategy for Spread {
     fn name(&self) -> &'static str {
         "spread/1"
     }
 
     fn choose<'a>(&self, choice: &Choice<'a>) -> Option<&'a Host<'a>> {
-        let least = choice.able().min_by_key(|host| self.crowd(choice, host))?;
-        let is_as_good = |host: &&Host<'_>| self.crowd(choice, host) <= self.crowd(choice, least);
+        let zone = |host: &Host<'a>| self.label.as_ref().and_then(|key| host.labels.value(key));
+        let mut by_zone = BTreeMap::new();
+        for host in choice.hosts {
+            *by_zone.entry(zone(host)).or_insert(0) += host.kin;
+        }
+        // How many with the same key are in its zone, and on it.
+        let crowd = |host: &Host<'a>| (by_zone[&zone(host)], host.kin);
+        let least = choice.able().min_by_key(|&host| crowd(host))?;
+        let is_as_good = |host: &&Host<'a>| crowd(host) <= crowd(least);
         choice.chosen_before().filter(is_as_good).or(Some(least))
     }
+}
+
+fn points(host: &Host<'_>) -> u64 {
+    u64::from(host.weight.points())
 }
 
 #[cfg(test)]

@@ -113,7 +113,8 @@ pub trait PlacementStrategy: Send + Sync {
     fn name(&self) -> &str;
 
     /// Returns who is to run the child: one of [`Choice::able`]. Anything else leaves it to wait;
-    /// the strategy is asked again a beat later, and whenever members change.
+    /// the strategy is asked again a beat later, and whenever members change. A cluster with a
+    /// child that waits so is not at rest.
     fn choose<'a>(&self, choice: &Choice<'a>) -> Option<&'a Host<'a>>;
 
     /// Returns whether the child may stay on `host`, where it runs, since members came or changed;

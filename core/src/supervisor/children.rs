@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::entry::{AssignedEntry, ClaimEntry, EndedEntry, Reason, SpecEntry};
+use crate::limits::HOPS_MAX;
 use crate::placement::Exclusion;
 use crate::rank::Rank;
 use crate::rule::Rule;
@@ -125,13 +126,16 @@ impl Child {
     pub(crate) fn choice(&self) -> Option<&AssignedEntry> {
         let visible = self.assigned.iter().filter(|assigned| assigned.visible);
         let choices = visible.map(|assigned| &assigned.entry);
+        // No node passes a child on more often: nobody could choose after that.
+        let choices = choices.filter(|choice| usize::from(choice.hops) <= HOPS_MAX);
         choices.max_by(|a, b| (a.hops, a.stamp, &a.to).cmp(&(b.hops, b.stamp, &b.to)))
     }
 
     /// Returns where it counts: on the node that is seen to claim it, else on the chosen one.
     pub(crate) fn whereabouts(&self, scope: Scope) -> Option<Whereabouts> {
         let claimed = self.claims.iter().find(|claim| claim.visible);
-        let chosen = || Some(&self.choice().filter(|_| self.end.is_none())?.to);
+        let stands = self.spec.is_some() && self.end.is_none();
+        let chosen = || Some(&self.choice().filter(|_| stands)?.to);
         let node = claimed.map(|claim| claim.replica.node()).or_else(chosen)?.clone();
         Some(Whereabouts { node, kin: self.kin(scope) })
     }

@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 
 use crate::effect::Effect;
 use crate::entry::{AssignedEntry, Entry, Key};
-use crate::placement::{Choice, Host, UserStrategies};
+use crate::placement::{Choice, Exclusion, Host, UserStrategies};
 use crate::supervisor::children::{Assigned, Child, ChildKey};
 use crate::supervisor::loads::Loads;
 use crate::supervisor::{Around, Supervisor};
@@ -74,7 +74,7 @@ impl Supervisor {
         let Some(strategy) = strategy.filter(|_| hops < around.placing.max_hops) else {
             return Verdict::Here;
         };
-        let hosts = hosts(key, child, around.targets, self.children.loads(), None);
+        let hosts = hosts(key, child, around.targets, self.children.loads(), (None, None));
         let chance = self.random.draw();
         let choice = Choice { child: key.1, spec, hosts: &hosts, me, is_chosen, hops, chance };
         match strategy.choose(&choice).filter(|host| host.is_able).map(|host| host.node) {
@@ -96,8 +96,8 @@ impl Supervisor {
 
     /// Returns the members as the strategy of `key` sees them, in the order of the ring.
     pub(crate) fn hosts<'a>(&'a self, key: ChildKey, targets: &'a Targets) -> Vec<Host<'a>> {
-        let child = self.children.child(&key);
-        child.map_or_else(Vec::new, |child| hosts(key, child, targets, self.children.loads(), None))
+        let (child, loads) = (self.children.child(&key), self.children.loads());
+        child.map_or_else(Vec::new, |child| hosts(key, child, targets, loads, (None, None)))
     }
 
     /// Returns whether the strategy of `key` was asked here and chose nobody.
@@ -124,12 +124,13 @@ impl Child {
 }
 
 /// Returns the members as the strategy of `child` sees them, `without` one that counts as unable.
+/// The one that it runs `on` has room for it.
 pub(super) fn hosts<'a>(
     key: ChildKey,
     child: &'a Child,
     targets: &'a Targets,
     loads: &Loads,
-    without: Option<&NodeId>,
+    (on, without): (Option<&NodeId>, Option<&NodeId>),
 ) -> Vec<Host<'a>> {
     let Some(entry) = &child.spec else { return Vec::new() };
     let kin = child.kin(key.0);
@@ -146,7 +147,8 @@ pub(super) fn hosts<'a>(
             weight,
             children: loads.children(node).saturating_sub(itself),
             kin,
-            is_able: exclusion.is_none() && without != Some(node),
+            is_able: without != Some(node)
+                && (exclusion.is_none() || on == Some(node) && exclusion == Some(Exclusion::Full)),
         }
     });
     hosts.collect()

@@ -38,8 +38,8 @@ use crate::placement::Redistribution;
 use crate::rule::Rule;
 use crate::targets::Targets;
 use crate::{
-    Blob, ChildId, Config, HybridClock, Name, NameConflict, Outcome, Output, Random, Replica,
-    Scope, Stamp, StopReason, Time,
+    Blob, ChildId, Config, HybridClock, Name, NameConflict, Outcome, Output, ProcessId, Random,
+    Replica, Scope, Stamp, StopReason, Time,
 };
 
 pub(crate) use crate::supervisor::children::{Child, ChildKey};
@@ -101,6 +101,9 @@ pub(crate) struct Supervisor {
     /// Unclaimed children whose name somebody else runs under, and when that has lasted for so long
     /// that they are over.
     beaten: BTreeMap<ChildKey, Time>,
+    /// The children that this node has given up in this life, each with the process that runs it
+    /// elsewhere and since when that was seen to.
+    left_elsewhere: BTreeMap<ChildKey, Option<(ProcessId, Time)>>,
     /// Since when children may have to move, as members changed; `None` once none has to.
     unmoved_since: Option<Time>,
     moves_actively: bool,
@@ -132,6 +135,7 @@ impl Supervisor {
             fading: BTreeMap::new(),
             waiting: BTreeSet::new(),
             beaten: BTreeMap::new(),
+            left_elsewhere: BTreeMap::new(),
             unmoved_since: None,
             moves_paused: BTreeSet::new(),
             moves_actively: config.redistribution != Redistribution::Passive,
@@ -243,6 +247,7 @@ impl Supervisor {
     pub(crate) fn abandon(&mut self) -> Vec<u64> {
         self.due.clear();
         self.declined.clear();
+        self.left_elsewhere.clear();
         self.by_child.clear();
         self.waiting.clear();
         (self.starting, self.unrest) = (0, 0);
@@ -487,7 +492,7 @@ impl Supervisor {
         let Some(instance) = self.instances.get(&number) else { return };
         let reason = match instance.phase {
             Phase::Frozen => Reason::Beaten,
-            Phase::Stopping { .. } if instance.is_moving => Reason::Moved,
+            Phase::Stopping { .. } | Phase::Waiting { .. } if instance.is_moving => Reason::Moved,
             Phase::Stopping { .. } | Phase::Waiting { .. } if self.is_leaving => Reason::Left,
             Phase::Starting | Phase::Running | Phase::Stopping { .. } | Phase::Waiting { .. } => {
                 Reason::Ended

@@ -94,10 +94,9 @@ impl Supervisor {
         let next = misplaced.filter(|(_, instance)| may_stop(instance)).map(|(&number, _)| number);
         let next: Vec<u64> = next.take(at_once.saturating_sub(moving)).collect();
         for number in next {
+            let instance = self.instances.get_mut(&number).expect("it is one of those here");
+            instance.is_moving = true;
             self.stop(number, StopReason::Moving, Then::Gone);
-            if let Some(instance) = self.instances.get_mut(&number) {
-                instance.is_moving = true;
-            }
         }
     }
 }
@@ -133,7 +132,7 @@ impl Whither<'_> {
         }
         let loads = self.loads.get_or_insert_with(|| loads.clone());
         let strategy = spec.placement.strategy(self.strategies)?;
-        let hosts = hosts(key, child, self.targets, loads, self.without);
+        let hosts = hosts(key, child, self.targets, loads, (Some(from), self.without));
         let (me, chance) = (from, chance_of(key));
         let (is_chosen, hops) = (false, 0);
         let choice = Choice { child: key.1, spec, hosts: &hosts, me, is_chosen, hops, chance };

@@ -2,13 +2,14 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::mem;
 
 use crate::entry::{GivenUpEntry, Reason};
 use crate::supervisor::children::{Child, ChildKey};
 use crate::supervisor::instance::Instance;
 use crate::supervisor::{Around, Supervisor};
 use crate::targets::Targets;
-use crate::{GivenUp, NodeId, Quarantined, Scope, Time};
+use crate::{GivenUp, NodeId, ProcessId, Quarantined, Scope, Time};
 
 impl Instance {
     /// Counts a failure at `now`; returns whether that is more than its budget lets it have.
@@ -32,6 +33,9 @@ impl Supervisor {
 
     /// Lets go of the process `number`, whose child this node has given up: it goes on elsewhere.
     pub(crate) fn give_up(&mut self, number: u64) {
+        if let Some(instance) = self.instances.get(&number) {
+            self.left_elsewhere.insert(instance.key, None);
+        }
         self.drop_instance_for(number, Reason::GivenUp);
     }
 
@@ -66,12 +70,31 @@ impl Supervisor {
         told.collect()
     }
 
-    /// Iterates over the children that `node` has given up and that run on another one.
-    pub(crate) fn better_off(&self, node: &NodeId) -> impl Iterator<Item = &ChildKey> {
-        let runs = |child: &Child| child.process(self.children.rule()).is_some();
-        let given_up = self.children.given_up();
-        let here = given_up.filter(move |(_, child)| child.is_given_up_by(node) && runs(child));
-        here.map(|(key, _)| key)
+    /// Returns how many children `node`, this one, has given up in this life whose process has run
+    /// on another one since, without a failure, for as long as failures count against its budget.
+    /// To be called once a beat.
+    pub(crate) fn better_off(&mut self, now: Time, node: &NodeId) -> usize {
+        let mut left = mem::take(&mut self.left_elsewhere);
+        left.retain(|key, run| {
+            let child = self.children.child(key).filter(|child| child.is_given_up_by(node));
+            let Some(child) = child.filter(|child| child.end.is_none()) else { return false };
+            let process = child.process(self.children.rule());
+            let seen = run.take().filter(|(seen, _)| process.as_ref() == Some(seen));
+            *run = seen.or_else(|| Some((process?, now)));
+            true
+        });
+        self.left_elsewhere = left;
+        let has_lasted = |(key, run): &(&ChildKey, &Option<(ProcessId, Time)>)| {
+            let child = self.children.child(key).and_then(|child| child.spec.as_ref());
+            let within = child.and_then(|entry| entry.spec.budget).map(|budget| budget.within);
+            run.as_ref().zip(within).is_some_and(|((_, since), within)| within <= now.since(*since))
+        };
+        self.left_elsewhere.iter().filter(has_lasted).count()
+    }
+
+    /// Iterates over the children that a node has given up.
+    pub(crate) fn given_up(&self) -> impl Iterator<Item = &ChildKey> {
+        self.children.given_up().map(|(key, _)| key)
     }
 
     /// Iterates over the children that nodes have given up and that are over.
