@@ -154,6 +154,11 @@ impl Node {
         self.supervisor.views()
     }
 
+    /// Returns whether a child is known to have ended.
+    pub fn has_ended(&self, scope: Scope, child: ChildId) -> bool {
+        self.supervisor.child(&(scope, child)).is_some_and(|known| known.end.is_some())
+    }
+
     /// Returns the specification of a child that has not ended.
     pub fn spec(&self, scope: Scope, child: ChildId) -> Option<&ChildSpec> {
         let known = self.supervisor.child(&(scope, child)).filter(|known| known.end.is_none())?;

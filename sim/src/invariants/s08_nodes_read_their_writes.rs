@@ -156,7 +156,7 @@ impl Invariant for NodesReadTheirWrites {
                 let view = scene.view.children.get(&(scope, started.child));
                 let process = view.and_then(|view| view.process.as_ref());
                 // It may have ended by what came with the news that it runs.
-                let has_ended = || scene.node.spec(scope, started.child).is_none();
+                let has_ended = || scene.node.has_ended(scope, started.child);
                 if process == Some(&started.process) || view.is_none() && has_ended() {
                     return Ok(());
                 }

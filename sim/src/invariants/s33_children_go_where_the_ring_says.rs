@@ -72,7 +72,7 @@ impl Invariant for ChildrenGoWhereTheRingSays {
         if !is_placed || !seen.eq(scene.node.members()) {
             return Ok(());
         }
-        if scene.node.spec(start.scope, start.child).is_none() {
+        if scene.node.has_ended(start.scope, start.child) {
             // It ended within the same input, with the child that it belonged to.
             return Ok(());
         }
