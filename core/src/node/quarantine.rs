@@ -66,8 +66,9 @@ impl Node {
     /// Leaves if so many children were given up here that run elsewhere as operators want it, once
     /// a beat.
     pub(super) fn check_fitness(&mut self) {
-        let Escalation::Leave { children: most } = self.config.escalation else { return };
+        // Asked in any case: what is over is forgotten by that.
         let children = self.supervisor.better_off(self.now, &self.config.id);
+        let Escalation::Leave { children: most } = self.config.escalation else { return };
         if most.max(1) <= children && self.presence == Presence::Here {
             self.handle_unwanted(ExitReason::Unfit { children });
         }

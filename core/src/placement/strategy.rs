@@ -27,7 +27,7 @@ pub enum Placement {
     /// members concerns the share of who came or went alone.
     #[default]
     Ring,
-    /// Any.
+    /// Any, the likelier the more it weighs.
     Random,
     /// As by the ring, but nobody has much more than its share.
     Bounded(Bounded),
@@ -86,9 +86,9 @@ impl Placement {
 
 /// A strategy that picks one of the members that can run a child; users may write their own.
 ///
-/// It is asked by one member at a time and needs not be a function of what it is shown, but for
-/// `choice.chance` it should be: a node that is replayed asks it again. One that panics ends its
-/// node.
+/// It should go by what it is shown alone, [`Choice::chance`] included: a node that is replayed, or
+/// simulated, asks it again. It may choose otherwise on one node than on another, as one member is
+/// asked at a time. One that panics ends its node.
 ///
 /// # Example
 ///
