@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::message::Seat;
+use crate::mode::Modes;
 use crate::rank::Rank;
 use crate::rule::Rule;
 use crate::table::Table;
@@ -61,14 +62,15 @@ pub(crate) enum Loser {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Board {
     rule: Rule,
+    modes: Modes,
     seats: Table<Seat, Claimants>,
     contested: BTreeSet<Seat>,
 }
 
 impl Board {
     /// Creates a board without anybody, whose claimants are sorted by `rule`.
-    pub(crate) fn new(rule: Rule) -> Self {
-        Self { rule, seats: Table::default(), contested: BTreeSet::new() }
+    pub(crate) fn new(rule: Rule, modes: Modes) -> Self {
+        Self { rule, modes, seats: Table::default(), contested: BTreeSet::new() }
     }
 
     /// Returns the rule that claimants are sorted by.
@@ -91,12 +93,12 @@ impl Board {
         before: Option<&ProcessId>,
         after: Option<Claimant>,
     ) -> Option<Shift> {
-        let (rule, contested) = (&self.rule, &mut self.contested);
+        let (rule, modes, contested) = (&self.rule, &self.modes, &mut self.contested);
         self.seats.change(seat, |claimants| {
             let was = seen_among(claimants.as_slice()).map(Claimant::holder);
             claimants.replace(rule, before, after);
             let claimants = claimants.as_slice();
-            if is_contested(seat, claimants) {
+            if is_contested(modes, seat, claimants) {
                 contested.insert(seat.clone());
             } else {
                 contested.remove(seat);
@@ -286,9 +288,11 @@ fn arrange(rule: &Rule, claimants: &mut [Claimant]) {
 /// Returns whether `claimants` of `seat` cannot all stay.
 ///
 /// Several processes of one child on the seat of its *name* are no conflict of their own: they meet
-/// on the seat of the child, and one of them goes there.
-fn is_contested(seat: &Seat, claimants: &[Claimant]) -> bool {
+/// on the seat of the child, and one of them goes there. Where they run under leases, the voters
+/// have decided.
+fn is_contested(modes: &Modes, seat: &Seat, claimants: &[Claimant]) -> bool {
     match seat {
+        Seat::Child(scope, _) if modes.is_exclusive(*scope) => false,
         Seat::Child(..) => claimants.len() > 1,
         Seat::Name(..) => claimants.windows(2).any(|pair| are_rivals(seat, &pair[0], &pair[1])),
     }

@@ -14,7 +14,10 @@ use crate::limits::{
     VALUE_BYTES_MAX,
 };
 use crate::placement::{Redistribution, UserStrategies, Weight};
-use crate::{Address, Blob, Export, Labels, Name, NodeId, Role, Rule, Scope};
+use crate::{
+    Address, Blob, Export, Labels, Mode, Name, NodeId, Role, Rule, Scope, Terms, Voters,
+    VotersError,
+};
 
 /// What a [`Node`](crate::Node) is told once, at its start.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -127,6 +130,13 @@ pub struct Config {
     /// Who goes on when two processes claim one thing; the oldest by default. All nodes must go by
     /// one rule: they refuse each other otherwise.
     pub rule: Rule,
+    /// The nodes that grant leases; none by default. Needed where a supervisor is
+    /// [`Mode::Exclusive`], and of use there alone. The same on all nodes, which refuse each other
+    /// otherwise.
+    pub voters: Option<Voters>,
+    /// What becomes of children when the network splits, by supervisor; [`Mode::Eventual`] where
+    /// nothing is said. The same on all nodes, which refuse each other otherwise.
+    pub modes: BTreeMap<Scope, Mode>,
 }
 
 impl Config {
@@ -165,6 +175,8 @@ impl Config {
             delta_bytes_max: DELTA_BYTES_MAX,
             push_to_all_max: 16,
             rule: Rule::default(),
+            voters: None,
+            modes: BTreeMap::new(),
         }
     }
 
@@ -217,6 +229,7 @@ impl Config {
         }
         self.check_metadata()?;
         self.check_members()?;
+        self.check_modes()?;
         if !self.rule.is_well_named() {
             return Err(ConfigError::RuleName { rule: self.rule.clone() });
         }
@@ -266,6 +279,22 @@ impl Config {
             }
             Some(_) | None => Ok(()),
         }
+    }
+
+    fn check_modes(&self) -> Result<(), ConfigError> {
+        if let Some(voters) = &self.voters {
+            voters.check()?;
+            return Ok(());
+        }
+        match self.modes.iter().find(|(_, mode)| mode.is_exclusive()) {
+            Some((&scope, _)) => Err(ConfigError::NoVoters { scope }),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns what all nodes must have alike for leases to mean the same to all.
+    pub(crate) fn terms(&self) -> Terms {
+        Terms::of(self.voters.as_ref(), &self.modes)
     }
 
     /// Returns how much one delta may carry.
@@ -363,6 +392,16 @@ pub enum ConfigError {
         /// Most that may be.
         most: usize,
     },
+    /// A supervisor's children are to run under leases, and nobody is there to grant any. Name
+    /// voters.
+    #[error("the children of {scope:?} are to run under leases, and there are no voters to grant any")]
+    NoVoters {
+        /// The supervisor.
+        scope: Scope,
+    },
+    /// The voters make no sense.
+    #[error(transparent)]
+    Voters(#[from] VotersError),
     /// A conflict rule is called as one of ours, or in no way at all; nodes tell rules apart by
     /// their names.
     #[error(

@@ -297,8 +297,8 @@ pub(crate) struct Standing {
     pub(crate) origin: Option<Origin>,
     /// How often its child was taken over from a silent node.
     pub(crate) lineage: u32,
-    /// How often it was moved on purpose since.
-    pub(crate) moves: u32,
+    /// How often it was moved on purpose since; its ballot where it runs under a lease.
+    pub(crate) moves: u64,
     /// What a user's rule goes by.
     pub(crate) precedence: Precedence,
 }
@@ -415,6 +415,10 @@ pub(crate) enum Reason {
     Left,
     /// The node has given up the child that it was about.
     GivenUp,
+    /// Its lease has ended.
+    Lapsed,
+    /// No majority granted the lease that it asked for; nothing ran by it.
+    Ungranted,
 }
 
 impl Reason {
@@ -426,6 +430,8 @@ impl Reason {
             Self::Moved => 3,
             Self::Left => 4,
             Self::GivenUp => 5,
+            Self::Ungranted => 6,
+            Self::Lapsed => 7,
         }
     }
 
@@ -437,6 +443,8 @@ impl Reason {
             3 => Self::Moved,
             4 => Self::Left,
             5 => Self::GivenUp,
+            6 => Self::Ungranted,
+            7 => Self::Lapsed,
             _ => Self::Ended,
         }
     }
@@ -444,7 +452,12 @@ impl Reason {
     /// Returns how the process lost its name, of which this was the entry.
     pub(crate) const fn loss(self) -> Loss {
         match self {
-            Self::Ended | Self::Moved | Self::Left | Self::GivenUp => Loss::Ended,
+            Self::Ended
+            | Self::Moved
+            | Self::Left
+            | Self::GivenUp
+            | Self::Ungranted
+            | Self::Lapsed => Loss::Ended,
             Self::Unregistered => Loss::Unregistered,
             Self::Beaten => Loss::Conflict,
         }

@@ -75,6 +75,8 @@ pub enum PassageCause {
     GivenUp,
     /// Its process there lost a conflict.
     Beaten,
+    /// Its lease there ended.
+    Lapsed,
     /// Its node let go of it for another reason.
     Released,
 }
@@ -87,6 +89,7 @@ impl fmt::Display for PassageCause {
             Self::Redistributed => "it belonged elsewhere since members came",
             Self::GivenUp => "its node gave it up",
             Self::Beaten => "it lost a conflict there",
+            Self::Lapsed => "its lease there ended",
             Self::Released => "its node let go of it",
         })
     }
@@ -136,7 +139,7 @@ pub struct ChildClaim {
     /// How often it was taken over from a node that went down.
     pub takeovers: u32,
     /// How often it was moved on purpose since.
-    pub moves: u32,
+    pub moves: u64,
 }
 
 /// What keeps a child from being started where it belongs.

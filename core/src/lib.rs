@@ -29,10 +29,12 @@ mod groups;
 mod hash;
 mod id;
 pub mod laws;
+mod lease;
 pub mod limits;
 mod membership;
 pub mod message;
 mod messaging;
+mod mode;
 mod name;
 mod node;
 pub mod placement;
@@ -74,9 +76,11 @@ pub use crate::hash::{hash64, hash64_seeded, hash128};
 pub use crate::id::{
     ChildId, Incarnation, NodeId, ProcessId, Replica, ReplicaKey, RequestId, Scope,
 };
+pub use crate::lease::{FencingToken, Voters, VotersError};
+pub use crate::mode::{Mode, Terms};
 pub use crate::name::{Name, NameError};
 pub use crate::node::{
-    CallId, ChildView, Command, Conflict, Event, ExitReason, Holder, Input, Loss, MemberStatus,
+    CallId, ChildView, Command, Conflict, Event, ExitReason, Holder, Input, Lease, Loss, MemberStatus,
     MemberView, NameConflict, Node, Output, ProcessEvent, Published, Replicas, Reply, Start,
     StartReason, StartedChild, StopReason, Tables, Target, TimerKind, Updated, ViewChange,
 };

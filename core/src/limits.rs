@@ -41,6 +41,10 @@ pub const LABELS_MAX: usize = 32;
 pub const LABEL_KEY_BYTES_MAX: usize = 64;
 /// Bytes of a label's value.
 pub const LABEL_VALUE_BYTES_MAX: usize = 256;
+/// Nodes that grant leases.
+pub const VOTERS_MAX: usize = 7;
+/// Claims that one answer to a request for leases refuses; the rest waits for the next request.
+pub const REFUSALS_MAX: usize = 1_024;
 /// Members of a cluster.
 pub const MEMBERS_MAX: usize = 1_024;
 /// Replicas that a node remembers at once, retired ones included.

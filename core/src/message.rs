@@ -9,7 +9,7 @@ use crate::crdt::{Delta, Version};
 use crate::transport::Lane;
 use crate::{
     Address, Blob, ChildId, Incarnation, Name, NodeId, Occupant, Replica, ReplicaKey, Scope, Stamp,
-    Time, Wall,
+    Terms, Time, Wall,
 };
 
 /// A message and the life of the node that sent it.
@@ -64,6 +64,10 @@ pub enum Message {
     Publish(Publish),
     /// Tells the receiver that it is no member.
     Excluded(Excluded),
+    /// Asks a voter for all that the sender claims in its journal.
+    LeaseRequest(LeaseRequest),
+    /// Answers [`Message::LeaseRequest`].
+    LeaseReply(LeaseReply),
 }
 
 impl Message {
@@ -75,7 +79,9 @@ impl Message {
             | Self::Welcome(_)
             | Self::Beat(_)
             | Self::Ack(_)
-            | Self::Excluded(_) => Lane::Control,
+            | Self::Excluded(_)
+            | Self::LeaseRequest(_)
+            | Self::LeaseReply(_) => Lane::Control,
             Self::Won(_)
             | Self::Digest(_)
             | Self::Need(_)
@@ -107,6 +113,47 @@ pub struct Hello {
     /// The version of the ring that the sender places children by
     /// ([`Ring::VERSION`](crate::placement::Ring::VERSION)).
     pub ring: u16,
+    /// By which voters and which modes the sender goes.
+    pub terms: Terms,
+}
+
+/// A request for leases on all that the sender claims in its journal: what is held is held until a
+/// lease's length after the request was sent, by the sender's own clock.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct LeaseRequest {
+    /// The epoch of the voters that the sender knows.
+    pub epoch: u64,
+    /// Tells this request from the others of the sender's life.
+    pub attempt: u64,
+}
+
+/// What a voter answers to a request for leases.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct LeaseReply {
+    /// The epoch of the voters that the sender knows.
+    pub epoch: u64,
+    /// The request.
+    pub attempt: u64,
+    /// The voter has promised all that is claimed up to there, but for what it refuses.
+    pub have: Version,
+    /// What it has not promised.
+    pub refused: Vec<Unpromised>,
+    /// For how many milliseconds it promises nothing at all: it has started lately.
+    pub abstains_ms: u64,
+}
+
+/// A claim that a voter does not promise.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Unpromised {
+    /// The supervisor.
+    pub scope: Scope,
+    /// The child.
+    pub child: ChildId,
+    /// For how many milliseconds it is promised to another; 0 if it is not, and the claim was made
+    /// before one that was granted since.
+    pub remaining_ms: u64,
+    /// The highest ballot that it was promised for.
+    pub ballot: u64,
 }
 
 /// What a new life of a node must know before it publishes anything.

@@ -33,8 +33,9 @@ pub struct Rank {
     pub origin: Origin,
     /// How often its child was taken over from a node that went silent.
     pub lineage: u32,
-    /// How often it was moved on purpose since.
-    pub moves: u32,
+    /// How often it was moved on purpose since; the ballot of its lease where it runs under one
+    /// ([`Mode::Exclusive`](crate::Mode::Exclusive)), of which the later is the higher.
+    pub moves: u64,
     /// When this process was given its place.
     pub stamp: Stamp,
     /// The process itself: no two ranks are equal.
@@ -71,7 +72,7 @@ mod tests {
     use super::*;
     use crate::{Incarnation, NodeId, Replica, Wall};
 
-    fn rank(origin: u64, lineage: u32, moves: u32, stamp: u64, node: &str) -> Rank {
+    fn rank(origin: u64, lineage: u32, moves: u64, stamp: u64, node: &str) -> Rank {
         let at = |ms| Stamp::first_of(Wall::from_millis(ms));
         let replica =
             Replica::new(NodeId::new(node).unwrap(), Incarnation { counter: 1, nonce: 1 });
@@ -110,7 +111,7 @@ mod tests {
         for bits in 0..32u64 {
             let bit = |place: u64| bits >> place & 1;
             let node = if bit(4) == 0 { "a" } else { "b" };
-            ranks.push(rank(bit(0), bit(1) as u32, bit(2) as u32, bit(3), node));
+            ranks.push(rank(bit(0), bit(1) as u32, bit(2), bit(3), node));
         }
         for a in &ranks {
             for b in &ranks {

@@ -79,6 +79,8 @@ pub(crate) struct Outlook {
     pub(crate) may_take_over: bool,
     /// Whether no member may go on unheard: what nobody is seen to run, nobody runs.
     pub(crate) is_whole: bool,
+    /// Whether more than half of the voters are up.
+    pub(crate) has_majority: bool,
 }
 
 impl Targets {
@@ -222,7 +224,12 @@ mod tests {
     use super::*;
     use crate::placement::Need;
 
-    const ALL: Outlook = Outlook { is_informed: true, may_take_over: true, is_whole: true };
+    const ALL: Outlook = Outlook {
+        is_informed: true,
+        may_take_over: true,
+        is_whole: true,
+        has_majority: true,
+    };
 
     /// What members say: their kinds, their zone, and whether they are full.
     type Rows<'a> = &'a [(&'a str, &'a [&'a str], &'a str, bool)];
@@ -275,6 +282,7 @@ mod tests {
         assert!(!are(&targets, same, Outlook { is_informed: false, ..ALL }));
         assert!(!are(&targets, same, Outlook { may_take_over: false, ..ALL }));
         assert!(!are(&targets, same, Outlook { is_whole: false, ..ALL }));
+        assert!(!are(&targets, same, Outlook { has_majority: false, ..ALL }));
         let (carts, c) = (&["cart", "user"][..], ("c", &[][..], "x", false));
         let others: [Rows<'_>; 9] = [
             &[],

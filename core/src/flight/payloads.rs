@@ -116,7 +116,9 @@ macro_rules! way_to_payload {
                     | Self::Forwarded(_)
                     | Self::Probe(_)
                     | Self::Condition(_)
-                    | Self::Excluded(_) => None,
+                    | Self::Excluded(_)
+                    | Self::LeaseRequest(_)
+                    | Self::LeaseReply(_) => None,
                 }
             }
         }

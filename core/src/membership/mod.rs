@@ -36,7 +36,7 @@ use crate::placement::Weight;
 use crate::targets::Said;
 use crate::{
     Address, Config, Event, ExitReason, Incarnation, Labels, NodeId, Random, Replica, ReplicaKey,
-    Role, Stamp, Time, Wall,
+    Role, Stamp, Terms, Time, Wall,
 };
 
 pub(crate) use self::policy::Eviction;
@@ -256,6 +256,7 @@ struct Settings {
     /// Whether seeds are found while the node runs.
     awaits_seeds: bool,
     rule: String,
+    terms: Terms,
     beat_interval: Duration,
     failure_timeout: Duration,
     forget_after: Duration,
@@ -409,6 +410,7 @@ impl Membership {
             role: config.role,
             awaits_seeds: config.awaits_seeds,
             rule: rule.into(),
+            terms: config.terms(),
             beat_interval: config.beat_interval,
             failure_timeout: config.failure_timeout,
             forget_after: config.forget_after,

@@ -112,6 +112,10 @@ impl Membership {
             let version = hello.ring;
             return self.bar(peer, Event::RingRefused { peer: peer.clone(), version });
         }
+        if hello.terms != self.settings.terms {
+            let (peer_id, ours, theirs) = (peer.clone(), self.settings.terms, hello.terms);
+            return self.bar(peer, Event::TermsRefused { peer: peer_id, ours, theirs });
+        }
         match hello.echo {
             None => self.send_hello(peer, Some(hello.sent)),
             // An answer to no greeting of this session says nothing.
@@ -277,7 +281,8 @@ impl Membership {
         // Without a wall clock there is nothing to compare; the greeting is repeated each beat.
         let Some((low, _)) = self.walls_at(self.now, self.now) else { return };
         let (sent, rule) = (self.now, self.settings.rule.clone());
-        let hello = Hello { sent, wall: low, rule, echo, ring: Ring::VERSION };
+        let terms = self.settings.terms;
+        let hello = Hello { sent, wall: low, rule, echo, ring: Ring::VERSION, terms };
         self.outputs.push_back(Output::Send { to: to.clone(), message: Message::Hello(hello) });
     }
 

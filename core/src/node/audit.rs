@@ -45,7 +45,7 @@ impl Node {
 
     /// Checks that the board is what the visible journals say.
     fn audit_board(&self) -> Result<(), String> {
-        let mut board = Board::new(self.config.rule.clone());
+        let mut board = Board::new(self.config.rule.clone(), self.modes.clone());
         for replica in &self.visible {
             for (key, _, value) in self.replication.entries(replica) {
                 for (seat, claimant) in claims(replica, key, value) {

@@ -47,6 +47,7 @@ impl Node {
                 let before = before.and_then(|bytes| ClaimEntry::decode(bytes));
                 let after = after.and_then(|bytes| ClaimEntry::decode(bytes));
                 let key = (scope, child);
+                self.handle_lease_claim(replica, key, change);
                 let is_visible = self.visible.contains(replica);
                 if is_visible {
                     self.handle_child_claim(replica, key, (before.as_ref(), after.as_ref()), loss);
@@ -175,6 +176,9 @@ impl Node {
         self.forwards_seen.forget(replica);
         if !self.retired.insert(replica.clone()) {
             return;
+        }
+        if let Some(voter) = &mut self.voter {
+            voter.handle_over(replica);
         }
         let mut estate = Vec::new();
         for (bytes, _) in self.entries_of(replica) {

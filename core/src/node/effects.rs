@@ -44,6 +44,8 @@ impl Node {
                 self.carry_out_replication(output);
             } else if let Some(effect) = self.next_effect() {
                 self.carry_out(effect);
+            } else if let Some(news) = self.next_news() {
+                self.carry_out_news(news);
             } else if self.show_cell() {
                 // Who gave a child up is told before the child is placed.
             } else if self.arrival.is_none()
@@ -128,7 +130,9 @@ impl Node {
                     self.handle_gone(number);
                 } else {
                     self.registry.handle_frozen(number, false);
-                    self.supervisor.resume(number, state);
+                    self.with_supervisor(|supervisor, around| {
+                        supervisor.resume(around, number, state);
+                    });
                 }
             }
             Effect::Absorbed { number } => self.supervisor.handle_absorbed(number),
@@ -255,6 +259,9 @@ impl Node {
     fn end_life(&mut self, before: &Replica) {
         let mut numbers = self.supervisor.abandon();
         numbers.extend(self.registry.plain());
+        if let Some(holder) = &mut self.holder {
+            holder.abandon();
+        }
         for number in numbers {
             let (reason, grace) = (StopReason::NodeDown, Duration::ZERO);
             self.outputs.push_back(Output::Stop { number, reason, grace });

@@ -83,7 +83,9 @@ impl Node {
             | Message::Cast(_)
             | Message::Publish(_)
             | Message::Probe(_)
-            | Message::Condition(_) => (),
+            | Message::Condition(_)
+            | Message::LeaseRequest(_)
+            | Message::LeaseReply(_) => (),
         }
     }
 
@@ -170,6 +172,8 @@ impl Node {
             Message::Publish(publish) => self.handle_publish(publish),
             Message::Probe(probe) => self.handle_probe(from, &probe),
             Message::Condition(condition) => self.handle_condition(from, &condition),
+            Message::LeaseRequest(request) => self.handle_lease_request(from, request),
+            Message::LeaseReply(reply) => self.handle_lease_reply(from, reply),
         }
     }
 
@@ -202,7 +206,7 @@ impl Node {
         self.settling.handle_condition(self.now, from.node(), condition, || rest);
     }
 
-    fn refuse(&mut self, from: &Replica, reason: &str) {
+    pub(super) fn refuse(&mut self, from: &Replica, reason: &str) {
         let peer = from.node().clone();
         let reason = format!("{from}: {reason}");
         self.outputs.push_back(Output::Event(Event::Refused { peer, reason }));

@@ -23,6 +23,7 @@ mod forward;
 mod group;
 mod input;
 mod inspect;
+mod lease;
 mod leave;
 mod message;
 mod meta;
@@ -52,9 +53,11 @@ use crate::cells::Cells;
 use crate::conflict::Conflicts;
 use crate::entry::{Entry, Key};
 use crate::groups::Groups;
+use crate::lease::{LeaseHolder, Voter};
 use crate::membership::{MemberEntry, Membership, Presence};
 use crate::message::{Envelope, Message};
 use crate::messaging::Messaging;
+use crate::mode::Modes;
 use crate::placement::UserStrategies;
 use crate::registry::Registry;
 use crate::replication::{Replication, Settings};
@@ -69,8 +72,9 @@ use crate::{Blob, Config, HybridClock, NodeId, Random, Replica, Time, hash64, wi
 pub use crate::node::input::{CallId, Command, Input, ProcessEvent, Replicas, Target};
 pub use crate::node::inspect::Tables;
 pub use crate::node::output::{
-    ChildView, Conflict, Event, ExitReason, Holder, Loss, MemberStatus, MemberView, NameConflict,
-    Output, Published, Reply, Start, StartReason, StartedChild, StopReason, Updated, ViewChange,
+    ChildView, Conflict, Event, ExitReason, Holder, Lease, Loss, MemberStatus, MemberView,
+    NameConflict, Output, Published, Reply, Start, StartReason, StartedChild, StopReason, Updated,
+    ViewChange,
 };
 
 /// Most times that timers may make each other due in one instant.
@@ -91,6 +95,8 @@ pub enum TimerKind {
     Deadline,
     /// To ask again whether the cluster is at rest.
     Settle,
+    /// To ask for leases again, or as one ends.
+    Lease,
 }
 
 /// One node of the cluster.
@@ -166,6 +172,14 @@ pub struct Node {
     unshared_until: Time,
     /// Until when children wait for enough members, if they still do.
     barrier: Option<Time>,
+    /// What becomes of children when the network splits.
+    modes: Modes,
+    /// What it has promised, if it is a voter.
+    voter: Option<Voter>,
+    /// The leases that it asks for, if there are voters.
+    holder: Option<LeaseHolder>,
+    /// Whether it has said that a majority of the voters is up.
+    said_majority: bool,
     /// Whether it says that it runs as many children as it may.
     is_full: bool,
     /// The names of the strategies that it has code for, as it says them.
@@ -203,13 +217,20 @@ impl Node {
         };
         let replication = Replication::new(settings, fork());
         let supervisor = Supervisor::new(&config, fork());
+        let (modes, voters) = (Modes::new(config.modes.clone()), config.voters.as_ref());
         Self {
             clock: HybridClock::new(config.clock_bound),
             membership,
             replication,
             supervisor,
             random,
-            board: Board::new(config.rule.clone()),
+            board: Board::new(config.rule.clone(), modes.clone()),
+            voter: voters.filter(|voters| voters.nodes.contains(&config.id)).map(|voters| {
+                Voter::new(voters, now)
+            }),
+            holder: voters.map(|voters| LeaseHolder::new(voters.clone(), now)),
+            said_majority: false,
+            modes,
             config,
             now,
             me: None,
@@ -295,6 +316,8 @@ impl Node {
         if self.is_over {
             return;
         }
+        // What has ended is over, whatever it says: after a thaw it may not do anything more.
+        self.lapse();
         match input {
             Input::Connected { peer } => self.membership.handle_connected(now, &peer),
             Input::Disconnected { peer } => {
@@ -313,7 +336,12 @@ impl Node {
                 self.clock.handle_wall(wall);
                 self.membership.handle_wall(now, wall);
             }
-            Input::Flush => self.replication.handle_flush(now),
+            Input::Flush => {
+                self.replication.handle_flush(now);
+                if let Some(holder) = &mut self.holder {
+                    holder.handle_flush(now);
+                }
+            }
             Input::Tick => (),
             Input::Seeds(addresses) => self.membership.handle_seeds(now, &addresses),
         }
@@ -349,6 +377,7 @@ impl Node {
             (self.supervisor.poll_timeout(), TimerKind::Restart),
             (self.requests.next_deadline(), TimerKind::Deadline),
             (self.settling.poll_timeout(), TimerKind::Settle),
+            (self.holder.as_ref().and_then(LeaseHolder::poll_timeout), TimerKind::Lease),
         ];
         timers.into_iter().filter_map(|(at, kind)| Some((at?, kind))).min()
     }
@@ -372,6 +401,9 @@ impl Node {
             self.membership.handle_closed(now, me, self.replication.head());
         }
         self.membership.handle_tick(now);
+        if let Some(holder) = &mut self.holder {
+            holder.handle_timeout(now);
+        }
         if self.next_upkeep <= now {
             self.next_upkeep = now + self.config.beat_interval;
             self.keep_up();

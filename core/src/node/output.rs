@@ -12,10 +12,11 @@ use crate::node::input::CallId;
 use crate::placement::{MovePlan, Weight};
 use crate::{
     Address, Blob, CallError, CatchUpError, CausalToken, ChildId, EvictError, ExplainError,
-    Explanation, Incarnation, JoinGroupError, Labels, LeaveError, LeaveGroupError, Name, NodeId,
+    Explanation, FencingToken, Incarnation, JoinGroupError, Labels, LeaveError, LeaveGroupError, Name, NodeId,
     PauseMovesError, ProcessId, PublishError, Quarantined, QuorumError, Rank, RegisterError,
     ReleaseError, Replica, RestartChildError, Role, Scope, SetMembersError, SettleError,
-    StartChildError, TerminateError, UnregisterError, UpdateError, Wall, WriteMetaError,
+    StartChildError, TerminateError, Terms, Time, UnregisterError, UpdateError, Wall,
+    WriteMetaError,
 };
 
 /// Everything a [`Node`](crate::Node) can ask of the outside world, in the order it must be done.
@@ -54,6 +55,14 @@ pub enum Output {
         reason: StopReason,
         /// How long it may take.
         grace: Duration,
+    },
+    /// Let every process that was started under a lease go on, but for some. A lease that has ended
+    /// stays so.
+    Renew {
+        /// Until when, by the clock that inputs are timed by.
+        until: Time,
+        /// The numbers of those that run until they were told last.
+        but: Vec<u64>,
     },
     /// Hand the state of the loser of a conflict to the process that won.
     Absorb {
@@ -105,6 +114,21 @@ pub struct Start {
     pub state: Option<Blob>,
     /// Most time the start may take.
     pub timeout: Duration,
+    /// The lease that it runs under; `None` if it needs none.
+    pub lease: Option<Lease>,
+}
+
+/// What lets a process run where no other may run the same child.
+///
+/// Whoever runs the process must not poll it once the clock that inputs are timed by shows `until`,
+/// or what [`Output::Renew`] has moved that to; and must read the clock before each poll, as it
+/// goes on while the machine sleeps.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Lease {
+    /// What a store may tell its holder from earlier ones by.
+    pub token: FencingToken,
+    /// When it ends, unless it is renewed.
+    pub until: Time,
 }
 
 /// Why a process starts.
@@ -140,6 +164,8 @@ pub enum StopReason {
     Conflict(NameConflict),
     /// The node is over.
     NodeDown,
+    /// The lease has ended that it ran under: it is over already, and is not asked for anything.
+    Lapsed,
 }
 
 /// What the loser of a conflict is told.
@@ -490,6 +516,30 @@ pub enum Event {
         peer: NodeId,
         /// Its version.
         version: u16,
+    },
+    /// A peer goes by other voters, or other modes, by which leases mean something else; its session
+    /// was refused.
+    TermsRefused {
+        /// The peer.
+        peer: NodeId,
+        /// By what we go.
+        ours: Terms,
+        /// By what it goes.
+        theirs: Terms,
+    },
+    /// The lease of a child that ran here has ended: no majority of the voters renewed it in time.
+    LeaseLapsed {
+        /// The child.
+        child: ChildId,
+    },
+    /// More than half of the voters are up, as this node sees it, or not any more.
+    Majority {
+        /// Whether they are.
+        is_up: bool,
+        /// How many voters are up.
+        up: usize,
+        /// How many there are.
+        of: usize,
     },
     /// Something a peer sent was not believed.
     Refused {

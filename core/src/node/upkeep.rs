@@ -28,6 +28,7 @@ impl Node {
         }
         self.adopt();
         self.collect();
+        self.tidy_leases();
         if self.is_full && !self.supervisor.is_full() {
             self.say_whether_full();
         }

@@ -33,6 +33,7 @@ impl Node {
         self.replication.set_live(live);
         self.show_members();
         self.check_quorum();
+        self.tell_majority();
         if let Some(me) = self.me.clone() {
             self.check_journal_requests(&me, u64::MAX);
         }
@@ -56,6 +57,7 @@ impl Node {
             is_informed: self.membership.is_informed(self.now) && self.are_enough(),
             may_take_over: self.membership.may_take_over(self.now),
             is_whole: self.membership.is_whole(),
+            has_majority: self.has_majority(),
         };
         if self.targets.are(live(), outlook) {
             return false;

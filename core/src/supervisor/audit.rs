@@ -50,10 +50,14 @@ impl Supervisor {
         let waiting: BTreeSet<_> = instances()
             .filter_map(|(number, instance)| match instance.phase {
                 Phase::Waiting { until } => Some((until, *number)),
-                Phase::Starting | Phase::Running | Phase::Stopping { .. } | Phase::Frozen => None,
+                Phase::Asking
+                | Phase::Starting
+                | Phase::Running
+                | Phase::Stopping { .. }
+                | Phase::Frozen => None,
             })
             .collect();
-        let starting = instances().filter(|(_, instance)| instance.phase == Phase::Starting);
+        let starting = instances().filter(|(_, instance)| instance.phase.is_start());
         let unrest = instances().filter(|(_, instance)| !instance.is_at_rest());
         let is_open = |key: &ChildKey| self.children.unclaimed().contains(key);
         let checks = [

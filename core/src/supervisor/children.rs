@@ -59,7 +59,7 @@ pub(crate) struct Past {
     /// The lineage it had.
     pub(crate) lineage: u32,
     /// The moves it had.
-    pub(crate) moves: u32,
+    pub(crate) moves: u64,
     /// Why its owner let go of it; `None` if it vanished with it.
     pub(crate) released: Option<Reason>,
 }
@@ -74,7 +74,7 @@ pub(crate) enum Succession {
         /// Its lineage.
         lineage: u32,
         /// Its moves.
-        moves: u32,
+        moves: u64,
     },
     /// The one before went silent with its node.
     FailedOver {
@@ -162,7 +162,7 @@ impl Child {
         }
         match &self.past {
             None => Succession::First,
-            Some(past) if past.released.is_some() => {
+            Some(past) if past.released.is_some_and(|why| why != Reason::Lapsed) => {
                 Succession::Moved { lineage: past.lineage, moves: past.moves }
             }
             Some(past) => Succession::FailedOver { lineage: past.lineage },

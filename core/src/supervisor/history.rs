@@ -37,6 +37,7 @@ const fn cause(released: Option<Reason>) -> PassageCause {
         Some(Reason::Moved) => PassageCause::Redistributed,
         Some(Reason::GivenUp) => PassageCause::GivenUp,
         Some(Reason::Beaten) => PassageCause::Beaten,
-        Some(Reason::Ended | Reason::Unregistered) => PassageCause::Released,
+        Some(Reason::Lapsed) => PassageCause::Lapsed,
+        Some(Reason::Ended | Reason::Unregistered | Reason::Ungranted) => PassageCause::Released,
     }
 }

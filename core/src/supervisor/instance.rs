@@ -42,11 +42,15 @@ pub(crate) struct Instance {
     pub(crate) since: Time,
     /// The bytes beside its name: those of its specification, until its process changes them.
     pub(crate) value: Blob,
+    /// Until when its lease lasts with which its present run began, if it needs one.
+    pub(crate) lease_until: Option<Time>,
 }
 
 /// What an instance does.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Phase {
+    /// It waits for its lease; nothing runs.
+    Asking,
     /// Its start function runs.
     Starting,
     /// It runs.
@@ -76,6 +80,8 @@ pub(crate) enum Then {
     Again,
     /// It has failed: another process takes its place as after any failure.
     Failed,
+    /// It is dropped: its lease has ended.
+    Lapsed,
 }
 
 impl Instance {
@@ -95,10 +101,19 @@ impl Instance {
     pub(crate) fn is_at_rest(&self) -> bool {
         match self.phase {
             Phase::Running => true,
-            Phase::Starting | Phase::Waiting { .. } | Phase::Stopping { .. } | Phase::Frozen => {
-                false
-            }
+            Phase::Asking
+            | Phase::Starting
+            | Phase::Waiting { .. }
+            | Phase::Stopping { .. }
+            | Phase::Frozen => false,
         }
+    }
+}
+
+impl Phase {
+    /// Returns whether it counts as starting, of which so many may be at once.
+    pub(crate) fn is_start(&self) -> bool {
+        matches!(self, Self::Asking | Self::Starting)
     }
 }
 

@@ -154,6 +154,7 @@ impl Supervisor {
     pub(super) fn reconcile(&mut self, around: &mut Around<'_>, key: ChildKey) {
         let Some(child) = self.children.child(&key) else {
             self.beaten.remove(&key);
+            self.contention.forget(&key);
             return;
         };
         let standing = child.standing(self.children.rule());
@@ -175,6 +176,7 @@ impl Supervisor {
         if let Some(end) = end {
             self.due.remove(&key);
             self.beaten.remove(&key);
+            self.contention.forget(&key);
             if is_specified_here {
                 // Where the specification goes stands why: whoever ended the child may be lost
                 // before all have heard, and a process that nothing specifies would run on.
@@ -197,6 +199,7 @@ impl Supervisor {
             self.due.insert(key);
         } else {
             self.beaten.remove(&key);
+            self.contend(around, key);
         }
     }
 }
@@ -209,6 +212,9 @@ fn is_before(a: &SpecEntry, b: &SpecEntry) -> bool {
 
 /// Remembers the last claim that went, so that the next process knows how it stands to it.
 fn remember(child: &mut Child, gone: &Claim, released: Option<Reason>) {
+    if released == Some(Reason::Ungranted) {
+        return;
+    }
     let standing = &gone.entry.standing;
     let epoch = gone.entry.epoch;
     if child.past.as_ref().is_none_or(|past| past.epoch <= epoch) {

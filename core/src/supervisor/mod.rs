@@ -14,6 +14,7 @@
 mod audit;
 mod children;
 mod choices;
+mod contention;
 mod history;
 mod instance;
 mod journal;
@@ -34,6 +35,7 @@ use crate::board::{Board, Claimant};
 use crate::effect::Effect;
 use crate::entry::{EndedEntry, Entry, Key, Reason};
 use crate::message::Seat;
+use crate::mode::Modes;
 use crate::placement::Redistribution;
 use crate::rule::Rule;
 use crate::targets::Targets;
@@ -46,6 +48,7 @@ pub(crate) use crate::supervisor::children::{Child, ChildKey};
 use crate::supervisor::children::{Children, Succession};
 pub(crate) use crate::supervisor::choices::Placing;
 use crate::supervisor::choices::Verdict;
+use crate::supervisor::contention::{Contention, Turn};
 use crate::supervisor::instance::{Instance, Phase, Then};
 pub(crate) use crate::supervisor::quarantine::shortened;
 
@@ -112,6 +115,10 @@ pub(crate) struct Supervisor {
     starting: usize,
     unrest: usize,
     is_leaving: bool,
+    /// What becomes of children when the network splits.
+    modes: Modes,
+    /// The children that are to run under a lease, and that nobody is seen to claim.
+    contention: Contention,
     effects: VecDeque<Effect>,
 }
 
@@ -142,6 +149,8 @@ impl Supervisor {
             starting: 0,
             unrest: 0,
             is_leaving: false,
+            modes: Modes::new(config.modes.clone()),
+            contention: Contention::new(config.voters.as_ref()),
             effects: VecDeque::new(),
         }
     }
@@ -165,7 +174,8 @@ impl Supervisor {
     pub(crate) fn poll_timeout(&self) -> Option<Time> {
         let beaten = self.beaten.iter().filter(|(key, _)| !self.due.contains(*key));
         let looked_at = beaten.map(|(_, at)| *at).min();
-        self.waiting.first().map(|(at, _)| *at).into_iter().chain(looked_at).min()
+        let waiting = self.waiting.first().map(|(at, _)| *at);
+        waiting.into_iter().chain(looked_at).chain(self.contention.poll_timeout()).min()
     }
 
     /// Returns what is known of `key`.
@@ -198,6 +208,9 @@ impl Supervisor {
         let is_whole = targets.outlook().is_whole;
         let is_seen = |child: &Child| is_whole && child.claims.is_empty();
         let homeless = self.children.unclaimed().iter().filter(|&&key| {
+            if self.modes.is_exclusive(key.0) && !targets.outlook().has_majority {
+                return false;
+            }
             let child = self.children.child(&key).expect("unclaimed children are known");
             let entry = child.spec.as_ref().expect("unclaimed children have a specification");
             let is_beaten =
@@ -231,7 +244,7 @@ impl Supervisor {
     /// Returns whether the process `number` is one of ours, and was not told to stop.
     pub(crate) fn is_present(&self, number: u64) -> bool {
         self.instances.get(&number).is_some_and(|instance| match instance.phase {
-            Phase::Starting | Phase::Running | Phase::Waiting { .. } => true,
+            Phase::Asking | Phase::Starting | Phase::Running | Phase::Waiting { .. } => true,
             Phase::Stopping { .. } | Phase::Frozen => false,
         })
     }
@@ -254,11 +267,16 @@ impl Supervisor {
         let instances = core::mem::take(&mut self.instances);
         let lives = |instance: &Instance| match instance.phase {
             Phase::Starting | Phase::Running | Phase::Stopping { .. } => true,
-            Phase::Waiting { .. } | Phase::Frozen => false,
+            Phase::Asking | Phase::Waiting { .. } | Phase::Frozen => false,
         };
         let living = instances.iter().filter(|(_, instance)| lives(instance));
         self.fading.extend(living.map(|(&number, instance)| (instance.key, number)));
         instances.into_keys().collect()
+    }
+
+    /// Iterates over the processes of earlier lives of this node that have not stopped yet.
+    pub(crate) fn fading(&self) -> impl Iterator<Item = u64> {
+        self.fading.values().copied()
     }
 
     /// Looks at the place of every unclaimed child again: the members changed.
@@ -309,13 +327,17 @@ impl Supervisor {
     }
 
     /// Starts the frozen process `number` again from what it left: the winner has gone.
-    pub(crate) fn resume(&mut self, number: u64, state: Option<Blob>) {
+    pub(crate) fn resume(
+        &mut self,
+        around: &mut Around<'_>,
+        number: u64,
+        state: Option<Blob>,
+    ) {
         let Some(instance) = self.instances.get_mut(&number) else { return };
         assert_eq!(instance.phase, Phase::Frozen, "only what is frozen can be resumed");
         instance.state = state;
         instance.reason = crate::StartReason::Resumed;
-        self.set_phase(number, Phase::Starting);
-        self.emit_start(number);
+        self.set_out(around, number);
     }
 
     /// Replaces the bytes beside the name of the process `number`; returns whether it runs.
@@ -374,16 +396,23 @@ impl Supervisor {
         beaten: Option<Time>,
         taken: &mut BTreeSet<(Scope, Name)>,
     ) {
+        let lost = self.children.child(&key).is_some_and(Child::is_lost);
+        // To ask for the owner costs most of this, and is in vain while nobody may take over. Under
+        // leases nobody runs twice, whoever is taken for dead.
+        if lost && !around.targets.outlook().may_take_over && !self.modes.is_exclusive(key.0) {
+            return;
+        }
+        let turn = self.turn(around, key);
         let child = self.children.child(&key).expect("unclaimed children are known");
         let spec = &child.spec.as_ref().expect("unclaimed children have a specification").spec;
         let succession = child.succession();
-        let lost = child.is_lost();
-        // To ask for the owner costs most of this, and is in vain while nobody may take over.
-        if lost && !around.targets.outlook().may_take_over {
-            return;
-        }
-        if child.owner(key.1, around.targets) != Some(around.me.node()) {
-            return;
+        match turn {
+            Turn::Owns => (),
+            // What there is to end is ended by whom it belongs to.
+            Turn::StandsIn if !lost || spec.restart != crate::Restart::Temporary => {
+                return self.claim_if_free(around, key, succession, taken);
+            }
+            Turn::StandsIn | Turn::Waits => return,
         }
         if lost && spec.restart == crate::Restart::Temporary {
             let reason = alloc::string::String::from("its node went down");
@@ -467,7 +496,7 @@ fn beaten_before_it_starts(
 impl Supervisor {
     fn set_phase(&mut self, number: u64, phase: Phase) {
         let instance = self.instances.get_mut(&number).expect("the process is on this node");
-        let was_starting = instance.phase == Phase::Starting;
+        let was_starting = instance.phase.is_start();
         let was_at_rest = instance.is_at_rest();
         if let Phase::Waiting { until } = instance.phase {
             self.waiting.remove(&(until, number));
@@ -476,7 +505,7 @@ impl Supervisor {
             self.waiting.insert((until, number));
         }
         instance.phase = phase;
-        let (is_starting, is_at_rest) = (instance.phase == Phase::Starting, instance.is_at_rest());
+        let (is_starting, is_at_rest) = (instance.phase.is_start(), instance.is_at_rest());
         self.starting = self.starting + usize::from(is_starting) - usize::from(was_starting);
         self.unrest = self.unrest + usize::from(was_at_rest) - usize::from(is_at_rest);
     }
@@ -494,6 +523,7 @@ impl Supervisor {
             Phase::Frozen => Reason::Beaten,
             Phase::Stopping { .. } | Phase::Waiting { .. } if instance.is_moving => Reason::Moved,
             Phase::Stopping { .. } | Phase::Waiting { .. } if self.is_leaving => Reason::Left,
+            Phase::Asking => Reason::Ungranted,
             Phase::Starting | Phase::Running | Phase::Stopping { .. } | Phase::Waiting { .. } => {
                 Reason::Ended
             }
@@ -506,7 +536,7 @@ impl Supervisor {
         let Some(instance) = self.instances.get(&number) else { return };
         let key = instance.key;
         let (was_starting, was_at_rest) =
-            (instance.phase == Phase::Starting, instance.is_at_rest());
+            (instance.phase.is_start(), instance.is_at_rest());
         if let Phase::Waiting { until } = instance.phase {
             self.waiting.remove(&(until, number));
         }
@@ -524,6 +554,7 @@ impl Supervisor {
         let Some(instance) = self.instances.get(&number) else { return };
         let grace = match &reason {
             StopReason::Conflict(_) => self.conflict_grace.min(instance.spec.grace),
+            StopReason::Lapsed => Duration::ZERO,
             StopReason::Terminated
             | StopReason::Leaving
             | StopReason::Moving
@@ -532,22 +563,31 @@ impl Supervisor {
             | StopReason::NodeDown => instance.spec.grace,
         };
         match (&instance.phase, then) {
-            (Phase::Starting | Phase::Running, _) => {
+            (
+                Phase::Starting | Phase::Running,
+                Then::Gone | Then::Frozen | Then::Again | Then::Failed,
+            ) => {
                 self.set_phase(number, Phase::Stopping { then });
                 self.effects.push_back(Effect::Emit(Output::Stop { number, reason, grace }));
             }
+            (Phase::Stopping { then: Then::Lapsed }, _) => (),
             (Phase::Stopping { .. }, Then::Gone) => {
                 self.set_phase(number, Phase::Stopping { then });
             }
-            (Phase::Waiting { .. } | Phase::Frozen, Then::Gone) => self.drop_instance(number),
+            (Phase::Asking | Phase::Waiting { .. } | Phase::Frozen, Then::Gone) => {
+                self.drop_instance(number);
+            }
             (Phase::Waiting { .. }, Then::Again) => self.start_again_at_once(number),
-            (Phase::Waiting { .. }, Then::Frozen) => {
+            (Phase::Asking | Phase::Waiting { .. }, Then::Frozen) => {
                 self.set_phase(number, Phase::Frozen);
                 self.effects.push_back(Effect::Frozen { number, state: None });
             }
-            (Phase::Stopping { .. } | Phase::Frozen, Then::Frozen | Then::Again | Then::Failed)
-            // It failed already.
-            | (Phase::Waiting { .. }, Then::Failed) => (),
+            // Who lets a lease end says so itself.
+            (_, Then::Lapsed)
+            | (Phase::Stopping { .. } | Phase::Frozen, Then::Frozen | Then::Again | Then::Failed)
+            // It failed already, or is about to start.
+            | (Phase::Waiting { .. } | Phase::Asking, Then::Failed)
+            | (Phase::Asking, Then::Again) => (),
         }
     }
 }

@@ -89,7 +89,7 @@ impl Supervisor {
         // What starts or stops already is looked at again at the next beat.
         let may_stop = |instance: &Instance| match instance.phase {
             Phase::Running | Phase::Waiting { .. } => true,
-            Phase::Starting | Phase::Stopping { .. } | Phase::Frozen => false,
+            Phase::Asking | Phase::Starting | Phase::Stopping { .. } | Phase::Frozen => false,
         };
         let next = misplaced.filter(|(_, instance)| may_stop(instance)).map(|(&number, _)| number);
         let next: Vec<u64> = next.take(at_once.saturating_sub(moving)).collect();

@@ -4,14 +4,14 @@ use alloc::collections::VecDeque;
 use alloc::string::String;
 
 use crate::effect::Effect;
-use crate::entry::{Entry, Key, SpecEntry, Standing};
+use crate::entry::{Entry, Key, Reason, SpecEntry, Standing};
 use crate::rank::Origin;
 use crate::supervisor::children::{ChildKey, Succession};
 use crate::supervisor::instance::{Instance, Phase, RunEnd, Then};
 use crate::supervisor::{Around, Supervisor};
 use crate::{
-    Blob, ChildSpec, Event, Outcome, Output, ProcessEvent, Restart, Start, StartReason, StopReason,
-    Time,
+    Blob, ChildSpec, Event, FencingToken, Lease, Outcome, Output, ProcessEvent, Restart, Start,
+    StartReason, StopReason, Time,
 };
 
 impl Supervisor {
@@ -50,7 +50,7 @@ impl Supervisor {
             // Nothing was asked of it, or it is gone already: the report is late.
             (Phase::Starting | Phase::Running, ProcessEvent::Stopped { .. })
             | (Phase::Running, ProcessEvent::Started)
-            | (Phase::Waiting { .. } | Phase::Frozen, _) => (),
+            | (Phase::Asking | Phase::Waiting { .. } | Phase::Frozen, _) => (),
         }
     }
 
@@ -76,6 +76,7 @@ impl Supervisor {
         let now = around.now;
         let beaten = self.beaten.iter().filter(|(_, at)| **at <= now).map(|(key, _)| *key);
         self.due.extend(beaten);
+        self.due.extend(self.contention.due(now));
         while let Some(&(at, number)) = self.waiting.first()
             && at <= around.now
         {
@@ -85,8 +86,6 @@ impl Supervisor {
 
     /// Claims `key` for this node and starts its process.
     pub(super) fn claim(&mut self, around: &mut Around<'_>, key: ChildKey, succession: Succession) {
-        let child = self.children.child(&key).expect("the caller knows the child");
-        let entry = child.spec.as_ref().expect("what is claimed has a specification");
         let (lineage, moves, reason) = match succession {
             Succession::First => (0, 0, StartReason::Fresh),
             Succession::Moved { lineage, moves } => {
@@ -96,6 +95,13 @@ impl Supervisor {
                 (lineage.saturating_add(1), 0, StartReason::FailedOver)
             }
         };
+        let (lineage, moves) = if self.modes.is_exclusive(key.0) {
+            (0, self.next_ballot(around, key))
+        } else {
+            (lineage, moves)
+        };
+        let child = self.children.child(&key).expect("the caller knows the child");
+        let entry = child.spec.as_ref().expect("what is claimed has a specification");
         let number = around.next_number();
         let origin = Some(Origin { stamp: entry.stamp, id: key.1 });
         let (stamp, precedence) = (around.clock.stamp(), entry.spec.precedence.clone());
@@ -115,14 +121,19 @@ impl Supervisor {
             has_run: succession != Succession::First,
             since: around.now,
             value: entry.spec.value.clone(),
+            lease_until: None,
         };
         self.instances.insert(number, instance);
         let twin = self.by_child.insert(key, number);
         assert_eq!(twin, None, "a child has at most one process on a node");
         self.starting += 1;
         self.unrest += 1;
-        self.write_claim(number);
-        self.emit_start(number);
+        if self.modes.is_exclusive(key.0) {
+            self.ask(number);
+        } else {
+            self.write_claim(number);
+            self.emit_start(number);
+        }
     }
 
     pub(super) fn emit_start(&mut self, number: u64) {
@@ -137,6 +148,10 @@ impl Supervisor {
             reason: instance.reason,
             state: instance.state.take(),
             timeout: self.start_timeout,
+            lease: instance.lease_until.map(|until| Lease {
+                token: FencingToken::from_u64(instance.standing.moves),
+                until,
+            }),
         };
         self.effects.push_back(Effect::Starting { number, standing });
         self.effects.push_back(Effect::Emit(Output::Start(start)));
@@ -241,8 +256,7 @@ impl Supervisor {
         instance.epoch += 1;
         self.by_child.insert(instance.key, next);
         self.instances.insert(next, instance);
-        self.write_claim(next);
-        self.emit_start(next);
+        self.set_out(around, next);
     }
 
     /// Takes in that a process that was told to stop is gone, in whatever way it went.
@@ -263,6 +277,7 @@ impl Supervisor {
         };
         match then {
             Then::Gone => self.drop_instance(number),
+            Then::Lapsed => self.drop_instance_for(number, Reason::Lapsed),
             Then::Failed => self.handle_run_end(around, number, RunEnd::Escalated),
             Then::Again => {
                 self.start_again_at_once(number);

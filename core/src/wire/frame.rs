@@ -43,6 +43,8 @@ pub fn encode_frame(envelope: &Envelope) -> Vec<u8> {
         Message::Condition(body) => with(16, 0, body),
         Message::Publish(body) => with(17, 0, body),
         Message::Excluded(body) => with(18, 0, body),
+        Message::LeaseRequest(body) => with(19, 0, body),
+        Message::LeaseReply(body) => with(20, 0, body),
     }
 }
 
@@ -78,6 +80,8 @@ pub fn decode_frame(frame: &[u8]) -> Result<Option<Envelope>, WireError> {
         16 => body_of(body, Message::Condition),
         17 => body_of(body, Message::Publish),
         18 => body_of(body, Message::Excluded),
+        19 => body_of(body, Message::LeaseRequest),
+        20 => body_of(body, Message::LeaseReply),
         _ if flags & SKIPPABLE != 0 => Ok(None),
         kind => Err(WireError::UnknownType { kind }),
     }

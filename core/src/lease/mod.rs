@@ -1,0 +1,75 @@
+//! Leases: what lets a child run in one place alone, whatever the network does.
+//!
+//! ```text
+//!   holder                                        voter
+//!     │ writes its claim into its journal           │
+//!     │──── journal ───────────────────────────────▶│ has it, up to a version
+//!     │ notes its clock                             │
+//!     │──── LeaseRequest { attempt } ──────────────▶│ promises all keys that are claimed there,
+//!     │◀─── LeaseReply { have, refused } ───────────│ but for those promised to others
+//!     │ a majority: runs, for so long from then     │
+//! ```
+//!
+//! Leases ride on journals: what a node asks for stands in its journal anyway, so one request a
+//! period renews all that it holds, however much that is. A claim whose tombstone arrives is
+//! released. Nothing is stored: a voter that starts anew grants nothing for as long as it may have
+//! promised something before.
+//!
+//! Why no two leases on one key overlap: both were granted by majorities, which have a voter in
+//! common. That voter promised the one first, after it was asked for, and so no earlier than the
+//! moment from which its holder counts. It promised the other only once its promise was over, which
+//! outlasts the lease whatever either clock shows; or once the claim was withdrawn, which is after
+//! the process was gone. A voter that has forgotten waits for as long.
+//!
+//! Source: leases of Gray and Cheriton, SOSP 1989, granted by a majority as in Trencseni et al.,
+//! "PaxosLease", arXiv:1209.4187; asked for by journal rather than by key.
+
+mod holder;
+mod voter;
+mod voters;
+
+pub(crate) use crate::lease::holder::{LeaseHolder, News};
+pub(crate) use crate::lease::voter::Voter;
+pub use crate::lease::voters::{Voters, VotersError};
+
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::entry::ClaimEntry;
+
+/// Tells the holder of a lease from those before it: a store that keeps the highest it has seen, and
+/// refuses lower ones, is not written to by a process whose lease has ended.
+///
+/// No two processes of a child have the same, and later ones have higher ones, as long as no
+/// majority of the voters is started anew at once, or wall clocks differ by less than a lease then.
+#[derive(
+    Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize,
+)]
+pub struct FencingToken(u64);
+
+impl FencingToken {
+    /// Returns the token of this number.
+    pub const fn from_u64(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// Returns the token as a number, in the same order.
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for FencingToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Returns the ballot of a claim on a child that runs under a lease: of two claims the later one
+/// has the higher.
+///
+/// It is where moves are counted in the other modes, and decides as they do.
+pub(crate) fn ballot(claim: &ClaimEntry) -> u64 {
+    claim.standing.moves
+}

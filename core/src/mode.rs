@@ -1,0 +1,73 @@
+//! What becomes of a supervisor's children when the network splits.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::lease::Voters;
+use crate::{Scope, hash64, wire};
+
+/// What becomes of a supervisor's children when the network splits; the same on all nodes.
+///
+/// To see most of the members is no evidence that nobody else does: over one broken link, or with
+/// loss in one direction, two nodes see the others and not each other. So of these
+/// [`Exclusive`](Self::Exclusive) alone promises that no child runs twice.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Mode {
+    /// Each side goes on with all children. One that runs on both sides is one again once they
+    /// meet, by the conflict [`Rule`](crate::Rule).
+    #[default]
+    Eventual,
+    /// A process of a child runs under a lease alone, which more than half of the [`Voters`] grant;
+    /// no two leases on one child overlap, as long as clocks run as steadily as
+    /// [`Voters::rate_error_ppm`] says. Where no such majority can be reached, nothing runs, once
+    /// the leases have ended that it had.
+    Exclusive,
+}
+
+impl Mode {
+    /// Returns whether its children run under leases.
+    pub const fn is_exclusive(self) -> bool {
+        matches!(self, Self::Exclusive)
+    }
+}
+
+/// The modes of all supervisors that are not [`Mode::Eventual`].
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Modes(BTreeMap<Scope, Mode>);
+
+impl Modes {
+    /// Returns the modes of these supervisors.
+    pub(crate) const fn new(modes: BTreeMap<Scope, Mode>) -> Self {
+        Self(modes)
+    }
+
+    /// Returns whether the children of `scope` run under leases.
+    pub(crate) fn is_exclusive(&self, scope: Scope) -> bool {
+        !self.0.is_empty() && self.0.get(&scope).is_some_and(|mode| mode.is_exclusive())
+    }
+}
+
+/// What all nodes of a cluster must have alike, so that leases mean the same to all: as it stands
+/// in a greeting.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq, Serialize, Deserialize)]
+pub struct Terms {
+    /// The epoch of the voters; 0 if there are none.
+    pub epoch: u64,
+    /// A hash of the voters, of the times that follow from them, and of the modes.
+    pub digest: u64,
+}
+
+impl Terms {
+    /// Returns the terms of these voters and these modes.
+    pub(crate) fn of(voters: Option<&Voters>, modes: &BTreeMap<Scope, Mode>) -> Self {
+        let exclusive = modes.iter().filter(|(_, mode)| **mode != Mode::Eventual);
+        let exclusive: Vec<(&Scope, &Mode)> = exclusive.collect();
+        Self {
+            epoch: voters.map_or(0, |voters| voters.epoch),
+            digest: hash64(&wire::encode(&(voters, exclusive))),
+        }
+    }
+}

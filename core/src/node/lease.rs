@@ -1,0 +1,117 @@
+//! Leases, as far as a node is a voter, or holds some.
+
+use crate::crdt::Change;
+use crate::entry::{ClaimEntry, Entry};
+use crate::lease::{News, ballot};
+use crate::message::{LeaseReply, LeaseRequest, Message};
+use crate::node::Node;
+use crate::supervisor::ChildKey;
+use crate::{Event, NodeId, Output, Replica};
+
+impl Node {
+    /// Returns how many voters are up, as this node sees it, and how many there are.
+    pub(super) fn voters_up(&self) -> (usize, usize) {
+        let Some(voters) = &self.config.voters else { return (0, 0) };
+        let up: alloc::collections::BTreeSet<&NodeId> =
+            self.visible.iter().map(Replica::node).collect();
+        (voters.nodes.iter().filter(|node| up.contains(node)).count(), voters.nodes.len())
+    }
+
+    /// Returns whether more than half of the voters are up, as this node sees it.
+    pub(super) fn has_majority(&self) -> bool {
+        let (up, _) = self.voters_up();
+        self.config.voters.as_ref().is_some_and(|voters| voters.majority() <= up)
+    }
+
+    /// Tells the user if a majority came or went.
+    pub(super) fn tell_majority(&mut self) {
+        let is_up = self.targets.outlook().has_majority;
+        if self.config.voters.is_some() && is_up != self.said_majority {
+            self.said_majority = is_up;
+            let (up, of) = self.voters_up();
+            self.outputs.push_back(Output::Event(Event::Majority { is_up, up, of }));
+        }
+    }
+
+    /// Takes in a change of a claim on a child that runs under a lease.
+    pub(super) fn handle_lease_claim(&mut self, replica: &Replica, key: ChildKey, change: &Change) {
+        if !self.modes.is_exclusive(key.0) {
+            return;
+        }
+        let is_ours = self.me.as_ref() == Some(replica);
+        let Some(value) = &change.after else {
+            if let Some(voter) = &mut self.voter {
+                voter.handle_released(replica, key);
+            }
+            if let Some(holder) = self.holder.as_mut().filter(|_| is_ours) {
+                holder.handle_withdrawn(&key);
+            }
+            return;
+        };
+        let version = self.replication.journal(replica).and_then(|held| held.version(&change.key));
+        let (Some(entry), Some(version)) = (ClaimEntry::decode(value), version) else { return };
+        let (number, ballot) = (entry.standing.number, ballot(&entry));
+        if let Some(voter) = &mut self.voter {
+            voter.handle_claimed(replica, key, version, ballot);
+        }
+        if let Some(holder) = self.holder.as_mut().filter(|_| is_ours) {
+            holder.handle_claimed(self.now, key, number, version, ballot);
+        }
+    }
+
+    /// Takes in that `from` asks for all that it claims.
+    pub(super) fn handle_lease_request(&mut self, from: &Replica, request: LeaseRequest) {
+        let epoch = self.config.voters.as_ref().map(|voters| voters.epoch);
+        let have = self.replication.closed_head(from);
+        let Some(voter) = self.voter.as_mut().filter(|_| epoch == Some(request.epoch)) else {
+            return self.refuse(from, "it asks for leases as if this were a voter it knows");
+        };
+        let reply = voter.handle_request(self.now, from, request.attempt, have);
+        self.send(&from.node().clone(), Message::LeaseReply(reply));
+    }
+
+    /// Takes in what a voter grants.
+    pub(super) fn handle_lease_reply(&mut self, from: &Replica, reply: LeaseReply) {
+        if let Some(holder) = &mut self.holder {
+            holder.handle_reply(self.now, from.node(), reply);
+        }
+    }
+
+    /// Ends the processes whose leases have ended, before anything else is taken in.
+    pub(super) fn lapse(&mut self) {
+        let Some(holder) = &mut self.holder else { return };
+        holder.lapse(self.now);
+        while let Some(news) = self.next_news() {
+            self.carry_out_news(news);
+        }
+    }
+
+    pub(super) fn next_news(&mut self) -> Option<News> {
+        self.holder.as_mut()?.poll_news()
+    }
+
+    pub(super) fn carry_out_news(&mut self, news: News) {
+        match news {
+            News::Granted { number, until } => self.supervisor.handle_granted(number, until),
+            News::Renewed { until, mut but } => {
+                but.extend(self.supervisor.fading());
+                self.outputs.push_back(Output::Renew { until, but });
+            }
+            News::Lapsed { number } => self.supervisor.handle_lapsed(number),
+            News::Ungranted { number, ballot } => {
+                self.supervisor.handle_ungranted(self.now, number, ballot);
+            }
+            News::Ask { to, message } => self.send(&to, message),
+        }
+    }
+
+    /// Forgets what no lease needs any more, once a beat.
+    pub(super) fn tidy_leases(&mut self) {
+        let supervisor = &self.supervisor;
+        let is_over =
+            |key: &ChildKey| supervisor.child(key).is_none_or(|child| child.end.is_some());
+        if let Some(voter) = &mut self.voter {
+            voter.tidy(self.now, is_over);
+        }
+    }
+}
