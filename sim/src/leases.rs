@@ -145,6 +145,11 @@ impl Leases {
         }
     }
 
+    /// Takes in that `child` has ended: who starts it again starts another one by the same key.
+    pub(crate) fn forget(&mut self, child: (Scope, ChildId)) {
+        self.tokens.remove(&child);
+    }
+
     /// Takes in that all processes of `host` are gone.
     pub(crate) fn end_all(&mut self, host: Host) {
         self.held.retain(|&(other, _), _| other != host);

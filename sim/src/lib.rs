@@ -85,6 +85,7 @@ mod topology;
 mod trace;
 mod verdict;
 mod view;
+mod watching;
 mod world;
 
 pub use crate::behaviour::{Behaviour, Replies, Starting};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::time::Duration;
 
-use ordu_core::placement::Move;
+use ordu_core::placement::{Move, Redistribution};
 use ordu_core::{
     Blob, CallError, ChildId, ChildSpec, Command, EvictError, ExplainError, Explanation, Input,
     JoinGroupError, LeaveError, LeaveGroupError, Name, ProcessId, PublishError, Published,
@@ -486,7 +486,13 @@ impl World {
 
     /// Asks `host` whether the whole cluster is at rest, and waits until it is.
     pub fn settled(&mut self, host: Host) -> Result<(), SettleError> {
-        let Reply::Settled(result) = self.ask(host, Command::Settled) else { self.out_of_kind() };
+        // Whether children have to move is looked at once members have not changed for so long.
+        let quiet = match self.state(host).config.redistribution {
+            Redistribution::Passive => Duration::ZERO,
+            Redistribution::Active { quiet, .. } => quiet,
+        };
+        let ticket = self.request_within(host, Command::Settled, PATIENCE + quiet);
+        let Reply::Settled(result) = self.answer(ticket) else { self.out_of_kind() };
         result
     }
 

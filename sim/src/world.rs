@@ -2,11 +2,11 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::mem;
 use std::time::Duration;
 
 use ordu_core::{
-    Address, Config, Event as NodeEvent, ExitReason, Input, Node, Output, Random, Reply, Time, wire,
+    Address, Config, Event as NodeEvent, ExitReason, Input, Node, Output, Random, Reply, Time,
+    ViewChange, wire,
 };
 
 use crate::behaviour::Behaviour;
@@ -14,7 +14,7 @@ use crate::builder::WorldBuilder;
 use crate::clock::Clock;
 use crate::event::{Due, Event, Queue};
 use crate::host::Host;
-use crate::invariants::{Broken, Scene, Watch};
+use crate::invariants::{Broken, Watch};
 use crate::machine::{Machine, MachineMaker};
 use crate::marks::Sightings;
 use crate::network::Links;
@@ -379,41 +379,6 @@ impl World {
         self.check_leases(host);
     }
 
-    /// Lets the invariants look at what happens to a node.
-    fn watch(
-        &mut self,
-        host: Host,
-        look: impl FnOnce(&mut Watch, &Scene<'_>) -> Result<(), Broken>,
-    ) {
-        let mut watch = mem::replace(&mut self.watch, Watch::nothing());
-        let state = self.state(host);
-        let running = state.node.as_ref();
-        let finding = running.and_then(|running| Some((running, running.machine.node()?))).map_or(
-            Ok(()),
-            |(running, node)| {
-                let scene = Scene {
-                    host,
-                    life: state.life,
-                    now: self.now,
-                    config: &state.config,
-                    node,
-                    view: &running.view,
-                };
-                look(&mut watch, &scene)
-            },
-        );
-        self.watch = watch;
-        self.hold(finding);
-    }
-
-    /// Lets the invariants look at the whole world.
-    pub(crate) fn audit(&mut self) {
-        let mut watch = mem::replace(&mut self.watch, Watch::nothing());
-        let finding = watch.audit(self);
-        self.watch = watch;
-        self.hold(finding);
-    }
-
     /// Iterates over the nodes that are not over, frozen ones too, each with its machine and the
     /// number of its life.
     pub(crate) fn nodes(&self) -> impl Iterator<Item = (Host, u64, &Node)> {
@@ -453,6 +418,9 @@ impl World {
             }
             Output::Reply { ticket, reply } => self.take_reply(host, ticket, reply),
             Output::View(change) => {
+                if let ViewChange::Child { scope, child, view: None } = &change {
+                    self.processes.leases.forget((*scope, *child));
+                }
                 let up = self.up();
                 self.oracle.handle_view(self.now, host, &change, (&self.processes, &up));
                 self.running_mut(host).view.handle(change);

@@ -93,7 +93,11 @@ impl Node {
 
     pub(super) fn carry_out_news(&mut self, news: News) {
         match news {
-            News::Granted { number, until } => self.supervisor.handle_granted(number, until),
+            News::Granted { number, until } => {
+                self.with_supervisor(|supervisor, around| {
+                    supervisor.handle_granted(around, number, until);
+                });
+            }
             News::Renewed { until, mut but } => {
                 but.extend(self.supervisor.fading());
                 self.outputs.push_back(Output::Renew { until, but });
@@ -102,7 +106,11 @@ impl Node {
             News::Ungranted { number, ballot } => {
                 self.supervisor.handle_ungranted(self.now, number, ballot);
             }
-            News::Ask { to, message } => self.send(&to, message),
+            News::Ask { to, message } => {
+                if to == self.config.id || self.membership.is_open(&to) {
+                    self.send(&to, message);
+                }
+            }
         }
     }
 

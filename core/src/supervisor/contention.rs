@@ -41,6 +41,8 @@ pub(super) struct Contention {
     back_off_max: Duration,
     children: BTreeMap<ChildKey, Contended>,
     timers: BTreeSet<(Time, ChildKey)>,
+    /// The ballot of the last claim here on each child that has not ended: no other has the same.
+    ballots: BTreeMap<ChildKey, u64>,
 }
 
 /// A child that nobody is seen to claim, or that was not granted.
@@ -94,8 +96,14 @@ impl Contention {
         due
     }
 
-    /// Forgets a child that is over.
-    pub(super) fn forget(&mut self, key: &ChildKey) {
+    /// Forgets a child that has ended.
+    pub(super) fn end(&mut self, key: &ChildKey) {
+        self.ballots.remove(key);
+        self.forget(key);
+    }
+
+    /// Takes in that nobody contends for a child any more.
+    fn forget(&mut self, key: &ChildKey) {
         if let Some(contended) = self.children.remove(key)
             && let Some(at) = contended.timer
         {
@@ -155,15 +163,17 @@ impl Supervisor {
     }
 
     /// Returns the ballot of a claim on `key` made now: above all that are known.
-    pub(super) fn next_ballot(&self, around: &mut Around<'_>, key: ChildKey) -> u64 {
+    pub(super) fn next_ballot(&mut self, around: &mut Around<'_>, key: ChildKey) -> u64 {
         let child = self.children.child(&key);
         let claims = child.into_iter().flat_map(|child| &child.claims);
         let claims = claims.map(|claim| ballot(&claim.entry));
         let past = child.and_then(|child| child.past.as_ref()).map(|past| past.moves);
-        let own = self.by_child.get(&key).map(|number| self.instances[number].standing.moves);
+        let own = self.contention.ballots.get(&key).copied();
         let refused = self.contention.children.get(&key).map(|contended| contended.ballot);
         let known = claims.chain(past).chain(own).chain(refused).max().unwrap_or(0);
-        around.clock.stamp().as_u64().max(known.saturating_add(1))
+        let ballot = around.clock.stamp().as_u64().max(known.saturating_add(1));
+        self.contention.ballots.insert(key, ballot);
+        ballot
     }
 
     /// Starts the process `number`, or asks for the lease that it needs.
@@ -188,14 +198,20 @@ impl Supervisor {
     }
 
     /// Takes in that the process `number` may run until `until`.
-    pub(crate) fn handle_granted(&mut self, number: u64, until: Time) {
+    pub(crate) fn handle_granted(&mut self, around: &Around<'_>, number: u64, until: Time) {
         let Some(instance) = self.instances.get_mut(&number) else { return };
-        if instance.phase == Phase::Asking {
-            instance.lease_until = Some(until);
-            let key = instance.key;
-            self.contention.forget(&key);
-            self.set_phase(number, Phase::Starting);
-            self.emit_start(number);
+        if instance.phase != Phase::Asking {
+            return;
+        }
+        instance.lease_until = Some(until);
+        let (key, is_first) = (instance.key, !instance.has_run_here());
+        self.contention.forget(&key);
+        self.set_phase(number, Phase::Starting);
+        self.emit_start(number);
+        let child = self.children.child(&key).expect("what is claimed is known");
+        let is_ours = child.owner(key.1, around.targets) == Some(around.me.node());
+        if self.moves_actively && is_first && !is_ours {
+            self.unmoved_since = Some(around.now);
         }
     }
 
@@ -226,8 +242,15 @@ impl Supervisor {
         let key = instance.key;
         if instance.phase == Phase::Asking {
             self.back_off_from(now, key, ballot);
-            self.drop_instance_for(number, Reason::Ungranted);
+            self.withdraw(number);
         }
+    }
+
+    /// Withdraws the claim of the process `number`, which waits for its lease.
+    fn withdraw(&mut self, number: u64) {
+        let reason =
+            if self.instances[&number].has_run_here() { Reason::Lapsed } else { Reason::Ungranted };
+        self.drop_instance_for(number, reason);
     }
 
     /// Withdraws our claim on `key`, which waits for its lease, if another one is better.
@@ -235,7 +258,7 @@ impl Supervisor {
         if !self.modes.is_exclusive(key.0) {
             return;
         }
-        let child = self.children.child(&key).expect("the caller knows the child");
+        let Some(child) = self.children.child(&key) else { return };
         let runs = child.claims.iter().any(|claim| claim.visible && claim.entry.running);
         self.contention.settle(key, runs);
         let Some(&number) = self.by_child.get(&key) else { return };
@@ -253,7 +276,7 @@ impl Supervisor {
             .any(|rival| rival.entry.running || place(rival.replica.node()) < own);
         if is_behind {
             self.back_off_from(around.now, key, 0);
-            self.drop_instance_for(number, Reason::Ungranted);
+            self.withdraw(number);
         }
     }
 

@@ -97,6 +97,14 @@ impl Instance {
         }
     }
 
+    /// Returns whether a process of it was started here before the present one.
+    pub(crate) fn has_run_here(&self) -> bool {
+        match self.reason {
+            StartReason::Restarted | StartReason::Resumed => true,
+            StartReason::Fresh | StartReason::FailedOver | StartReason::Moved => false,
+        }
+    }
+
     /// Returns whether it does what instances do when nothing is under way.
     pub(crate) fn is_at_rest(&self) -> bool {
         match self.phase {

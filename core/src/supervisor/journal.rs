@@ -154,7 +154,7 @@ impl Supervisor {
     pub(super) fn reconcile(&mut self, around: &mut Around<'_>, key: ChildKey) {
         let Some(child) = self.children.child(&key) else {
             self.beaten.remove(&key);
-            self.contention.forget(&key);
+            self.contention.end(&key);
             return;
         };
         let standing = child.standing(self.children.rule());
@@ -176,7 +176,7 @@ impl Supervisor {
         if let Some(end) = end {
             self.due.remove(&key);
             self.beaten.remove(&key);
-            self.contention.forget(&key);
+            self.contention.end(&key);
             if is_specified_here {
                 // Where the specification goes stands why: whoever ended the child may be lost
                 // before all have heard, and a process that nothing specifies would run on.
@@ -212,10 +212,13 @@ fn is_before(a: &SpecEntry, b: &SpecEntry) -> bool {
 
 /// Remembers the last claim that went, so that the next process knows how it stands to it.
 fn remember(child: &mut Child, gone: &Claim, released: Option<Reason>) {
+    let standing = &gone.entry.standing;
     if released == Some(Reason::Ungranted) {
+        if let Some(past) = &mut child.past {
+            past.moves = past.moves.max(standing.moves);
+        }
         return;
     }
-    let standing = &gone.entry.standing;
     let epoch = gone.entry.epoch;
     if child.past.as_ref().is_none_or(|past| past.epoch <= epoch) {
         let (lineage, moves) = (standing.lineage, standing.moves);

@@ -518,10 +518,11 @@ impl Supervisor {
             Phase::Frozen => Reason::Beaten,
             Phase::Stopping { .. } | Phase::Waiting { .. } if instance.is_moving => Reason::Moved,
             Phase::Stopping { .. } | Phase::Waiting { .. } if self.is_leaving => Reason::Left,
-            Phase::Asking => Reason::Ungranted,
-            Phase::Starting | Phase::Running | Phase::Stopping { .. } | Phase::Waiting { .. } => {
-                Reason::Ended
-            }
+            Phase::Asking
+            | Phase::Starting
+            | Phase::Running
+            | Phase::Stopping { .. }
+            | Phase::Waiting { .. } => Reason::Ended,
         };
         self.drop_instance_for(number, reason);
     }

@@ -55,6 +55,11 @@ fn head(ack: &Ack, node: &NodeId, life: Option<Incarnation>) -> Option<Version> 
     ack.heads.iter().find(|(of, _)| *of == key).map(|(_, head)| *head)
 }
 
+/// Returns whether a message is one of those that nodes ask voters by, be they there or not.
+fn is_of_leases(message: &Message) -> bool {
+    matches!(message, Message::LeaseRequest(_) | Message::LeaseReply(_))
+}
+
 /// Returns what the life `life` of `node` says.
 fn words_of<'a>(
     words: &'a mut BTreeMap<NodeId, Words>,
@@ -103,7 +108,7 @@ impl Invariant for WhoLeavesIsHeard {
             words.remove(from);
         } else {
             let words = words_of(words, from, envelope.incarnation);
-            words.heard += 1;
+            words.heard += u32::from(!is_of_leases(&envelope.message));
             if let Message::Ack(ack) = &envelope.message {
                 let is_all = head(ack, me, own).is_some_and(|head| words.most <= head);
                 words.acknowledged += u32::from(0 < words.sent && is_all);

@@ -112,6 +112,13 @@ impl Children {
             // The node takes a new life, and the process goes with the old one.
             self.beaten.insert(child);
         }
+        if let (StopReason::Lapsed, Some(child)) = (reason, child) {
+            // As if its node had died: it starts elsewhere if it may, and if its name is free.
+            if self.is_outshone(child, host) {
+                self.beaten.insert(child);
+            }
+            self.orphaned.insert(child);
+        }
         if let (StopReason::Escalated, Some(child)) = (reason, child) {
             self.failed.insert(child);
         }

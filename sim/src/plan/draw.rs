@@ -11,6 +11,7 @@ use crate::host::Host;
 use crate::network::{Network, happens};
 use crate::plan::directed::{self, Aim};
 use crate::plan::episode::Episodes;
+use crate::plan::tuning::Leases;
 use crate::plan::{
     Action, Ask, Care, Ending, Fate, Holding, Plan, Profile, Setup, Step, Tuning, Writing, ZONE,
     ZONES,
@@ -57,6 +58,9 @@ pub(super) fn draw(seed: u64, profile: Option<Profile>) -> Plan {
     let hosts = 3 + u16::try_from(random.below(5)).expect("it is small");
     let mut setup = draw_setup(hosts, profile, &mut random);
     setup.tuning = setup.tuning.with_limits_of(seed);
+    if profile == Profile::Leases {
+        setup.tuning.leases = Some(draw_leases(hosts, &mut random));
+    }
     let mut drawing = Drawing { hosts, profile, tuning: setup.tuning, random, steps: Vec::new() };
     drawing.draw_faults();
     drawing.draw_asks();
@@ -77,7 +81,8 @@ pub(super) fn draw(seed: u64, profile: Option<Profile>) -> Plan {
 
 fn draw_profile(random: &mut Random) -> Profile {
     match random.below(100) {
-        0..62 => Profile::Full,
+        0..54 => Profile::Full,
+        54..62 => Profile::Leases,
         62..88 => {
             let aims = u64::try_from(Aim::ALL.len()).expect("there are few");
             Profile::Directed(Aim::ALL[random.below(aims) as usize])
@@ -106,6 +111,12 @@ fn draw_setup(hosts: u16, profile: Profile, random: &mut Random) -> Setup {
     let gains_ppm = (0..hosts).map(|_| gain(random)).collect();
     let tuning = draw_tuning(profile, random);
     Setup { hosts, network, gains_ppm, tuning, lacking: Vec::new() }
+}
+
+fn draw_leases(hosts: u16, random: &mut Random) -> Leases {
+    let voters = [1, 2, 3, 3, 4, 5, hosts][random.below(7) as usize].min(hosts);
+    let lease_ms = [2_500, 5_000, 5_000][random.below(3) as usize];
+    Leases { voters, lease_ms, ..Leases::usual() }
 }
 
 /// Draws a link that has some faults and not others, each of its own strength.
@@ -139,6 +150,7 @@ fn draw_tuning(profile: Profile, random: &mut Random) -> Tuning {
         | Profile::DigestsOnly
         | Profile::NoFaults
         | Profile::EdgeTiming
+        | Profile::Leases
         | Profile::Directed(_) => [500, 1_000, 1_000, 5_000][random.below(4) as usize],
     };
     Tuning {

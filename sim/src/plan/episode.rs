@@ -85,9 +85,11 @@ impl Episodes {
         match self.profile {
             Profile::PushOnly => &LOSSLESS,
             Profile::NoFaults => &[],
-            Profile::Full | Profile::DigestsOnly | Profile::EdgeTiming | Profile::Directed(_) => {
-                &ALL
-            }
+            Profile::Full
+            | Profile::DigestsOnly
+            | Profile::EdgeTiming
+            | Profile::Leases
+            | Profile::Directed(_) => &ALL,
         }
     }
 

@@ -22,13 +22,21 @@ pub enum Profile {
     EdgeTiming,
     /// A schedule aimed at one promise.
     Directed(Aim),
+    /// Everything at once, and children run under leases.
+    Leases,
 }
 
 impl Profile {
     /// Returns every profile, each aim a profile of its own.
     pub fn all() -> impl Iterator<Item = Self> {
-        let random =
-            [Self::Full, Self::PushOnly, Self::DigestsOnly, Self::NoFaults, Self::EdgeTiming];
+        let random = [
+            Self::Full,
+            Self::PushOnly,
+            Self::DigestsOnly,
+            Self::NoFaults,
+            Self::EdgeTiming,
+            Self::Leases,
+        ];
         random.into_iter().chain(Aim::ALL.map(Self::Directed))
     }
 
@@ -41,6 +49,7 @@ impl Profile {
             Self::NoFaults => "no fault: nobody is suspected, and nothing runs twice",
             Self::EdgeTiming => "faults as long as some timeout, give or take two milliseconds",
             Self::Directed(aim) => aim.about(),
+            Self::Leases => "every kind of fault, while children run under leases",
         }
     }
 }
@@ -54,6 +63,7 @@ impl fmt::Display for Profile {
             Self::NoFaults => "no-faults",
             Self::EdgeTiming => "edge-timing",
             Self::Directed(aim) => aim.name(),
+            Self::Leases => "leases",
         })
     }
 }

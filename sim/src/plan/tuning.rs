@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use ordu_core::limits::{DELTA_BYTES_MAX, DELTA_ENTRIES_MAX};
 use ordu_core::placement::Redistribution;
-use ordu_core::{Config, Random};
+use ordu_core::{Config, Mode, Random, Voters};
 use serde::{Deserialize, Serialize};
+
+use crate::host::Host;
+use crate::requests::scope;
 
 /// What every node of a run is configured with, in milliseconds where it is a time.
 ///
@@ -42,6 +45,34 @@ pub struct Tuning {
     /// quiet; none if they do not move.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moves: Option<(usize, u64)>,
+    /// The leases that children run under; they need none if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leases: Option<Leases>,
+}
+
+/// The leases that the children of a run need.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Leases {
+    /// How many machines grant them, the first ones.
+    pub voters: u16,
+    /// [`Voters::lease`].
+    pub lease_ms: u64,
+    /// [`Voters::rate_error_ppm`].
+    pub rate_error_ppm: u32,
+}
+
+impl Leases {
+    /// Returns the defaults, with three voters.
+    pub(crate) const fn usual() -> Self {
+        Self { voters: 3, lease_ms: 5_000, rate_error_ppm: 10_000 }
+    }
+
+    /// Returns what the nodes are told of the voters.
+    pub(crate) fn voters(self) -> Voters {
+        let nodes = (1..=self.voters).map(|number| Host::new(number).id());
+        let lease = Duration::from_millis(self.lease_ms);
+        Voters { lease, rate_error_ppm: self.rate_error_ppm, ..Voters::new(nodes) }
+    }
 }
 
 /// Returns what plans mean that were kept before deltas could be small.
@@ -75,6 +106,7 @@ impl Tuning {
             push_to_all_max: push_to_all_max(),
             max_children: None,
             moves: None,
+            leases: None,
         }
     }
 
@@ -149,5 +181,9 @@ impl Tuning {
         config.push_to_all_max = self.push_to_all_max;
         config.max_children = self.max_children;
         config.redistribution = self.redistribution();
+        if let Some(leases) = self.leases {
+            config.voters = Some(leases.voters());
+            config.modes.insert(scope(), Mode::Exclusive);
+        }
     }
 }

@@ -6,7 +6,9 @@
 use std::time::Duration;
 
 use ordu_core::{Event, Mode, StartReason, StopReason, Voters};
-use ordu_sim::{Host, N1, N2, N3, N4, N5, Network, Topology, World, WorldBuilder, scope, seeds, spec};
+use ordu_sim::{
+    Host, N1, N2, N3, N4, N5, Network, Topology, World, WorldBuilder, scope, seeds, spec,
+};
 
 use crate::{home, others, start_at_once};
 

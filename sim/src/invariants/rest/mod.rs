@@ -6,6 +6,7 @@ mod l03_no_name_is_lost;
 mod l04_no_ghosts;
 mod l05_all_see_the_same;
 mod l06_every_child_runs_once;
+mod l07_leases_are_granted_by_a_majority;
 mod l08_what_is_seen_runs;
 mod l09_members_are_those_that_live;
 mod l10_nothing_is_under_way;
@@ -44,7 +45,7 @@ impl Core {
         world.processes.running().filter(|run| self.hosts.contains(&run.host))
     }
 
-    /// Returns whether some machine could run `child`: its node has the code, is what the child
+    /// Returns whether some machine could run `child`: it may run here, its node has the code, is what the child
     /// needs, has room, and has not given it up, as the child's budget says.
     pub(crate) fn can_run(&self, world: &World, child: ChildId) -> bool {
         let Some(node) = self.first().and_then(|host| world.node(host)) else { return true };
@@ -59,7 +60,19 @@ impl Core {
                 && config.max_children.is_none_or(|most| world.load(*host) < most)
                 && !gave_up.contains(&&config.id)
         };
-        gave_up.len() < nodes && self.hosts.iter().any(can)
+        self.may_run(world) && gave_up.len() < nodes && self.hosts.iter().any(can)
+    }
+
+    /// Returns whether children may run here: they need no leases, or a majority of the voters is
+    /// there to grant them.
+    pub(crate) fn may_run(&self, world: &World) -> bool {
+        let Some(config) = self.first().map(|host| &world.hosts[&host].config) else { return true };
+        let mode = config.modes.get(&scope()).copied().unwrap_or_default();
+        let Some(voters) = config.voters.as_ref().filter(|_| mode.is_exclusive()) else {
+            return true;
+        };
+        let up = self.hosts.iter().filter(|host| voters.nodes.contains(&host.id()));
+        voters.majority() <= up.count()
     }
 
     /// Returns the first machine, in whose view the others' are expected.
@@ -72,13 +85,14 @@ impl Core {
 type Check = fn(&World, &Core) -> Finding;
 
 /// Every check, in the order in which they are made: later ones rely on the earlier.
-const CHECKS: [(Promise, Check); 9] = [
+const CHECKS: [(Promise, Check); 10] = [
     (l09_members_are_those_that_live::PROMISE, l09_members_are_those_that_live::check),
     (l01_journals_are_equal::PROMISE, l01_journals_are_equal::check),
     (l05_all_see_the_same::PROMISE, l05_all_see_the_same::check),
     (l04_no_ghosts::PROMISE, l04_no_ghosts::check),
     (l08_what_is_seen_runs::PROMISE, l08_what_is_seen_runs::check),
     (l06_every_child_runs_once::PROMISE, l06_every_child_runs_once::check),
+    (l07_leases_are_granted_by_a_majority::PROMISE, l07_leases_are_granted_by_a_majority::check),
     (l03_no_name_is_lost::PROMISE, l03_no_name_is_lost::check),
     (l02_the_forgotten_are_gone::PROMISE, l02_the_forgotten_are_gone::check),
     (l10_nothing_is_under_way::PROMISE, l10_nothing_is_under_way::check),

@@ -6,6 +6,7 @@
 
 mod children;
 mod clocks;
+mod leases;
 mod liars;
 mod links;
 mod lives;
@@ -74,11 +75,21 @@ pub enum Aim {
     Liar,
     /// All nodes start anew again and again, with little to say.
     RestartStorm,
+    /// Who holds leases is cut off, and those that granted them start anew.
+    IsolateHolder,
+    /// Who holds leases is frozen until about their end.
+    FreezeHolder,
+    /// Most voters start anew at once.
+    BounceVoters,
+    /// Several sides reach a majority of the voters, or none does.
+    SplitVotes,
+    /// What was asked of voters, and answered, comes again much later.
+    HoardedLeases,
 }
 
 impl Aim {
     /// Every aim.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 31] = [
         Self::ConflictThenDeath,
         Self::ThreeWayConflict,
         Self::CrossingNames,
@@ -105,6 +116,20 @@ impl Aim {
         Self::QuietLeave,
         Self::Liar,
         Self::RestartStorm,
+        Self::IsolateHolder,
+        Self::FreezeHolder,
+        Self::BounceVoters,
+        Self::SplitVotes,
+        Self::HoardedLeases,
+    ];
+
+    /// The aims whose children run under leases.
+    pub const LEASES: [Self; 5] = [
+        Self::IsolateHolder,
+        Self::FreezeHolder,
+        Self::BounceVoters,
+        Self::SplitVotes,
+        Self::HoardedLeases,
     ];
 
     /// Returns the name of the schedule.
@@ -136,6 +161,11 @@ impl Aim {
             Self::QuietLeave => "quiet-leave",
             Self::Liar => "liar",
             Self::RestartStorm => "restart-storm",
+            Self::IsolateHolder => "isolate-holder",
+            Self::FreezeHolder => "freeze-holder",
+            Self::BounceVoters => "bounce-voters",
+            Self::SplitVotes => "split-votes",
+            Self::HoardedLeases => "hoarded-leases",
         }
     }
 
@@ -172,6 +202,11 @@ impl Aim {
             Self::QuietLeave => "S37, L16: a node leaves, and writes on, and little else happens",
             Self::Liar => "S29, S2, L1: a node says what no honest node says",
             Self::RestartStorm => "S28, L2: all nodes start anew, again and again",
+            Self::IsolateHolder => "S19, S22: a holder is cut off, and voters forget",
+            Self::FreezeHolder => "S21, S22: a holder is frozen until about the end of its leases",
+            Self::BounceVoters => "S19, S20, L7: most voters forget at once",
+            Self::SplitVotes => "S19, L7: several sides reach a majority, or none does",
+            Self::HoardedLeases => "S19: what was asked and granted comes again, lives later",
         }
     }
 }
@@ -208,6 +243,11 @@ pub(super) fn plan(seed: u64, aim: Aim, random: &mut Random) -> Plan {
             Aim::QuietLeave => lives::quiet_leave(&mut script),
             Aim::Liar => liars::liar(&mut script),
             Aim::RestartStorm => lives::restart_storm(&mut script),
+            Aim::IsolateHolder => leases::isolate_holder(&mut script),
+            Aim::FreezeHolder => leases::freeze_holder(&mut script),
+            Aim::BounceVoters => leases::bounce_voters(&mut script),
+            Aim::SplitVotes => leases::split_votes(&mut script),
+            Aim::HoardedLeases => leases::hoarded_leases(&mut script),
         }
     }
     script.finish(seed, aim)
@@ -224,6 +264,8 @@ struct Script<'r> {
     steps: Vec<Step>,
     /// The kinds that single machines have no code for.
     lacking: Vec<(Host, String)>,
+    /// How much each machine's clock gains; none if all are right.
+    gains_ppm: Vec<i32>,
     /// The machines that stay dead.
     lost: Vec<Host>,
     random: &'r mut Random,
@@ -240,7 +282,20 @@ impl<'r> Script<'r> {
         let tuning = Tuning::usual();
         let (steps, lacking, lost) = (Vec::new(), Vec::new(), Vec::new());
         let (now_ms, child, process) = (0, 0, 0);
-        Self { hosts, network, tuning, now_ms, child, process, steps, lacking, lost, random }
+        let gains_ppm = vec![0; usize::from(hosts)];
+        Self {
+            hosts,
+            network,
+            tuning,
+            now_ms,
+            child,
+            process,
+            steps,
+            lacking,
+            gains_ppm,
+            lost,
+            random,
+        }
     }
 
     /// Lets `ms` milliseconds pass.
@@ -318,8 +373,7 @@ impl<'r> Script<'r> {
     fn finish(self, seed: u64, aim: Aim) -> Plan {
         let all = (1..=self.hosts).map(Host::new);
         let core = all.filter(|host| !self.lost.contains(host)).collect();
-        let gains_ppm = vec![0; usize::from(self.hosts)];
-        let Self { hosts, network, tuning, now_ms, mut steps, lacking, lost, .. } = self;
+        let Self { hosts, network, tuning, now_ms, mut steps, lacking, gains_ppm, lost, .. } = self;
         let tuning = tuning.with_limits_of(seed);
         steps.sort_by_key(|step| step.at_ms);
         let setup = Setup { hosts, network, gains_ppm, tuning, lacking };
