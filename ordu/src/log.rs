@@ -48,11 +48,8 @@ pub(crate) fn event(event: &Event) {
         Event::LeaseLapsed { child } => {
             tracing::warn!(%child, "the lease of a child ended before it was renewed");
         }
-        Event::Majority { is_up: true, up, of } => {
-            tracing::info!(up, of, "more than half of the voters are up");
-        }
-        Event::Majority { is_up: false, up, of } => {
-            tracing::warn!(up, of, "no more than half of the voters are up");
+        Event::Majority { is_up, up, of } => {
+            tracing::warn!(is_up, up, of, "a majority of the voters came or went");
         }
         Event::Refused { peer, reason } => {
             tracing::warn!(%peer, ?reason, "refused what a peer said");
