@@ -394,7 +394,9 @@ pub enum ConfigError {
     },
     /// A supervisor's children are to run under leases, and nobody is there to grant any. Name
     /// voters.
-    #[error("the children of {scope:?} are to run under leases, and there are no voters to grant any")]
+    #[error(
+        "the children of {scope:?} are to run under leases, and there are no voters to grant any"
+    )]
     NoVoters {
         /// The supervisor.
         scope: Scope,

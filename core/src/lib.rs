@@ -80,9 +80,9 @@ pub use crate::lease::{FencingToken, Voters, VotersError};
 pub use crate::mode::{Mode, Terms};
 pub use crate::name::{Name, NameError};
 pub use crate::node::{
-    CallId, ChildView, Command, Conflict, Event, ExitReason, Holder, Input, Lease, Loss, MemberStatus,
-    MemberView, NameConflict, Node, Output, ProcessEvent, Published, Replicas, Reply, Start,
-    StartReason, StartedChild, StopReason, Tables, Target, TimerKind, Updated, ViewChange,
+    CallId, ChildView, Command, Conflict, Event, ExitReason, Holder, Input, Lease, Loss,
+    MemberStatus, MemberView, NameConflict, Node, Output, ProcessEvent, Published, Replicas, Reply,
+    Start, StartReason, StartedChild, StopReason, Tables, Target, TimerKind, Updated, ViewChange,
 };
 pub use crate::random::Random;
 pub use crate::rank::{Origin, Rank};

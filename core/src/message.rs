@@ -130,6 +130,8 @@ pub struct LeaseRequest {
 /// What a voter answers to a request for leases.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct LeaseReply {
+    /// The life that asked: another one of its node may count its requests alike.
+    pub session: ReplicaKey,
     /// The epoch of the voters that the sender knows.
     pub epoch: u64,
     /// The request.

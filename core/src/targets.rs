@@ -224,12 +224,8 @@ mod tests {
     use super::*;
     use crate::placement::Need;
 
-    const ALL: Outlook = Outlook {
-        is_informed: true,
-        may_take_over: true,
-        is_whole: true,
-        has_majority: true,
-    };
+    const ALL: Outlook =
+        Outlook { is_informed: true, may_take_over: true, is_whole: true, has_majority: true };
 
     /// What members say: their kinds, their zone, and whether they are full.
     type Rows<'a> = &'a [(&'a str, &'a [&'a str], &'a str, bool)];

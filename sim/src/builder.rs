@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use ordu_core::{Config, Random, Rule, Time};
+use ordu_core::{Config, Mode, Random, Rule, Time, Voters};
 
 use crate::behaviour::{Behaviour, common};
 use crate::clock::Clock;
@@ -18,7 +18,7 @@ use crate::network::{Links, Network};
 use crate::oracle::Oracle;
 use crate::pace::Pace;
 use crate::processes::Processes;
-use crate::requests::Requests;
+use crate::requests::{Requests, scope};
 use crate::sessions::Sessions;
 use crate::trace::Trace;
 use crate::verdict::Class;
@@ -41,6 +41,7 @@ pub struct WorldBuilder {
     lacking: BTreeSet<(Host, String)>,
     gains_ppm: BTreeMap<Host, i32>,
     rule: Rule,
+    voters: Option<Voters>,
     configure: Configure,
     maker: MachineMaker,
 }
@@ -57,6 +58,7 @@ impl WorldBuilder {
             lacking: BTreeSet::new(),
             gains_ppm: BTreeMap::new(),
             rule: Rule::default(),
+            voters: None,
             configure: Box::new(|_, _| {}),
             maker: nodes(),
         }
@@ -110,6 +112,13 @@ impl WorldBuilder {
     #[must_use]
     pub fn conflict_rule(mut self, rule: impl Into<Rule>) -> Self {
         self.rule = rule.into();
+        self
+    }
+
+    /// Lets children run under leases that the first `voters` machines grant.
+    #[must_use]
+    pub fn exclusive(mut self, voters: u16) -> Self {
+        self.voters = Some(Voters::new((1..=voters).map(|number| Host::new(number).id())));
         self
     }
 
@@ -182,6 +191,10 @@ impl WorldBuilder {
         let known = |kind: &&String| !self.lacking.contains(&(host, (*kind).clone()));
         config.kinds = self.behaviours.keys().filter(known).cloned().collect();
         config.rule = self.rule.clone();
+        if let Some(voters) = &self.voters {
+            config.voters = Some(voters.clone());
+            config.modes.insert(scope(), Mode::Exclusive);
+        }
         (self.configure)(host, &mut config);
         config.check().expect("the configuration makes sense");
 

@@ -216,7 +216,9 @@ impl Teller {
             | Message::Probe(_)
             | Message::Condition(_)
             | Message::Publish(_)
-            | Message::Excluded(_) => None,
+            | Message::Excluded(_)
+            | Message::LeaseRequest(_)
+            | Message::LeaseReply(_) => None,
         }
     }
 
@@ -294,6 +296,7 @@ impl Teller {
             }
             Output::Dial { .. }
             | Output::HangUp { .. }
+            | Output::Renew { .. }
             | Output::Disconnect { .. }
             | Output::Start(_)
             | Output::Absorb { .. }

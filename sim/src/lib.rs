@@ -61,6 +61,7 @@ pub mod fuzz;
 mod host;
 pub mod invariants;
 pub mod kit;
+mod leases;
 mod lies;
 mod machine;
 #[cfg(all(feature = "madsim", madsim))]

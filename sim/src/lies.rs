@@ -10,7 +10,7 @@ use std::time::Duration;
 use ordu_core::crdt::{Delta, DeltaEntry, Written};
 use ordu_core::message::{Beat, Digest, DigestRow, Envelope, Hello, Link, Message, Pulse};
 use ordu_core::placement::Ring;
-use ordu_core::{Blob, Incarnation, Node, Random, Replica, Time, Wall};
+use ordu_core::{Blob, Incarnation, Node, Random, Replica, Terms, Time, Wall};
 use serde::{Deserialize, Serialize};
 
 use crate::World;
@@ -90,7 +90,14 @@ impl Lie {
             Self::Rule => {
                 let (sent, rule) = (Time::ZERO, "liars/1".to_owned());
                 let (wall, ring) = (Wall::from_millis(0), Ring::VERSION);
-                Message::Hello(Hello { sent, wall, rule, echo: None, ring })
+                Message::Hello(Hello {
+                    sent,
+                    wall,
+                    rule,
+                    echo: None,
+                    ring,
+                    terms: Terms::default(),
+                })
             }
         };
         let Incarnation { counter, nonce } = liar.incarnation();

@@ -153,6 +153,7 @@ impl Sightings {
             )
             | Output::Dial { .. }
             | Output::HangUp { .. }
+            | Output::Renew { .. }
             | Output::Disconnect { .. }
             | Output::Start(_)
             | Output::Stop { .. }
@@ -189,7 +190,9 @@ fn of_message(message: &Message) -> Option<Mark> {
         | Message::Probe(_)
         | Message::Condition(_)
         | Message::Publish(_)
-        | Message::Excluded(_) => None,
+        | Message::Excluded(_)
+        | Message::LeaseRequest(_)
+        | Message::LeaseReply(_) => None,
     }
 }
 

@@ -12,6 +12,7 @@ use ordu_core::{
 use crate::behaviour::{Behaviour, Replies, Starting};
 use crate::event::Event;
 use crate::host::Host;
+use crate::leases::Leases;
 use crate::model::{Make, Own, Panicked};
 use crate::network::up_to;
 
@@ -72,6 +73,8 @@ pub(crate) struct Processes {
     of_child: BTreeMap<ChildId, BTreeSet<usize>>,
     starts: BTreeMap<ChildId, u64>,
     runs: Vec<Run>,
+    /// Until when those may run that run under leases.
+    pub(crate) leases: Leases,
     rounds: u64,
 }
 
@@ -303,8 +306,39 @@ impl Processes {
         }
     }
 
+    /// Drops a process whose lease has ended: it is not polled any more, and leaves nothing behind.
+    /// Returns what the node is told, and what follows.
+    pub(crate) fn drop_shut(
+        &mut self,
+        host: Host,
+        number: u64,
+        turn: &Turn,
+        now: Time,
+        random: &mut Random,
+    ) -> (Option<ProcessEvent>, Plans) {
+        if !self.lives(host, number) {
+            return (None, Vec::new());
+        }
+        let plans = self.remove((host, number), now, random).1;
+        let event = if matches!(turn, Turn::Stopped { .. }) {
+            ProcessEvent::Stopped { state: None }
+        } else {
+            ProcessEvent::Exited { failure: Some("its lease has ended".to_owned()) }
+        };
+        (Some(event), plans)
+    }
+
+    /// Returns whether a process was started and not told to stop.
+    pub(crate) fn is_kept_on(&self, host: Host, number: u64) -> bool {
+        self.live.get(&(host, number)).is_some_and(|process| match process.phase {
+            Phase::Starting | Phase::Running | Phase::Failing => true,
+            Phase::Stopping { .. } => false,
+        })
+    }
+
     /// Ends every process of `host` without a word.
     pub(crate) fn end_all(&mut self, host: Host, now: Time) {
+        self.leases.end_all(host);
         let gone: Vec<_> = self.live.range((host, 0)..=(host, u64::MAX)).map(|(&k, _)| k).collect();
         for key in gone {
             let process = self.live.remove(&key).expect("it was just seen");
@@ -388,6 +422,7 @@ impl Processes {
 
     fn remove(&mut self, key: (Host, u64), now: Time, random: &mut Random) -> (Process, Plans) {
         let mut process = self.live.remove(&key).expect("only a live process ends");
+        self.leases.end(key.0, key.1);
         self.end_run(&process, now);
         let mut plans = Vec::new();
         for (_, call) in process.mail.drain(..) {

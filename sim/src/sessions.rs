@@ -95,7 +95,9 @@ fn is_of_session(message: &Message) -> bool {
         | Message::Ack(_)
         | Message::Won(_)
         | Message::Yield(_)
-        | Message::Excluded(_) => false,
+        | Message::Excluded(_)
+        | Message::LeaseRequest(_)
+        | Message::LeaseReply(_) => false,
     }
 }
 

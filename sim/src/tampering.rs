@@ -130,6 +130,8 @@ fn is_routine(message: &Message) -> bool {
         | Message::Reply(_)
         | Message::Cast(_)
         | Message::Publish(_)
-        | Message::Excluded(_) => false,
+        | Message::Excluded(_)
+        | Message::LeaseRequest(_)
+        | Message::LeaseReply(_) => false,
     }
 }

@@ -305,8 +305,13 @@ impl World {
             Event::Resume => self.resume(host),
             Event::Process { number, round, turn } => {
                 let child = self.processes.child_of(host, number);
-                let (event, plans) =
-                    self.processes.handle(host, number, round, turn, self.now, &mut self.random);
+                let (now, is_shut) = (self.now, self.is_shut(host, number));
+                let (processes, random) = (&mut self.processes, &mut self.random);
+                let (event, plans) = if is_shut {
+                    processes.drop_shut(host, number, &turn, now, random)
+                } else {
+                    processes.handle(host, number, round, turn, now, random)
+                };
                 self.plan_all(host, plans);
                 if let Some(event) = event {
                     self.oracle.handle_process((host, number), child, &event);
@@ -371,6 +376,7 @@ impl World {
             self.perform(host, output);
         }
         self.watch(host, |watch, scene| watch.handle_step(scene, &input));
+        self.check_leases(host);
     }
 
     /// Lets the invariants look at what happens to a node.
@@ -440,6 +446,7 @@ impl World {
                 };
                 self.plan_all(host, plans);
             }
+            Output::Renew { until, but } => self.renew_leases(host, until, &but),
             Output::Deliver { number, payload, call } => {
                 let plans = self.processes.deliver(host, number, payload, call, &mut self.random);
                 self.plan_all(host, plans);
@@ -462,10 +469,12 @@ impl World {
         if !self.state(host).config.kinds.contains(&start.kind) {
             self.fail(format!("{host} starts kind {:?}, which it has no code for", start.kind));
         }
+        let begun = start.clone();
         match self.processes.start(host, start, behaviour, &mut self.random) {
             Ok(plans) => self.plan_all(host, plans),
             Err(wrong) => self.violate(Class::Safety, "S17", wrong),
         }
+        self.begin_lease(host, &begun);
     }
 
     fn take_reply(&mut self, host: Host, ticket: u64, reply: Reply) {

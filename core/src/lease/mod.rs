@@ -43,9 +43,7 @@ use crate::entry::ClaimEntry;
 ///
 /// No two processes of a child have the same, and later ones have higher ones, as long as no
 /// majority of the voters is started anew at once, or wall clocks differ by less than a lease then.
-#[derive(
-    Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub struct FencingToken(u64);
 
 impl FencingToken {

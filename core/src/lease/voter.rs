@@ -145,7 +145,8 @@ impl Voter {
         let epoch = self.epoch;
         if now < self.abstains_until {
             let abstains_ms = millis(self.abstains_until.since(now));
-            return LeaseReply { epoch, attempt, have: 0, refused: Vec::new(), abstains_ms };
+            let (session, refused) = (session.key(), Vec::new());
+            return LeaseReply { session, epoch, attempt, have: 0, refused, abstains_ms };
         }
         let own = self.sessions.entry(session.clone()).or_default();
         own.until = now + self.promise;
@@ -160,7 +161,7 @@ impl Voter {
             }
             refused.push(refusal);
         }
-        LeaseReply { epoch, attempt, have, refused, abstains_ms: 0 }
+        LeaseReply { session: session.key(), epoch, attempt, have, refused, abstains_ms: 0 }
     }
 
     /// Promises `key` to `session`, or says why not.

@@ -9,6 +9,7 @@ use crate::board::{Board, Claimant};
 use crate::crdt::{Cell, Write};
 use crate::entry::{AssignedEntry, CellKey, ClaimEntry, Entry, GroupEntry, Key, NameEntry};
 use crate::groups::Groups;
+use crate::lease::Voter;
 use crate::message::Seat;
 use crate::node::Node;
 use crate::node::changes::{named, run};
@@ -40,6 +41,7 @@ impl Node {
         self.supervisor.audit()?;
         self.requests.audit()?;
         self.messaging.audit()?;
+        self.voter.as_ref().map_or(Ok(()), Voter::audit)?;
         self.conflicts.audit()
     }
 

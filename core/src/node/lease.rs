@@ -72,7 +72,8 @@ impl Node {
 
     /// Takes in what a voter grants.
     pub(super) fn handle_lease_reply(&mut self, from: &Replica, reply: LeaseReply) {
-        if let Some(holder) = &mut self.holder {
+        let is_ours = self.me.as_ref().is_some_and(|me| me.key() == reply.session);
+        if let Some(holder) = self.holder.as_mut().filter(|_| is_ours) {
             holder.handle_reply(self.now, from.node(), reply);
         }
     }

@@ -225,9 +225,9 @@ impl Node {
             supervisor,
             random,
             board: Board::new(config.rule.clone(), modes.clone()),
-            voter: voters.filter(|voters| voters.nodes.contains(&config.id)).map(|voters| {
-                Voter::new(voters, now)
-            }),
+            voter: voters
+                .filter(|voters| voters.nodes.contains(&config.id))
+                .map(|voters| Voter::new(voters, now)),
             holder: voters.map(|voters| LeaseHolder::new(voters.clone(), now)),
             said_majority: false,
             modes,

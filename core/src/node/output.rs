@@ -12,10 +12,10 @@ use crate::node::input::CallId;
 use crate::placement::{MovePlan, Weight};
 use crate::{
     Address, Blob, CallError, CatchUpError, CausalToken, ChildId, EvictError, ExplainError,
-    Explanation, FencingToken, Incarnation, JoinGroupError, Labels, LeaveError, LeaveGroupError, Name, NodeId,
-    PauseMovesError, ProcessId, PublishError, Quarantined, QuorumError, Rank, RegisterError,
-    ReleaseError, Replica, RestartChildError, Role, Scope, SetMembersError, SettleError,
-    StartChildError, TerminateError, Terms, Time, UnregisterError, UpdateError, Wall,
+    Explanation, FencingToken, Incarnation, JoinGroupError, Labels, LeaveError, LeaveGroupError,
+    Name, NodeId, PauseMovesError, ProcessId, PublishError, Quarantined, QuorumError, Rank,
+    RegisterError, ReleaseError, Replica, RestartChildError, Role, Scope, SetMembersError,
+    SettleError, StartChildError, TerminateError, Terms, Time, UnregisterError, UpdateError, Wall,
     WriteMetaError,
 };
 

@@ -243,16 +243,14 @@ impl Supervisor {
             return;
         }
         let me = around.me.node();
-        let place = |node: &NodeId| {
-            place_of(child, key, around.targets, node).unwrap_or(usize::MAX)
-        };
+        let place =
+            |node: &NodeId| place_of(child, key, around.targets, node).unwrap_or(usize::MAX);
         let own = place(me);
-        let rivals = child.claims.iter().filter(|claim| {
-            claim.visible && claim.replica.node() != me
-        });
-        let is_behind = rivals.into_iter().any(|rival| {
-            rival.entry.running || place(rival.replica.node()) < own
-        });
+        let rivals =
+            child.claims.iter().filter(|claim| claim.visible && claim.replica.node() != me);
+        let is_behind = rivals
+            .into_iter()
+            .any(|rival| rival.entry.running || place(rival.replica.node()) < own);
         if is_behind {
             self.back_off_from(around.now, key, 0);
             self.drop_instance_for(number, Reason::Ungranted);

@@ -327,12 +327,7 @@ impl Supervisor {
     }
 
     /// Starts the frozen process `number` again from what it left: the winner has gone.
-    pub(crate) fn resume(
-        &mut self,
-        around: &mut Around<'_>,
-        number: u64,
-        state: Option<Blob>,
-    ) {
+    pub(crate) fn resume(&mut self, around: &mut Around<'_>, number: u64, state: Option<Blob>) {
         let Some(instance) = self.instances.get_mut(&number) else { return };
         assert_eq!(instance.phase, Phase::Frozen, "only what is frozen can be resumed");
         instance.state = state;
@@ -535,8 +530,7 @@ impl Supervisor {
     fn drop_instance_for(&mut self, number: u64, reason: Reason) {
         let Some(instance) = self.instances.get(&number) else { return };
         let key = instance.key;
-        let (was_starting, was_at_rest) =
-            (instance.phase.is_start(), instance.is_at_rest());
+        let (was_starting, was_at_rest) = (instance.phase.is_start(), instance.is_at_rest());
         if let Phase::Waiting { until } = instance.phase {
             self.waiting.remove(&(until, number));
         }

@@ -221,6 +221,7 @@ impl Pair {
                     Output::Send { .. }
                     | Output::Dial { .. }
                     | Output::HangUp { .. }
+                    | Output::Renew { .. }
                     | Output::Disconnect { .. }
                     | Output::View(_)
                     | Output::Event(_)

@@ -46,7 +46,7 @@ pub fn message(bytes: &[u8]) -> MessageRun {
 }
 
 /// How many kinds of messages there are.
-const KINDS: u8 = 19;
+const KINDS: u8 = 21;
 /// Bytes before the body: the kind and the flags.
 const HEADER_BYTES: usize = 2;
 
@@ -111,5 +111,7 @@ fn kind(message: &Message) -> u8 {
         Message::Condition(_) => 16,
         Message::Publish(_) => 17,
         Message::Excluded(_) => 18,
+        Message::LeaseRequest(_) => 19,
+        Message::LeaseReply(_) => 20,
     }
 }

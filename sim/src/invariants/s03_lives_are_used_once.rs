@@ -75,6 +75,7 @@ impl Invariant for LivesAreUsedOnce {
             }
             Output::Dial { .. }
             | Output::HangUp { .. }
+            | Output::Renew { .. }
             | Output::Disconnect { .. }
             | Output::Start(_)
             | Output::Stop { .. }

@@ -177,6 +177,7 @@ impl Invariant for NodesReadTheirWrites {
             Output::Send { .. }
             | Output::Dial { .. }
             | Output::HangUp { .. }
+            | Output::Renew { .. }
             | Output::Disconnect { .. }
             | Output::Start(_)
             | Output::Absorb { .. }

@@ -83,6 +83,7 @@ impl Invariant for LosersAreToldOnce {
             Output::Send { .. }
             | Output::Dial { .. }
             | Output::HangUp { .. }
+            | Output::Renew { .. }
             | Output::Disconnect { .. }
             | Output::Stop { .. }
             | Output::Absorb { .. }

@@ -97,6 +97,7 @@ impl Invariant for MessagesArriveOnce {
             }
             Output::Dial { .. }
             | Output::HangUp { .. }
+            | Output::Renew { .. }
             | Output::Disconnect { .. }
             | Output::Start(_)
             | Output::Stop { .. }

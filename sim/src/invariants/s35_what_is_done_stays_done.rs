@@ -133,6 +133,7 @@ impl Invariant for WhatIsDoneStaysDone {
             Output::Send { .. }
             | Output::Dial { .. }
             | Output::HangUp { .. }
+            | Output::Renew { .. }
             | Output::Disconnect { .. }
             | Output::Absorb { .. }
             | Output::Deliver { .. }

@@ -58,6 +58,7 @@ impl Invariant for WinnersGetWhatLosersHad {
                 | StopReason::Leaving
                 | StopReason::Moving
                 | StopReason::Conflict(_)
+                | StopReason::Lapsed
                 | StopReason::NodeDown => self.discarded.remove(&key),
             };
         }

@@ -86,6 +86,7 @@ impl Invariant for WhoLeftIsKnownToHave {
             | Output::Send { .. }
             | Output::Dial { .. }
             | Output::HangUp { .. }
+            | Output::Renew { .. }
             | Output::Start(_)
             | Output::Stop { .. }
             | Output::Absorb { .. }

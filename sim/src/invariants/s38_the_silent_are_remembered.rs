@@ -96,6 +96,7 @@ impl Invariant for TheSilentAreRemembered {
             Output::View(_)
             | Output::Dial { .. }
             | Output::HangUp { .. }
+            | Output::Renew { .. }
             | Output::Disconnect { .. }
             | Output::Start(_)
             | Output::Stop { .. }

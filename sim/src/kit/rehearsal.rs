@@ -59,6 +59,7 @@ fn is_of_interest(what: &What) -> bool {
             Output::Send { .. }
             | Output::Dial { .. }
             | Output::HangUp { .. }
+            | Output::Renew { .. }
             | Output::Disconnect { .. }
             | Output::Deliver { .. }
             | Output::Reply { .. }

@@ -13,6 +13,7 @@ mod failovers;
 mod faults;
 mod groups;
 mod joins;
+mod leases;
 mod leaves;
 mod lies;
 mod links;

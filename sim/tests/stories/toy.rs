@@ -150,6 +150,7 @@ impl Toy {
                     reason: StartReason::Fresh,
                     state: None,
                     timeout: self.config.start_timeout,
+                    lease: None,
                 };
                 self.starting.insert(number, (ticket, scope, child));
                 self.children.insert(child, number);
