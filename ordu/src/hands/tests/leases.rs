@@ -42,14 +42,15 @@ impl Stage {
         assert_eq!(self.next_event().await, (number, ProcessEvent::Started));
     }
 
+    async fn pass(&self, duration: Duration) {
+        let runtime = self.undriven.node.runtime();
+        runtime.sleep_until(runtime.now() + duration).await;
+    }
+
     fn renew(&mut self, but: &[u64]) {
         let until = self.now() + LEASE;
         self.feed(Output::Renew { until, but: but.to_vec() });
     }
-}
-
-async fn pass(seconds: u64) {
-    tokio::time::sleep(Duration::from_secs(seconds)).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -62,7 +63,7 @@ async fn a_renewal_is_for_all_that_have_a_lease_but_those_that_it_names() {
 
     // The second is over when it was told first, the others a renewal later.
     let begin = stage.now();
-    pass(3).await;
+    stage.pass(Duration::from_secs(3)).await;
     stage.renew(&[2]);
     let over = exited("its lease ended");
     assert_eq!(stage.next_event().await, (2, over.clone()));
@@ -121,7 +122,7 @@ async fn a_process_that_starts_for_longer_than_its_lease_did_not_fail_to_start()
 
     // One that comes when it has ended already does not begin to.
     let late = stage.now();
-    pass(10).await;
+    stage.pass(2 * LEASE).await;
     let lease = Some(Lease { token: FencingToken::from_u64(2), until: late + LEASE });
     stage.feed(Output::Start(Start {
         number: 2,
