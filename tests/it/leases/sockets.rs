@@ -98,6 +98,7 @@ impl Log {
 
 /// Nodes called `n1` and so on, all of them voters.
 struct Cluster {
+    voters: Voters,
     nodes: Vec<Node>,
     cuts: Vec<FaultControl>,
     log: Log,
@@ -110,32 +111,39 @@ impl Cluster {
         let ids: Vec<NodeId> =
             (1..=count).map(|number| NodeId::new(format!("n{number}")).unwrap()).collect();
         let voters = Voters { lease, ..Voters::new(ids.clone()) };
-        let mut cluster = Self { nodes: Vec::new(), cuts: Vec::new(), log: Log::default() };
-        for id in ids {
-            let net = Arc::new(TokioNet::current());
-            let mut config = Config::new("bank", id.clone(), (Ipv4Addr::LOCALHOST, 0).into());
-            config.secret = Some(Secret::from_bytes((1..=32).collect::<Vec<u8>>()).unwrap());
-            let transport = Faulty::new(Tcp::bind(Arc::clone(&net), config).await.unwrap());
-            cluster.cuts.push(transport.control());
-
-            let (log, name) = (cluster.log.clone(), id.to_string());
-            let seeds = cluster.nodes.first().map(|node| node.local_addr().to_string());
-            let node = Node::builder("bank", id.as_str())
-                .kind_fn("ledger", move |context| log.clone().work(name.clone(), context))
-                .leases_granted_by(voters.clone())
-                .exclusive(SUPERVISOR)
-                .failure_timeout(lease)
-                .beat_interval(lease / 6)
-                .transport(Arc::new(transport))
-                .runtime(net)
-                .seeds(seeds)
-                .start()
-                .await
-                .unwrap();
-            node.ready(PATIENCE).await.unwrap();
+        let (nodes, cuts, log) = (Vec::new(), Vec::new(), Log::default());
+        let mut cluster = Self { voters, nodes, cuts, log };
+        for id in &ids {
+            let (node, cut) = cluster.boot(id, cluster.nodes.first()).await;
             cluster.nodes.push(node);
+            cluster.cuts.push(cut);
         }
         cluster
+    }
+
+    /// Starts the node `id` and waits until it knows what `member` knows.
+    async fn boot(&self, id: &NodeId, member: Option<&Node>) -> (Node, FaultControl) {
+        let net = Arc::new(TokioNet::current());
+        let mut config = Config::new("bank", id.clone(), (Ipv4Addr::LOCALHOST, 0).into());
+        config.secret = Some(Secret::from_bytes((1..=32).collect::<Vec<u8>>()).unwrap());
+        let transport = Faulty::new(Tcp::bind(Arc::clone(&net), config).await.unwrap());
+        let cut = transport.control();
+
+        let (log, name, lease) = (self.log.clone(), id.to_string(), self.voters.lease);
+        let node = Node::builder("bank", id.as_str())
+            .kind_fn("ledger", move |context| log.clone().work(name.clone(), context))
+            .leases_granted_by(self.voters.clone())
+            .exclusive(SUPERVISOR)
+            .failure_timeout(lease)
+            .beat_interval(lease / 6)
+            .transport(Arc::new(transport))
+            .runtime(net)
+            .seeds(member.map(|member| member.local_addr().to_string()))
+            .start()
+            .await
+            .unwrap();
+        node.ready(PATIENCE).await.unwrap();
+        (node, cut)
     }
 
     /// Starts `count` children, and waits until they all work.
@@ -219,6 +227,47 @@ async fn a_holder_that_is_cut_off_has_stopped_before_another_works() {
         assert!(more[seen..].iter().all(|stint| stint.token > after.token), "{more:#?}");
         cluster.log.assert_exclusive();
     }
+    cluster.halt().await;
+    cluster.log.assert_exclusive();
+}
+
+/// Who is left alone keeps nothing running, and starts nothing, for as long as it is alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_majority_nothing_works_until_there_is_one_again() {
+    let mut cluster = Cluster::start(3, SHORT).await;
+    cluster.start_children(6).await;
+    let (dead, alone) = (&cluster.nodes[1..], &cluster.nodes[0]);
+    for node in dead {
+        node.halt().await;
+    }
+    sleep(3 * SHORT).await;
+    assert_eq!(cluster.log.alive(), 0, "{:#?}", cluster.log.stints());
+    let before = cluster.log.stints().len();
+    sleep(5 * SHORT).await;
+    assert_eq!(cluster.log.stints().len(), before, "{:#?}", cluster.log.stints());
+
+    // One more is enough, though it has forgotten what it had promised.
+    let id = cluster.nodes[1].id().clone();
+    let (node, cut) = cluster.boot(&id, Some(alone)).await;
+    (cluster.nodes[1], cluster.cuts[1]) = (node, cut);
+    cluster.log.wait("all work again", |_| (cluster.log.alive() == 6).then_some(())).await;
+    cluster.halt().await;
+    cluster.log.assert_exclusive();
+}
+
+/// What is released is not waited for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_holder_that_leaves_hands_its_child_over_before_its_lease_would_have_ended() {
+    let cluster = Cluster::start(3, Duration::from_secs(10)).await;
+    cluster.start_children(1).await;
+    cluster.nodes[0].settled().timeout(PATIENCE).await.unwrap();
+
+    let before = cluster.log.last().unwrap();
+    let begin = Instant::now();
+    cluster.nodes[cluster.place(&before.node)].leave().timeout(PATIENCE).await.unwrap();
+    let after = goes_on_elsewhere(&cluster.log, &before).await;
+    let took = after.first.duration_since(begin);
+    assert!(took < Duration::from_secs(8), "it took {took:?}");
     cluster.halt().await;
     cluster.log.assert_exclusive();
 }
