@@ -56,9 +56,9 @@ impl<P> Context<P> {
     /// Returns the fencing token of the lease that the process runs under; `None` if its supervisor
     /// is not [exclusive](crate::NodeBuilder::exclusive), or none looks after it.
     ///
-    /// No two processes of a child run at once under leases, but what one of them sent may arrive
-    /// late: a write that waits in a socket while the lease ends, or code that did not come back
-    /// to an `await` in time. So send the token along with every write. A store that keeps the
+    /// No process is polled once its lease has ended, but what it did before may arrive after that:
+    /// a write that waits in a socket meanwhile, or what code does that has not come back to an
+    /// `await` in time, or a destructor. So send the token along with every write. A store that keeps the
     /// highest token it has seen of a child, and refuses a write with a lower one, takes nothing
     /// from a process whose successor has written. The token is the same for the whole run; that
     /// of a later run is higher.

@@ -49,7 +49,11 @@ pub(crate) fn event(event: &Event) {
             tracing::warn!(%child, "the lease of a child ended before it was renewed");
         }
         Event::Majority { is_up, up, of } => {
-            tracing::warn!(is_up, up, of, "a majority of the voters came or went");
+            if *is_up {
+                tracing::info!(up, of, "more than half of the voters are up");
+            } else {
+                tracing::warn!(up, of, "no more than half of the voters are up");
+            }
         }
         Event::Refused { peer, reason } => {
             tracing::warn!(%peer, ?reason, "refused what a peer said");
