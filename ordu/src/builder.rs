@@ -1,5 +1,6 @@
 //! What a node is made of, before it runs.
 
+mod leases;
 mod placing;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,7 @@ use ordu_core::{
 };
 use tokio::sync::mpsc;
 
+use crate::builder::leases::Leases;
 use crate::conflicts::ConflictJournal;
 use crate::context::Context;
 use crate::declared::Declared;
@@ -50,6 +52,7 @@ pub struct NodeBuilder {
     messages_max: usize,
     registries: Declared,
     groups: Declared,
+    leases: Leases,
     discoveries: Vec<Box<dyn Discovery>>,
     flight_recorder: Option<FlightRecorder>,
     pub(crate) listening: Listening,
@@ -79,6 +82,7 @@ impl NodeBuilder {
             messages_max: Self::MESSAGES_MAX,
             registries: Declared::default(),
             groups: Declared::default(),
+            leases: Leases::default(),
             discoveries: Vec::new(),
             flight_recorder: None,
             listening: Listening::default(),
@@ -404,6 +408,7 @@ impl NodeBuilder {
         config.labels = self.labels()?;
         config.metadata = self.first_metadata()?;
         config.members = self.members.take().map(listed).transpose()?;
+        (config.voters, config.modes) = (self.leases.voters()?, self.leases.modes()?);
         for tune in std::mem::take(&mut self.tunings) {
             tune(&mut config);
         }
@@ -526,6 +531,29 @@ pub enum StartNodeError {
         member: String,
         /// What is wrong with it.
         source: IdError,
+    },
+    /// A supervisor cannot be called so.
+    #[error("no supervisor can be called {name:?}")]
+    SupervisorName {
+        /// As it was given.
+        name: String,
+        /// What is wrong with it.
+        source: NameError,
+    },
+    /// A voter is called as no node can be.
+    #[error("no voter can be called {voter:?}")]
+    Voter {
+        /// As it was given.
+        voter: String,
+        /// What is wrong with it.
+        source: IdError,
+    },
+    /// The children of a supervisor are to run under leases, and nobody was named to grant any;
+    /// name voters.
+    #[error("the supervisor {supervisor:?} is exclusive, and there are no voters; name 3 or 5")]
+    NoVoters {
+        /// The supervisor.
+        supervisor: String,
     },
     /// Two kinds of processes have one name; which of them a child is could not be told.
     #[error("two kinds of processes are called {kind:?}")]

@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use ordu_core::message::CallFailure;
 use ordu_core::transport::{BoxFuture, Runtime};
 use ordu_core::wire::{decode, encode};
-use ordu_core::{Blob, CallId, ChildId, ProcessId, StartReason, StopReason, Time};
+use ordu_core::{Blob, CallId, ChildId, FencingToken, ProcessId, StartReason, StopReason, Time};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -51,6 +51,19 @@ impl<P> Context<P> {
     /// Returns what an earlier run left behind for this one.
     pub fn state(&self) -> Option<&[u8]> {
         self.life.birth.state.as_deref()
+    }
+
+    /// Returns the fencing token of the lease that the process runs under; `None` if its supervisor
+    /// is not [exclusive](crate::NodeBuilder::exclusive), or none looks after it.
+    ///
+    /// No process is polled once its lease has ended, but what it did before may arrive after that:
+    /// a write that waits in a socket meanwhile, or what code does that has not come back to an
+    /// `await` in time, or a destructor. So send the token along with every write. A store that keeps the
+    /// highest token it has seen of a child, and refuses a write with a lower one, takes nothing
+    /// from a process whose successor has written. The token is the same for the whole run; that
+    /// of a later run is higher.
+    pub fn token(&self) -> Option<FencingToken> {
+        self.life.birth.token
     }
 
     /// Returns the node that the process runs on, with its registries and supervisors.
@@ -115,7 +128,7 @@ impl Context {
     ///
     /// After [`Incoming::Stop`] messages still come, for as long as the process goes on.
     pub async fn next(&mut self) -> Incoming {
-        match self.life.inbox.next().await {
+        match self.life.next().await {
             Task::Absorb(state) => Incoming::Absorb(state),
             Task::Stop(reason) => Incoming::Stop(reason),
             Task::Handle(delivery) => {

@@ -12,23 +12,34 @@ use tokio::select;
 use tokio::sync::Notify;
 
 /// Until when a process may run; shared by all that is polled on its behalf.
+///
+/// It closes at the earlier of two moments: when the process must have stopped, which is moved and
+/// taken back, and when its lease ends, which a renewal moves on only as long as it has not come.
+/// Neither undoes the other.
 #[derive(Debug)]
 pub(crate) struct Gate {
     closes_at_us: AtomicU64,
+    lease_ends_at_us: AtomicU64,
     changed: Notify,
 }
 
 impl Gate {
-    /// Stands for a gate that stays open.
+    /// Stands for a gate that stays open, and for a process that needs no lease.
     const NEVER: u64 = u64::MAX;
 
-    /// Creates a gate that closes at `closes_at`, or stays open if that is `None`.
-    pub(crate) fn new(closes_at: Option<Time>) -> Self {
-        let closes_at_us = AtomicU64::new(closes_at.map_or(Self::NEVER, Time::as_micros));
-        Self { closes_at_us, changed: Notify::new() }
+    /// Stands for a lease that was seen to have ended: nothing moves it on.
+    const ENDED: u64 = 0;
+
+    /// Creates a gate that closes at `closes_at` or at `lease_ends_at`, whichever comes first, and
+    /// stays open if both are `None`; it is for a process that needs no lease if the latter is.
+    pub(crate) fn new(closes_at: Option<Time>, lease_ends_at: Option<Time>) -> Self {
+        let stored = |at: Option<Time>| AtomicU64::new(at.map_or(Self::NEVER, Time::as_micros));
+        let (closes_at_us, lease_ends_at_us) = (stored(closes_at), stored(lease_ends_at));
+        Self { closes_at_us, lease_ends_at_us, changed: Notify::new() }
     }
 
-    /// Moves the closing to `closes_at`, or takes it back if that is `None`.
+    /// Moves the closing to `closes_at`, or takes it back if that is `None`; a lease ends when it
+    /// does.
     pub(crate) fn set(&self, closes_at: Option<Time>) {
         self.closes_at_us.store(closes_at.map_or(Self::NEVER, Time::as_micros), Ordering::Release);
         self.changed.notify_waiters();
@@ -45,24 +56,64 @@ impl Gate {
         self.close_at(Time::ZERO);
     }
 
+    /// Lets the lease go on until `ends_at`, unless it has ended or does later; without a lease it
+    /// changes nothing. Returns whether the lease goes on.
+    pub(crate) fn renew(&self, ends_at: Time, runtime: &dyn Runtime) -> bool {
+        // The clock is read anew whenever another one was faster. Nobody is woken: whoever waits
+        // for the end looks again when it would have come.
+        let renewed = |us| match us {
+            Self::NEVER => None,
+            us if us <= runtime.now().as_micros() => None,
+            us => Some(us.max(ends_at.as_micros())),
+        };
+        let (set, fetch) = (Ordering::AcqRel, Ordering::Acquire);
+        self.lease_ends_at_us.fetch_update(set, fetch, renewed).is_ok()
+    }
+
+    /// Ends the lease, for good.
+    pub(crate) fn end_lease(&self) {
+        self.lease_ends_at_us.store(Self::ENDED, Ordering::Release);
+        self.changed.notify_waiters();
+    }
+
+    /// Returns whether the process ran under a lease that was seen to have ended.
+    pub(crate) fn has_lapsed(&self) -> bool {
+        self.lease_ends_at_us.load(Ordering::Acquire) == Self::ENDED
+    }
+
+    /// Returns whether the gate is closed; reads the clock only if it is to close at all.
+    ///
+    /// A lease that is found to have ended has for everybody, whichever renewals are under way.
+    pub(crate) fn is_closed(&self, runtime: &dyn Runtime) -> bool {
+        let closes_at = self.closes_at_us.load(Ordering::Acquire);
+        if closes_at != Self::NEVER && closes_at <= runtime.now().as_micros() {
+            return true;
+        }
+        let ended = |us| match us {
+            Self::NEVER => None,
+            us => (us <= runtime.now().as_micros()).then_some(Self::ENDED),
+        };
+        let (set, fetch) = (Ordering::AcqRel, Ordering::Acquire);
+        self.lease_ends_at_us.fetch_update(set, fetch, ended).is_ok()
+    }
+
+    /// Returns when the gate closes, unless that is moved.
     fn closes_at(&self) -> Option<Time> {
-        match self.closes_at_us.load(Ordering::Acquire) {
+        let closes_at = self.closes_at_us.load(Ordering::Acquire);
+        match closes_at.min(self.lease_ends_at_us.load(Ordering::Acquire)) {
             Self::NEVER => None,
             us => Some(Time::from_micros(us)),
         }
     }
 
-    /// Returns whether the gate is closed; reads the clock only if it is to close at all.
-    fn is_closed(&self, runtime: &dyn Runtime) -> bool {
-        self.closes_at().is_some_and(|at| at <= runtime.now())
-    }
-
     async fn closed(self: Arc<Self>, runtime: Arc<dyn Runtime>) {
         loop {
             let changed = self.changed.notified();
+            if self.is_closed(&*runtime) {
+                return;
+            }
             match self.closes_at() {
                 None => changed.await,
-                Some(at) if at <= runtime.now() => return,
                 Some(at) => select! {
                     biased;
                     () = changed => (),
@@ -132,7 +183,10 @@ impl<T> Future for Gated<T> {
 mod tests {
     use std::future::pending;
     use std::sync::atomic::AtomicBool;
+    use std::task::Waker;
     use std::time::Duration;
+
+    use ordu_core::Wall;
 
     use super::*;
     use crate::testing::TestRuntime;
@@ -142,6 +196,31 @@ mod tests {
     impl Drop for SetOnDrop {
         fn drop(&mut self) {
             self.0.store(true, Ordering::SeqCst);
+        }
+    }
+
+    /// A clock that shows what the test has set it to, in microseconds.
+    struct SetClock(Arc<AtomicU64>);
+
+    impl Runtime for SetClock {
+        fn spawn(&self, _: BoxFuture<()>) {
+            unreachable!("only its clock is read");
+        }
+
+        fn now(&self) -> Time {
+            Time::from_micros(self.0.load(Ordering::SeqCst))
+        }
+
+        fn wall(&self) -> Wall {
+            Wall::from_millis(0)
+        }
+
+        fn sleep_until(&self, _: Time) -> BoxFuture<()> {
+            Box::pin(pending())
+        }
+
+        fn fill_random(&self, bytes: &mut [u8]) {
+            bytes.fill(7);
         }
     }
 
@@ -156,7 +235,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_open_gate_changes_nothing() {
         let runtime = TestRuntime::shared();
-        let gate = Arc::new(Gate::new(None));
+        let gate = Arc::new(Gate::new(None, None));
         let gated = Gated::new(&gate, &runtime, Box::pin(async { 7 }));
 
         assert_eq!(gated.await, Ok(7));
@@ -165,7 +244,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_future_that_waits_for_ever_is_dropped_when_the_gate_closes() {
         let runtime = TestRuntime::shared();
-        let gate = Arc::new(Gate::new(None));
+        let gate = Arc::new(Gate::new(None, None));
         let dropped = Arc::new(AtomicBool::new(false));
         let guard = SetOnDrop(Arc::clone(&dropped));
         let gated = Gated::new(
@@ -191,7 +270,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn after_a_thaw_a_future_whose_time_passed_is_not_polled_even_once() {
         let runtime = TestRuntime::shared();
-        let gate = Arc::new(Gate::new(Some(runtime.now() + Duration::from_secs(5))));
+        let gate = Arc::new(Gate::new(Some(runtime.now() + Duration::from_secs(5)), None));
         let polled = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&polled);
         let gated = Gated::new(
@@ -210,7 +289,7 @@ mod tests {
     async fn a_closing_can_be_moved_nearer_and_taken_back() {
         let runtime = TestRuntime::shared();
         let start = runtime.now();
-        let gate = Arc::new(Gate::new(Some(start + Duration::from_secs(60))));
+        let gate = Arc::new(Gate::new(Some(start + Duration::from_secs(60)), None));
         let nearer = tokio::spawn(Gated::new(&gate, &runtime, Box::pin(pending::<()>())));
         tokio::task::yield_now().await;
         gate.close_at(start + Duration::from_secs(90));
@@ -227,9 +306,115 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_lease_is_renewed_before_its_end_and_not_after() {
+        let runtime = TestRuntime::shared();
+        let start = runtime.now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let gate = Arc::new(Gate::new(None, Some(at(5))));
+        let waiting = tokio::spawn(Gated::new(&gate, &runtime, Box::pin(pending::<()>())));
+
+        // It goes on for as long as the last renewal says, and an older one takes nothing back.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert!(gate.renew(at(9), &*runtime));
+        assert!(gate.renew(at(8), &*runtime));
+        assert_eq!(waiting.await.unwrap(), Err(Closed));
+        let took = runtime.now().since(start);
+        assert!((9_000..9_100).contains(&took.as_millis()), "after {took:?}");
+
+        // Now it has ended, whatever comes late.
+        assert!(gate.has_lapsed());
+        assert!(!gate.renew(at(60), &*runtime));
+        let late = Gated::new(&gate, &runtime, Box::pin(async { "late" }));
+        assert_eq!(late.await, Err(Closed));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_that_ended_unseen_is_not_renewed() {
+        let runtime = TestRuntime::shared();
+        let gate = Gate::new(None, Some(runtime.now() + Duration::from_secs(5)));
+        tokio::time::advance(Duration::from_secs(5)).await;
+        let ends_at = runtime.now() + Duration::from_secs(5);
+        assert!(!gate.renew(ends_at, &*runtime), "its last moment is none of it");
+        assert!(gate.is_closed(&*runtime) && gate.has_lapsed());
+    }
+
+    /// A renewal that has read the clock in time is overtaken by whoever sees that it is too late.
+    #[test]
+    fn a_lease_that_was_seen_to_end_is_not_renewed_by_a_clock_that_was_read_before() {
+        let clock = Arc::new(AtomicU64::new(7));
+        let gate = Gate::new(None, Some(Time::from_micros(5)));
+        assert!(gate.is_closed(&SetClock(Arc::clone(&clock))));
+
+        clock.store(3, Ordering::SeqCst);
+        let early = SetClock(clock);
+        assert!(!gate.renew(Time::from_micros(100), &early));
+        assert!(gate.is_closed(&early));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_future_that_is_woken_after_the_end_of_its_lease_is_not_polled() {
+        let runtime = TestRuntime::shared();
+        let gate = Arc::new(Gate::new(None, Some(runtime.now() + Duration::from_secs(5))));
+        let polls = Arc::new(AtomicU64::new(0));
+        let dropped = Arc::new(AtomicBool::new(false));
+        let wake = Arc::new(Notify::new());
+        let (seen, woken) = (Arc::clone(&polls), Arc::clone(&wake));
+        let guard = SetOnDrop(Arc::clone(&dropped));
+        let body: BoxFuture<()> = Box::pin(async move {
+            let _guard = guard;
+            loop {
+                seen.fetch_add(1, Ordering::SeqCst);
+                woken.notified().await;
+            }
+        });
+        let mut gated = Box::pin(Gated::new(&gate, &runtime, body));
+        let first = gated.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(first.is_pending());
+
+        // As after a thaw: it was woken long ago, and a renewal is waiting, too.
+        wake.notify_one();
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert!(!gate.renew(runtime.now() + Duration::from_secs(5), &*runtime));
+        assert_eq!(gated.await, Err(Closed));
+        assert_eq!(polls.load(Ordering::SeqCst), 1);
+        assert!(dropped.load(Ordering::SeqCst));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_renewal_undoes_a_stop_and_no_start_the_end_of_a_lease() {
+        let runtime = TestRuntime::shared();
+        let start = runtime.now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let gate = Arc::new(Gate::new(None, Some(at(5))));
+        gate.close_at(at(2));
+        assert!(gate.renew(at(60), &*runtime));
+        let stopped = Gated::new(&gate, &runtime, Box::pin(pending::<()>()));
+        assert_eq!(stopped.await, Err(Closed));
+        assert!(runtime.now().since(start) < Duration::from_secs(3));
+        assert!(!gate.has_lapsed());
+
+        // What is taken back is the stop alone.
+        gate.set(None);
+        assert!(!gate.is_closed(&*runtime));
+        gate.end_lease();
+        gate.set(None);
+        assert!(gate.is_closed(&*runtime) && !gate.renew(at(90), &*runtime));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_needs_no_lease_is_not_touched_by_a_renewal() {
+        let runtime = TestRuntime::shared();
+        let gate = Gate::new(None, None);
+        assert!(!gate.renew(runtime.now() + Duration::from_secs(1), &*runtime));
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert!(!gate.is_closed(&*runtime) && !gate.has_lapsed());
+        assert_eq!(gate.closes_at(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_destructor_that_panics_harms_nobody() {
         let runtime = TestRuntime::shared();
-        let gate = Arc::new(Gate::new(Some(runtime.now() + Duration::from_secs(1))));
+        let gate = Arc::new(Gate::new(Some(runtime.now() + Duration::from_secs(1)), None));
         let bad = PanicOnDrop;
         let gated = Gated::new(
             &gate,

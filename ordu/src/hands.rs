@@ -1,6 +1,6 @@
 //! Carries out what a node's state machine asks for; decides nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,12 +8,13 @@ use ordu_core::message::{CallFailure, Envelope};
 use ordu_core::transport::{BoxFuture, Runtime, SendError, Transport};
 use ordu_core::wire::encode_frame;
 use ordu_core::{
-    Blob, Event, ExitReason, Input, NodeId, Output, ProcessEvent, ProcessId, Replica, Reply, Start,
-    StartReason, StopReason, Time,
+    Blob, Event, ExitReason, Input, Lease, NodeId, Output, ProcessEvent, ProcessId, Replica, Reply,
+    Start, StartReason, StopReason, Time,
 };
 use tokio::select;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::gate::Gate;
 use crate::inbox::{DeliverError, Delivery, Inbox};
 use crate::kinds::Kinds;
 use crate::log;
@@ -23,12 +24,13 @@ use crate::runner::{BeginOnce, Birth, End, Life, run};
 /// The hands of a driver: its processes, its sessions, and all who wait for an answer.
 ///
 /// Invariant: `processes` holds each number from its start until the event that ends it was taken
-/// from the mailbox.
+/// from the mailbox; `leased` those of them that were started under a lease.
 pub(crate) struct Hands {
     node: Node,
     transport: Arc<dyn Transport>,
     kinds: Kinds,
     processes: BTreeMap<u64, Arc<Inbox>>,
+    leased: BTreeMap<u64, Arc<Gate>>,
     waiting: BTreeMap<u64, Waiting>,
     tickets: u64,
     replica: Option<Replica>,
@@ -47,6 +49,15 @@ enum Waiting {
     Spawn(Box<BeginOnce>, oneshot::Sender<ProcessId>),
 }
 
+/// How long a process may take to start, and to run.
+#[derive(Clone, Copy, Debug, Default)]
+struct Limits {
+    /// When it is started, and how long that may take; `None` if no supervisor waits for it.
+    start: Option<(Time, Duration)>,
+    /// When its lease ends unless it is renewed; `None` if it needs none.
+    leased_until: Option<Time>,
+}
+
 impl Hands {
     /// How much longer than their grace processes are waited for at the end of a node: one that
     /// blocks its thread never notices that its time is over.
@@ -60,6 +71,7 @@ impl Hands {
             transport,
             kinds,
             processes: BTreeMap::new(),
+            leased: BTreeMap::new(),
             waiting: BTreeMap::new(),
             tickets: 0,
             replica: None,
@@ -101,6 +113,7 @@ impl Hands {
             | ProcessEvent::Stopped { .. } => {
                 let gone = self.processes.remove(&number);
                 assert!(gone.is_some(), "process {number} ends once");
+                self.leased.remove(&number);
             }
         }
     }
@@ -128,6 +141,7 @@ impl Hands {
                     inbox.stop(reason, now + grace);
                 }
             }
+            Output::Renew { until, but } => self.renew(until, but),
             Output::Absorb { number, state } => {
                 let absorbed = self.processes.get(&number).is_some_and(|p| p.absorb(state));
                 if !absorbed {
@@ -161,32 +175,51 @@ impl Hands {
     }
 
     fn start(&mut self, now: Time, start: Start) {
-        let Start { number, scope: _, child, kind, args, reason, state, timeout } = start;
+        let Start { number, scope: _, child, kind, args, reason, state, timeout, lease } = start;
         let Some(begin) = self.kinds.find(&kind) else {
             let reason = format!("this node has no code for kind {kind:?}");
             let event = ProcessEvent::StartFailed { reason };
             self.inputs.push(Input::Process { number, event });
             return;
         };
-        let birth =
-            Birth { process: self.process(number), child: Some(child), args, reason, state };
-        self.launch(birth, Some((now, timeout)), |life| begin(life));
+        let (process, token) = (self.process(number), lease.map(|lease| lease.token));
+        let birth = Birth { process, child: Some(child), args, reason, state, token };
+        let leased_until = lease.map(|Lease { until, .. }| until);
+        let limits = Limits { start: Some((now, timeout)), leased_until };
+        self.launch(birth, limits, |life| begin(life));
+    }
+
+    /// Lets all processes that run under a lease go on until `until`, all but those that are
+    /// listed in `but`; what has ended meanwhile stays so.
+    fn renew(&mut self, until: Time, but: Vec<u64>) {
+        let but: BTreeSet<u64> = but.into_iter().collect();
+        let runtime = self.node.runtime();
+        for (number, gate) in self.leased.iter().filter(|(number, _)| !but.contains(number)) {
+            if !gate.renew(until, &**runtime) {
+                tracing::debug!(number, "a lease was renewed that had ended here");
+            }
+        }
     }
 
     /// Runs what `begin` makes as the process of `birth`.
     fn launch(
         &mut self,
         birth: Birth,
-        supervised: Option<(Time, Duration)>,
+        limits: Limits,
         begin: impl FnOnce(Arc<Life>) -> BoxFuture<End>,
     ) {
         let number = birth.process.number;
-        let starts_by = supervised.map(|(now, timeout)| now + timeout);
-        let inbox = Arc::new(Inbox::new(starts_by, self.node.messages_max()));
+        let Limits { start, leased_until } = limits;
+        let starts_by = start.map(|(now, timeout)| now + timeout);
+        let inbox = Inbox::new(starts_by, leased_until, self.node.messages_max());
+        let inbox = Arc::new(inbox);
         let before = self.processes.insert(number, Arc::clone(&inbox));
         assert!(before.is_none(), "process {number} runs already");
+        if leased_until.is_some() {
+            self.leased.insert(number, Arc::clone(inbox.gate()));
+        }
 
-        let supervised = supervised.map(|(_, timeout)| timeout);
+        let supervised = start.map(|(_, timeout)| timeout);
         let life = Arc::new(Life { node: self.node.clone(), inbox, birth, supervised });
         let body = begin(Arc::clone(&life));
         self.node.runtime().spawn(Box::pin(run(life, body, self.alive.clone())));
@@ -222,10 +255,15 @@ impl Hands {
             Waiting::Spawn(begin, answer) => {
                 // Every other reply is a refusal, and the closed channel says so.
                 let Reply::Spawn(process) = reply else { return };
-                let (args, reason) = (Blob::default(), StartReason::Fresh);
-                let birth =
-                    Birth { process: process.clone(), child: None, args, reason, state: None };
-                self.launch(birth, None, begin);
+                let birth = Birth {
+                    process: process.clone(),
+                    child: None,
+                    args: Blob::default(),
+                    reason: StartReason::Fresh,
+                    state: None,
+                    token: None,
+                };
+                self.launch(birth, Limits::default(), begin);
                 drop(answer.send(process));
             }
         }
@@ -269,6 +307,7 @@ impl Hands {
     }
 
     fn close_gates(&mut self) {
+        self.leased.clear();
         for inbox in std::mem::take(&mut self.processes).into_values() {
             inbox.stop(StopReason::NodeDown, Time::ZERO);
         }

@@ -47,6 +47,8 @@ pub(crate) struct Rest {
     pub(crate) told_to_stop: bool,
     /// Whether it knew that.
     pub(crate) knew_to_stop: bool,
+    /// Whether the lease has ended that it ran under.
+    pub(crate) has_lapsed: bool,
     /// What it put aside to be handed on.
     pub(crate) state: Option<Blob>,
     /// Calls that it took out and did not answer.
@@ -98,10 +100,15 @@ impl Inbox {
     /// Capacity that an empty queue may keep.
     const SPARE_MAX: usize = 64;
 
-    /// Creates the inbox of a process that may take until `starts_by` to start.
-    pub(crate) fn new(starts_by: Option<Time>, messages_max: usize) -> Self {
+    /// Creates the inbox of a process that may take until `starts_by` to start, and may run until
+    /// `leased_until`; longer, if its gate is renewed.
+    pub(crate) fn new(
+        starts_by: Option<Time>,
+        leased_until: Option<Time>,
+        messages_max: usize,
+    ) -> Self {
         assert!(0 < messages_max, "a process that takes no message cannot be talked to");
-        let gate = Arc::new(Gate::new(starts_by));
+        let gate = Arc::new(Gate::new(starts_by, leased_until));
         Self { state: Mutex::default(), changed: Notify::new(), gate, messages_max }
     }
 
@@ -140,18 +147,24 @@ impl Inbox {
     /// Tells the process to stop, and closes its gate at `closes_at`.
     ///
     /// A process that has not started yet is dropped at once: it has nothing to put in order. The
-    /// first reason stands; a later order can only shorten the grace.
+    /// first reason stands; a later order can only shorten the grace. One whose lease has ended is
+    /// over, and is not told of it.
     pub(crate) fn stop(&self, reason: StopReason, closes_at: Time) {
         let mut state = self.lock();
         if state.phase == Phase::Over {
             return;
         }
+        let is_over = reason == StopReason::Lapsed;
         match state.stop_by {
             None => {
                 state.stop_by = Some(closes_at);
                 state.stop = Some(reason);
             }
             Some(stop_by) => state.stop_by = Some(stop_by.min(closes_at)),
+        }
+        if is_over {
+            state.stop = None;
+            self.gate.end_lease();
         }
         match state.phase {
             Phase::Starting => self.gate.close(),
@@ -244,6 +257,7 @@ impl Inbox {
             started: state.phase == Phase::Running,
             told_to_stop: state.stop_by.is_some(),
             knew_to_stop: state.knew_to_stop,
+            has_lapsed: self.gate.has_lapsed(),
             state: state.aside.take(),
             open: std::mem::take(&mut state.open),
             unread: state.messages.drain(..).filter_map(|delivery| delivery.call).collect(),
@@ -319,7 +333,7 @@ mod tests {
     }
 
     fn running() -> Inbox {
-        let inbox = Inbox::new(None, 3);
+        let inbox = Inbox::new(None, None, 3);
         inbox.mark_started();
         inbox
     }
@@ -362,7 +376,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_process_told_to_stop_while_it_came_up_has_its_grace() {
         let runtime = TestRuntime::shared();
-        let inbox = Inbox::new(None, 3);
+        let inbox = Inbox::new(None, None, 3);
         let begin = runtime.now();
         inbox.stop(StopReason::Terminated, begin + Duration::from_secs(5));
         inbox.mark_started();
@@ -404,7 +418,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_flooded_process_lets_others_run() {
-        let inbox = Inbox::new(None, 1_000);
+        let inbox = Inbox::new(None, None, 1_000);
         inbox.mark_started();
         for number in 0..200 {
             inbox.deliver(call(number)).unwrap();

@@ -124,13 +124,14 @@ pub use ordu_core::transport::{Address, BoxFuture, Runtime, Transport};
 pub use ordu_core::{
     Blob, Budget, CallError, Candidate, CatchUpError, CausalToken, ChildClaim, ChildId,
     ConfigError, Conflict, ConflictRule, Contender, DecodeExportError, Delay, Escalation, Event,
-    EvictError, ExitReason, ExplainError, Explanation, Export, GivenUp, IdError, Incarnation,
-    JoinGroupError, LabelError, Labels, LeaveError, LeaveGroupError, Loss, MemberStatus, Name,
-    NameConflict, NameError, NodeId, Occupant, Origin, Outcome, Passage, PassageCause,
-    PauseMovesError, Precedence, ProcessId, PublishError, Published, Quarantined, QuorumError,
-    Rank, RegisterError, ReleaseError, Replica, Replicas, Restart, RestartChildError, Role, Rule,
-    Scope, SetMembersError, SettleError, Stamp, StartChildError, StartReason, StopReason,
-    TerminateError, Time, UnknownRegistry, UnregisterError, UpdateError, Wall, WriteMetaError,
+    EvictError, ExitReason, ExplainError, Explanation, Export, FencingToken, GivenUp, IdError,
+    Incarnation, JoinGroupError, LabelError, Labels, LeaveError, LeaveGroupError, Loss,
+    MemberStatus, Mode, Name, NameConflict, NameError, NodeId, Occupant, Origin, Outcome, Passage,
+    PassageCause, PauseMovesError, Precedence, ProcessId, PublishError, Published, Quarantined,
+    QuorumError, Rank, RegisterError, ReleaseError, Replica, Replicas, Restart, RestartChildError,
+    Role, Rule, Scope, SetMembersError, SettleError, Stamp, StartChildError, StartReason,
+    StopReason, TerminateError, Terms, Time, UnknownRegistry, UnregisterError, UpdateError, Voters,
+    VotersError, Wall, WriteMetaError,
 };
 
 pub use ordu_transport_tcp::{Secret, SecretError};

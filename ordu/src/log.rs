@@ -42,6 +42,19 @@ pub(crate) fn event(event: &Event) {
         Event::RuleRefused { peer, rule } => {
             tracing::warn!(%peer, ?rule, "refused a peer that goes by another conflict rule");
         }
+        Event::TermsRefused { peer, ours, theirs } => {
+            tracing::warn!(%peer, ?ours, ?theirs, "refused a peer with other voters or modes");
+        }
+        Event::LeaseLapsed { child } => {
+            tracing::warn!(%child, "the lease of a child ended before it was renewed");
+        }
+        Event::Majority { is_up, up, of } => {
+            if *is_up {
+                tracing::info!(up, of, "more than half of the voters are up");
+            } else {
+                tracing::warn!(up, of, "no more than half of the voters are up");
+            }
+        }
         Event::Refused { peer, reason } => {
             tracing::warn!(%peer, ?reason, "refused what a peer said");
         }

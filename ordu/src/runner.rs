@@ -1,6 +1,7 @@
 //! Runs processes, and says exactly once how each of them ended.
 
 use std::any::Any;
+use std::future::pending;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use ordu_core::limits::{PAYLOAD_BYTES_MAX, STATE_BYTES_MAX};
 use ordu_core::message::CallFailure;
 use ordu_core::transport::BoxFuture;
 use ordu_core::wire::{decode, encode};
-use ordu_core::{Blob, CallId, ChildId, ProcessEvent, ProcessId, StartReason};
+use ordu_core::{Blob, CallId, ChildId, FencingToken, ProcessEvent, ProcessId, StartReason};
 use tokio::select;
 use tokio::sync::mpsc;
 
@@ -29,6 +30,8 @@ pub(crate) struct Birth {
     pub(crate) args: Blob,
     pub(crate) reason: StartReason,
     pub(crate) state: Option<Blob>,
+    /// Of the lease that it runs under, if it needs one.
+    pub(crate) token: Option<FencingToken>,
 }
 
 /// One run of a process, as all parts of it see it.
@@ -62,6 +65,18 @@ pub(crate) type Begin = dyn Fn(Arc<Life>) -> BoxFuture<End> + Send + Sync;
 pub(crate) type BeginOnce = dyn FnOnce(Arc<Life>) -> BoxFuture<End> + Send;
 
 impl Life {
+    /// Returns what the process is to do next, and waits until there is something.
+    ///
+    /// Nothing is begun once the gate is closed, even within one poll of the process.
+    pub(crate) async fn next(&self) -> Task {
+        let task = self.inbox.next().await;
+        if self.inbox.gate().is_closed(&**self.node.runtime()) {
+            // Whoever runs the process sees it as well and drops it.
+            return pending().await;
+        }
+        task
+    }
+
     /// Says that the process runs.
     async fn report_started(&self) {
         self.inbox.mark_started();
@@ -111,7 +126,7 @@ pub(crate) async fn live<P: Process>(life: Arc<Life>, args: Blob) -> End {
     life.report_started().await;
 
     loop {
-        match life.inbox.next().await {
+        match life.next().await {
             Task::End(result) => return End::Ended(result),
             Task::Absorb(state) => process.absorb(&state).await,
             Task::Stop(reason) => {
@@ -236,6 +251,11 @@ fn judge_panic(life: &Life, rest: Rest, text: &str) -> ProcessEvent {
 /// Returns what a closed gate is to the node.
 fn judge_closed(life: &Life, rest: Rest) -> ProcessEvent {
     let process = &life.birth.process;
+    if rest.has_lapsed {
+        // Whatever it put aside may be older than what its successor has written.
+        tracing::warn!(%process, "the lease of a process ended");
+        return ProcessEvent::Exited { failure: Some("its lease ended".into()) };
+    }
     match (rest.started, rest.told_to_stop) {
         (true, true) => {
             tracing::warn!(%process, "a process did not stop within its grace");

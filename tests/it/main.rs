@@ -7,6 +7,7 @@ mod behaviours;
 mod dependencies;
 mod discovery;
 mod fuzz;
+mod leases;
 mod processes;
 mod promises;
 mod sockets;

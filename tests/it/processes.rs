@@ -12,11 +12,11 @@ use ordu_tests::root;
 use serde_json::Value;
 
 /// Builds the examples as the rest of the workspace was built, and returns where they are.
-fn examples() -> PathBuf {
+pub(crate) fn examples() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let build = || {
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let built = ["--example", "tour", "--example", "promises"];
+        let built = ["--example", "tour", "--example", "promises", "--example", "exclusive"];
         let mut command = Command::new(cargo);
         command.args(["build", "--workspace", "--locked"]).args(built).current_dir(root());
         let output = command.output().unwrap();

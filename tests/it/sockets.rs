@@ -4,9 +4,10 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use ordu::{
-    ChildSpec, Context, MemberStatus, Node, NodeBuilder, Process, Rule, Secret, StartError,
+    ChildSpec, Context, Event, MemberStatus, Node, NodeBuilder, Process, Rule, Secret, StartError,
 };
 use tokio::net::TcpStream;
+use tokio::select;
 use tokio::time::{sleep, timeout};
 
 /// How long the slowest machine may take to do what a fast one does at once.
@@ -70,6 +71,43 @@ async fn whoever_goes_by_another_conflict_rule_stays_outside() {
     let member = first_node().await;
     let newest = describe("shop", "b", secret(1)).conflict_rule(Rule::newest());
     is_kept_out(&member, newest).await;
+}
+
+/// Two nodes that count other voters could both find a majority.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_goes_by_other_voters_or_modes_stays_outside() {
+    let with_voters = |node| describe("shop", node, secret(1)).voters(["a", "b"]);
+    let member = with_voters("a").start().await.unwrap();
+    member.ready(PATIENCE).await.unwrap();
+    is_kept_out(&member, describe("shop", "b", secret(1))).await;
+    is_kept_out(&member, describe("shop", "b", secret(1)).voters(["a", "b", "c"])).await;
+    is_kept_out(&member, with_voters("b").exclusive("payments")).await;
+
+    // Whichever is greeted first says so.
+    let mut events = member.events();
+    let stranger = with_voters("b").exclusive("payments").seeds([member.local_addr()]);
+    let stranger = stranger.start().await.unwrap();
+    let mut theirs = stranger.events();
+    let refused = async {
+        loop {
+            let event = select! {
+                biased;
+                event = events.next() => event,
+                event = theirs.next() => event,
+            };
+            if let Some(Ok(Event::TermsRefused { ours, theirs, .. })) = event {
+                break (ours, theirs);
+            }
+        }
+    };
+    let (ours, theirs) = timeout(PATIENCE, refused).await.expect("one of them says so");
+    assert_eq!((ours.epoch, theirs.epoch), (1, 1));
+    assert_ne!(ours.digest, theirs.digest);
+    stranger.halt().await;
+
+    // One that goes by the same is let in.
+    let friend = with_voters("b").seeds([member.local_addr()]).start().await.unwrap();
+    friend.ready(PATIENCE).await.unwrap();
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Outputs are fed, mails are read: processes as their node sees them.
 
+mod leases;
+
 use std::future::pending;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -117,6 +119,7 @@ impl Stage {
             reason: StartReason::Fresh,
             state,
             timeout: Duration::from_secs(10),
+            lease: None,
         }));
     }
 
@@ -200,8 +203,7 @@ async fn a_process_starts_answers_and_stops_with_its_state() {
 
 #[tokio::test(start_paused = true)]
 async fn a_start_that_fails_panics_or_cannot_read_its_arguments_is_reported_once() {
-    let bad = encode(&How::Badly);
-    let panicking = encode(&How::Panicking);
+    let (bad, panicking) = (encode(&How::Badly), encode(&How::Panicking));
     let wrong = vec![200, 200, 200];
     for (args, reason) in [
         (bad, "invalid digit found in string"),

@@ -3,7 +3,10 @@
 use std::error::Error;
 use std::time::Duration;
 
-use ordu::{ConfigError, Context, IdError, LabelError, Node, Role, StartNodeError};
+use ordu::{
+    ConfigError, Context, IdError, LabelError, Node, NodeId, Role, StartNodeError, Voters,
+    VotersError,
+};
 
 use crate::world::alone;
 
@@ -68,4 +71,34 @@ async fn a_label_must_be_one_and_a_client_must_have_something_to_join() {
 
     let error = Node::builder("shop", "a").role(Role::Client).start().await.unwrap_err();
     assert!(matches!(error, StartNodeError::NothingToJoin), "{error:?}");
+}
+
+#[tokio::test]
+async fn leases_need_voters_that_can_be_some_and_supervisors_that_can_be_called_so() {
+    let error = alone().exclusive("payments").start().await.unwrap_err();
+    assert!(matches!(error, StartNodeError::NoVoters { .. }), "{error:?}");
+    let text = "the supervisor \"payments\" is exclusive, and there are no voters; name 3 or 5";
+    assert_eq!(error.to_string(), text);
+
+    let error = alone().voters(["a", "b\n", "c"]).start().await.unwrap_err();
+    let StartNodeError::Voter { voter, .. } = error else { panic!("{error:?}") };
+    assert_eq!(voter, "b\n");
+    let error = alone().voters(["a"]).exclusive("").start().await.unwrap_err();
+    assert!(matches!(error, StartNodeError::SupervisorName { .. }), "{error:?}");
+
+    let refusal = async |voters: Voters| {
+        let error = alone().leases_granted_by(voters).start().await.unwrap_err();
+        let StartNodeError::Config { source } = error else { panic!("{error:?}") };
+        let ConfigError::Voters(refusal) = source else { panic!("{source:?}") };
+        refusal
+    };
+    let a = NodeId::new("a").unwrap();
+    let short = Voters { lease: Duration::from_millis(1), ..Voters::new([a.clone()]) };
+    assert!(matches!(refusal(short).await, VotersError::Lease { .. }));
+    let wild = Voters { rate_error_ppm: 1_000_000, ..Voters::new([a]) };
+    assert!(matches!(refusal(wild).await, VotersError::RateError { .. }));
+    assert!(matches!(refusal(Voters::new([])).await, VotersError::Count { count: 0, .. }));
+
+    let node = alone().voters(["n1", "n2", "n3"]).exclusive("payments").start().await.unwrap();
+    node.halt().await;
 }

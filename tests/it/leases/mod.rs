@@ -1,0 +1,5 @@
+//! Children that run under leases, on real sockets and in real processes.
+
+#[cfg(unix)]
+mod freeze;
+mod sockets;
