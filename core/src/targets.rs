@@ -81,6 +81,8 @@ pub(crate) struct Outlook {
     pub(crate) is_whole: bool,
     /// Whether more than half of the voters are up.
     pub(crate) has_majority: bool,
+    /// Whether more than half of the voters can be asked from here.
+    pub(crate) reaches_majority: bool,
 }
 
 impl Targets {
@@ -224,8 +226,13 @@ mod tests {
     use super::*;
     use crate::placement::Need;
 
-    const ALL: Outlook =
-        Outlook { is_informed: true, may_take_over: true, is_whole: true, has_majority: true };
+    const ALL: Outlook = Outlook {
+        is_informed: true,
+        may_take_over: true,
+        is_whole: true,
+        has_majority: true,
+        reaches_majority: true,
+    };
 
     /// What members say: their kinds, their zone, and whether they are full.
     type Rows<'a> = &'a [(&'a str, &'a [&'a str], &'a str, bool)];
@@ -279,6 +286,7 @@ mod tests {
         assert!(!are(&targets, same, Outlook { may_take_over: false, ..ALL }));
         assert!(!are(&targets, same, Outlook { is_whole: false, ..ALL }));
         assert!(!are(&targets, same, Outlook { has_majority: false, ..ALL }));
+        assert!(!are(&targets, same, Outlook { reaches_majority: false, ..ALL }));
         let (carts, c) = (&["cart", "user"][..], ("c", &[][..], "x", false));
         let others: [Rows<'_>; 9] = [
             &[],

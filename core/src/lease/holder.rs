@@ -146,7 +146,7 @@ impl LeaseHolder {
         asks.into_iter().chain(self.earliest).min()
     }
 
-    /// Takes in that our journal claims `key` at `version`, with `ballot`, for the process `number`.
+    /// Takes in that our journal claims `key` at `version`, with `ballot`, for process `number`.
     ///
     /// With the same ballot it is the same claim, rewritten.
     pub(crate) fn handle_claimed(

@@ -24,7 +24,11 @@ impl Node {
         self.carry_out_effects();
         // The wait for takeovers ends by time alone, with no member that changes.
         let may_take_over = self.membership.may_take_over(self.now);
-        if self.members_changed || may_take_over != self.targets.outlook().may_take_over {
+        let outlook = self.targets.outlook();
+        if self.members_changed
+            || may_take_over != outlook.may_take_over
+            || self.reaches_majority() != outlook.reaches_majority
+        {
             self.handle_members();
             self.carry_out_effects();
         }

@@ -23,6 +23,14 @@ impl Node {
         self.config.voters.as_ref().is_some_and(|voters| voters.majority() <= up)
     }
 
+    /// Returns whether there are sessions with so many voters that they could grant something; one
+    /// that is up may be out of reach from here.
+    pub(super) fn reaches_majority(&self) -> bool {
+        let Some(voters) = &self.config.voters else { return false };
+        let is_reached = |node: &&NodeId| **node == self.config.id || self.membership.is_open(node);
+        voters.majority() <= voters.nodes.iter().filter(is_reached).count()
+    }
+
     /// Tells the user if a majority came or went.
     pub(super) fn tell_majority(&mut self) {
         let is_up = self.targets.outlook().has_majority;

@@ -15,6 +15,7 @@ impl Node {
         }
         if self.update_targets() {
             self.supervisor.handle_placement(self.now);
+            self.with_supervisor(|supervisor, around| supervisor.contend_again(around));
         }
         let others: Vec<Replica> = self
             .membership
@@ -58,6 +59,7 @@ impl Node {
             may_take_over: self.membership.may_take_over(self.now),
             is_whole: self.membership.is_whole(),
             has_majority: self.has_majority(),
+            reaches_majority: self.reaches_majority(),
         };
         if self.targets.are(live(), outlook) {
             return false;

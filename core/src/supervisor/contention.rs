@@ -37,10 +37,14 @@ const STEP: Duration = Duration::from_millis(100);
 /// Invariant: `timers` holds each time in `children`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Contention {
+    /// How often leases are renewed: how soon at least who was not granted one asks again.
+    period: Duration,
     /// The longest back-off.
     back_off_max: Duration,
     children: BTreeMap<ChildKey, Contended>,
     timers: BTreeSet<(Time, ChildKey)>,
+    /// The children that this node asks for, and perhaps some that it has asked for.
+    asked: BTreeSet<ChildKey>,
     /// The ballot of the last claim here on each child that has not ended: no other has the same.
     ballots: BTreeMap<ChildKey, u64>,
 }
@@ -73,8 +77,9 @@ pub(super) enum Turn {
 
 impl Contention {
     pub(super) fn new(voters: Option<&Voters>) -> Self {
+        let period = voters.map_or(Duration::ZERO, Voters::period);
         let back_off_max = voters.map_or(Duration::ZERO, Voters::promise);
-        Self { back_off_max, ..Self::default() }
+        Self { period, back_off_max, ..Self::default() }
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Time> {
@@ -99,6 +104,7 @@ impl Contention {
     /// Forgets a child that has ended.
     pub(super) fn end(&mut self, key: &ChildKey) {
         self.ballots.remove(key);
+        self.asked.remove(key);
         self.forget(key);
     }
 
@@ -142,8 +148,8 @@ impl Supervisor {
             let is_ours = child.owner(key.1, around.targets) == Some(around.me.node());
             return if is_ours { Turn::Owns } else { Turn::Waits };
         }
-        // What more members see is looked at again when they change.
-        if !around.targets.outlook().has_majority {
+        // It is looked at again when that changes.
+        if !around.targets.outlook().reaches_majority {
             return Turn::Waits;
         }
         let child = self.children.child(&key).expect("unclaimed children are known");
@@ -195,6 +201,22 @@ impl Supervisor {
     pub(super) fn ask(&mut self, number: u64) {
         self.set_phase(number, Phase::Asking);
         self.write_claim(number);
+        self.contention.asked.insert(self.instances[&number].key);
+    }
+
+    /// Looks again at the claims that wait for leases: the members changed, and with them who comes
+    /// before whom.
+    pub(crate) fn contend_again(&mut self, around: &Around<'_>) {
+        let asks = |key: &ChildKey| {
+            let number = self.by_child.get(key);
+            number.is_some_and(|number| self.instances[number].phase == Phase::Asking)
+        };
+        let asked: BTreeSet<ChildKey> =
+            self.contention.asked.iter().filter(|key| asks(key)).copied().collect();
+        self.contention.asked.clone_from(&asked);
+        for key in asked {
+            self.contend(around, key);
+        }
     }
 
     /// Takes in that the process `number` may run until `until`.
@@ -205,6 +227,7 @@ impl Supervisor {
         }
         instance.lease_until = Some(until);
         let (key, is_first) = (instance.key, !instance.has_run_here());
+        self.contention.asked.remove(&key);
         self.contention.forget(&key);
         self.set_phase(number, Phase::Starting);
         self.emit_start(number);
@@ -241,7 +264,9 @@ impl Supervisor {
         let Some(instance) = self.instances.get(&number) else { return };
         let key = instance.key;
         if instance.phase == Phase::Asking {
-            self.back_off_from(now, key, ballot);
+            // The others have their turns before it is ours again.
+            let least = if ballot == 0 { self.contention.period } else { STEP };
+            self.back_off_from(now, key, ballot, least);
             self.withdraw(number);
         }
     }
@@ -275,19 +300,19 @@ impl Supervisor {
             .into_iter()
             .any(|rival| rival.entry.running || place(rival.replica.node()) < own);
         if is_behind {
-            self.back_off_from(around.now, key, 0);
+            self.back_off_from(around.now, key, 0, STEP);
             self.withdraw(number);
         }
     }
 
-    fn back_off_from(&mut self, now: Time, key: ChildKey, ballot: u64) {
+    fn back_off_from(&mut self, now: Time, key: ChildKey, ballot: u64, least: Duration) {
         let max = self.contention.back_off_max;
         let contended = self.contention.children.entry(key).or_default();
         let doublings = contended.refusals.min(10);
         contended.refusals = contended.refusals.saturating_add(1);
         contended.ballot = contended.ballot.max(ballot);
         contended.since = None;
-        let wait = STEP.saturating_mul(1 << doublings).min(max);
+        let wait = least.saturating_mul(1 << doublings).min(max);
         contended.not_before = now + self.random.jittered(wait);
     }
 }

@@ -9,6 +9,7 @@ use ordu_core::{Replicas, Restart};
 
 use crate::host::{Host, N1, N2, N3};
 use crate::network::Network;
+use crate::plan::tuning::Leases;
 use crate::plan::{Action, Ask, Ending, Fate, Fault, Holding, Plan, Profile, Setup, Step, Tuning};
 use crate::run::run;
 use crate::tampering::{Tamper, Tampered};
@@ -18,6 +19,8 @@ use crate::topology::Topology;
 const WINDOW_MS: u64 = 600;
 /// The same where nodes have to find each other again first.
 const MEETING_MS: u64 = 4_000;
+/// The same where a lease is renewed twice.
+const RENEWING_MS: u64 = 2_200;
 /// How long its faults have to show, in milliseconds.
 const AFTER_MS: u64 = 12_000;
 
@@ -36,12 +39,21 @@ pub enum Protocol {
     Rejoin,
     /// Two sides of a split meet again, with one name on both.
     Conflict,
+    /// A child is started under a lease, which is renewed twice.
+    Lease,
 }
 
 impl Protocol {
     /// Every protocol.
-    pub const ALL: [Self; 6] =
-        [Self::Start, Self::Register, Self::Terminate, Self::Leave, Self::Rejoin, Self::Conflict];
+    pub const ALL: [Self; 7] = [
+        Self::Start,
+        Self::Register,
+        Self::Terminate,
+        Self::Leave,
+        Self::Rejoin,
+        Self::Conflict,
+        Self::Lease,
+    ];
 
     /// Returns the protocol without any fault, under `seed`.
     fn plan(self, seed: u64) -> Plan {
@@ -97,6 +109,8 @@ impl Protocol {
                     (1_000, Action::Fault(Fault::Restart(N2))),
                 ],
             ),
+            // Voters grant from then on.
+            Self::Lease => (6_000, vec![(6_000, start(N1, 1, None))]),
             Self::Conflict => {
                 let split = Topology::Split { left: vec![N1], right: vec![N2, N3] };
                 (
@@ -112,14 +126,21 @@ impl Protocol {
         };
         let steps: Vec<Step> =
             steps.into_iter().map(|(at_ms, action)| Step { at_ms, action }).collect();
-        let window_ms = if self == Self::Conflict { MEETING_MS } else { WINDOW_MS };
+        let window_ms = match self {
+            Self::Conflict => MEETING_MS,
+            Self::Lease => RENEWING_MS,
+            Self::Start | Self::Register | Self::Terminate | Self::Leave | Self::Rejoin => {
+                WINDOW_MS
+            }
+        };
+        let leases = (self == Self::Lease).then(Leases::usual);
         let ends_ms = steps.last().map_or(0, |step| step.at_ms) + window_ms;
         let hosts = 3;
         let setup = Setup {
             hosts,
             network: Network::lan(),
             gains_ppm: Vec::new(),
-            tuning: Tuning::usual(),
+            tuning: Tuning { leases, ..Tuning::usual() },
             lacking: Vec::new(),
         };
         let core = (1..=hosts).map(Host::new).collect();
@@ -158,6 +179,7 @@ impl fmt::Display for Protocol {
             Self::Leave => "leave",
             Self::Rejoin => "rejoin",
             Self::Conflict => "conflict",
+            Self::Lease => "lease",
         })
     }
 }

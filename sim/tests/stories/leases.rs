@@ -5,22 +5,23 @@
 
 use std::time::Duration;
 
-use ordu_core::{Event, Mode, StartReason, StopReason, Voters};
-use ordu_sim::{
-    Host, N1, N2, N3, N4, N5, Network, Topology, World, WorldBuilder, scope, seeds, spec,
-};
+use ordu_core::{ChildId, ChildSpec, Event, Node, StartReason, StopReason, Time, Voters};
+use ordu_sim::{Host, N1, N2, N3, N4, Topology, World, WorldBuilder, seeds, spec};
 
 use crate::{home, others, start_at_once};
 
 /// Longer than voters that have just started grant nothing.
 const ABSTENTION: Duration = Duration::from_secs(6);
 
-/// As long as it takes at most until a child of a node that is gone runs again: until its promise
-/// has passed, whatever clocks show, and somebody has asked.
+/// As long as it takes at most until a child of a node that is gone runs again: until what was
+/// promised has passed, whatever clocks show, and somebody has asked.
 const TAKEOVER: Duration = Duration::from_millis(6_500);
 
+/// After which a lease has ended that nobody renews, by the slowest clock.
+const LEASE: Duration = Duration::from_millis(5_100);
+
+/// Returns a cluster in which half of the machines' clocks are at either end of what they may do.
 fn builder(seed: u64, hosts: u16) -> WorldBuilder {
-    // Half of the machines at either end of what clocks may do.
     let mut builder = World::builder(seed, hosts).exclusive(hosts);
     for number in 1..=hosts {
         let gain_ppm = if (seed + u64::from(number)).is_multiple_of(2) { 10_000 } else { -10_000 };
@@ -36,27 +37,50 @@ fn world(seed: u64, hosts: u16) -> World {
     world
 }
 
-fn start(world: &mut World, count: usize) -> Vec<ordu_core::ChildId> {
+fn start(world: &mut World, count: usize) -> Vec<ChildId> {
     let hosts = world.up();
     let specs = (0..count).map(|number| (hosts[number % hosts.len()], spec("counter")));
     let specs: Vec<_> = specs.collect();
     start_at_once(world, specs)
 }
 
-/// Children start at once where voters grant, and one request a period renews them all.
+fn all_run(children: &[ChildId]) -> impl Fn(&World) -> bool {
+    |world| children.iter().all(|&child| world.running_child(child).len() == 1)
+}
+
+fn lapses(world: &World) -> usize {
+    let lapsed = |event: &&Event| matches!(event, Event::LeaseLapsed { .. });
+    world.events().iter().map(|(_, _, event)| event).filter(lapsed).count()
+}
+
+/// Children start within a moment where voters grant, and go on as long as they do.
 #[test]
 fn children_run_under_leases_that_are_renewed_together() {
     for seed in seeds(5) {
         let mut world = world(seed, 3);
+        let at = world.now();
         let children = start(&mut world, 60);
+        assert!(world.now().since(at) < Duration::from_secs(1), "seed {seed}");
         world.run_for(Duration::from_secs(60));
         for &child in &children {
             home(&world, child);
         }
         assert_eq!(world.runs().len(), 60, "nothing was started again; seed {seed}");
-        let (started, lapsed) = world.leases();
-        assert_eq!((started, lapsed), (60, 0), "seed {seed}");
+        assert_eq!(world.leases(), (60, 0), "seed {seed}");
         world.settle(Duration::from_secs(10));
+    }
+}
+
+/// Voters may have promised something before they were started: they grant nothing for as long as
+/// that may last. What is asked for meanwhile starts then.
+#[test]
+fn voters_that_have_just_started_grant_nothing_for_a_while() {
+    for seed in seeds(5) {
+        let mut world = builder(seed, 3).joined();
+        let children = start(&mut world, 6);
+        assert!(Duration::from_secs(5) < world.now().since(Time::ZERO), "seed {seed}");
+        assert!(world.now().since(Time::ZERO) < Duration::from_secs(8), "seed {seed}");
+        assert!(all_run(&children)(&world), "seed {seed}");
     }
 }
 
@@ -69,12 +93,237 @@ fn the_children_of_a_killed_node_run_again_once_its_leases_have_passed() {
         let children = start(&mut world, 12);
         let victim = home(&world, children[0]);
         world.kill(victim);
-        let all_run = |world: &World| children.iter().all(|&c| world.running_child(c).len() == 1);
         let at = world.now();
-        assert!(world.run_until(TAKEOVER, all_run), "seed {seed}: {}", world.tail());
+        assert!(world.run_until(TAKEOVER, all_run(&children)), "seed {seed}: {}", world.tail());
         let took = world.now().since(at);
         assert!(Duration::from_millis(3_500) < took, "not before they have passed: {took:?}");
-        let taken = |run: &&ordu_sim::Run| run.reason == Some(StartReason::FailedOver);
-        assert!(world.runs().iter().any(|run| taken(&run)), "seed {seed}");
+        let taken = |run: &ordu_sim::Run| run.reason == Some(StartReason::FailedOver);
+        assert!(world.runs().iter().any(taken), "seed {seed}");
     }
+}
+
+/// Who leaves hands its leases back, and nobody waits for their end.
+#[test]
+fn a_node_that_leaves_gives_its_leases_back() {
+    for seed in seeds(10) {
+        let mut world = world(seed, 3);
+        let children = start(&mut world, 12);
+        let leaver = home(&world, children[0]);
+        world.leave(leaver).expect("nothing is in its way");
+        let at = world.now();
+        assert!(world.run_until(TAKEOVER, all_run(&children)), "seed {seed}: {}", world.tail());
+        let took = world.now().since(at);
+        assert!(took < Duration::from_secs(2), "{took:?}; seed {seed}");
+        assert_eq!(lapses(&world), 0, "seed {seed}");
+    }
+}
+
+/// P8. One link of a whole cluster is cut for a minute, and nothing starts that ran already: each
+/// end hears a majority, and so do all others.
+#[test]
+fn one_broken_link_starts_nothing() {
+    for seed in seeds(5) {
+        for hosts in [3, 5] {
+            let mut world = world(seed, hosts);
+            let children = start(&mut world, 12);
+            let started = world.runs().len();
+            world.shape(&Topology::BrokenLink { a: N1, b: N2 });
+            world.run_for(Duration::from_secs(60));
+            assert_eq!(world.runs().len(), started, "{hosts} nodes, seed {seed}");
+            assert!(all_run(&children)(&world), "{hosts} nodes, seed {seed}");
+            world.unshape(&Topology::BrokenLink { a: N1, b: N2 });
+        }
+    }
+}
+
+/// A node that is cut off stops what it runs by itself, and what it ran goes on elsewhere after
+/// that; once it is back, nothing moves or stops for that.
+#[test]
+fn who_is_cut_off_stops_before_anybody_else_starts() {
+    for seed in seeds(10) {
+        let mut world = world(seed, 5);
+        let children = start(&mut world, 15);
+        let lonely = home(&world, children[0]);
+        let rest = others(&world, lonely);
+        world.partition(&[lonely], &rest);
+        world.run_for(TAKEOVER + Duration::from_secs(1));
+        assert_eq!(world.load(lonely), 0, "seed {seed}");
+        assert!(all_run(&children)(&world), "seed {seed}: {}", world.tail());
+        let lapsed = |run: &&ordu_sim::Run| run.stop == Some(StopReason::Lapsed);
+        assert!(world.runs().iter().filter(lapsed).all(|run| run.host == lonely), "seed {seed}");
+
+        let started = world.runs().len();
+        world.heal();
+        world.settle(Duration::from_secs(20));
+        assert_eq!(world.runs().len(), started, "seed {seed}");
+    }
+}
+
+/// Loss one way is enough: a holder that hears everybody and is heard by nobody is renewed by
+/// nobody.
+#[test]
+fn who_hears_all_and_is_not_heard_stops_too() {
+    for seed in seeds(10) {
+        let mut world = world(seed, 3);
+        let children = start(&mut world, 12);
+        let mute = home(&world, children[0]);
+        let to = others(&world, mute);
+        world.shape(&Topology::OneWay { from: vec![mute], to });
+        world.run_for(TAKEOVER + Duration::from_secs(1));
+        assert_eq!(world.load(mute), 0, "seed {seed}");
+        assert!(all_run(&children)(&world), "seed {seed}: {}", world.tail());
+    }
+}
+
+/// A machine is frozen beyond the end of its leases. When it goes on, nothing of what it ran does.
+#[test]
+fn what_a_frozen_node_ran_is_over_when_it_thaws() {
+    for seed in seeds(10) {
+        let mut world = world(seed, 3);
+        let children = start(&mut world, 12);
+        let frozen = home(&world, children[0]);
+        let held: Vec<ChildId> =
+            children.iter().copied().filter(|&child| home(&world, child) == frozen).collect();
+        world.pause(frozen);
+        world.run_for(Duration::from_secs(10));
+        let elsewhere = |child: &ChildId| world.running_child(*child).iter().any(|h| *h != frozen);
+        assert!(held.iter().all(elsewhere), "they run elsewhere meanwhile; seed {seed}");
+
+        world.thaw(frozen);
+        world.run_for(Duration::from_millis(10));
+        assert!(all_run(&children)(&world), "seed {seed}: {}", world.tail());
+        assert_eq!(world.load(frozen), 0, "seed {seed}");
+        assert_eq!(lapses(&world), held.len(), "each is told once; seed {seed}");
+    }
+}
+
+/// Where no side has a majority of the voters nothing runs, once the leases have ended that there
+/// were; and all does again when they meet.
+#[test]
+fn without_a_majority_nothing_runs() {
+    for seed in seeds(10) {
+        let mut world = world(seed, 4);
+        let children = start(&mut world, 12);
+        world.partition(&[N1, N2], &[N3, N4]);
+        world.run_for(LEASE);
+        assert!(world.up().into_iter().all(|host| world.load(host) == 0), "seed {seed}");
+        world.run_for(Duration::from_secs(30));
+        assert!(world.up().into_iter().all(|host| world.load(host) == 0), "seed {seed}");
+
+        world.heal();
+        let within = Duration::from_secs(4);
+        assert!(world.run_until(within, all_run(&children)), "seed {seed}: {}", world.tail());
+    }
+}
+
+/// Most voters start anew at once and have forgotten what they promised. What ran under that goes
+/// on as long as its leases last, and they grant nothing meanwhile.
+#[test]
+fn voters_that_forget_grant_nothing_while_leases_last() {
+    for seed in seeds(20) {
+        let mut world = World::builder(seed, 5).exclusive(3).joined();
+        world.run_for(ABSTENTION);
+        let children = start(&mut world, 12);
+        let holder = home(&world, children[0]);
+        forget_what_was_granted_to(&mut world, holder);
+        let within = ABSTENTION + TAKEOVER;
+        assert!(world.run_until(within, all_run(&children)), "seed {seed}: {}", world.tail());
+        assert_eq!(world.load(holder), 0, "seed {seed}");
+    }
+}
+
+/// Cuts `holder` off, and starts those of the three voters anew that had granted it something. The
+/// other two machines remember the children.
+fn forget_what_was_granted_to(world: &mut World, holder: Host) {
+    let rest = others(world, holder);
+    world.partition(&[holder], &rest);
+    for voter in [N1, N2, N3].into_iter().filter(|&voter| voter != holder) {
+        world.restart(voter);
+    }
+}
+
+/// All hear a majority, and no two the same one: who asks first is not granted everywhere, and the
+/// votes come together nevertheless.
+#[test]
+fn split_votes_come_together() {
+    for seed in seeds(10) {
+        let mut world = world(seed, 5);
+        let mut children = start(&mut world, 10);
+        world.shape(&Topology::MajoritiesRing);
+        let victim = home(&world, children[0]);
+        world.kill(victim);
+        assert!(world.run_until(2 * TAKEOVER, all_run(&children)), "seed {seed}: {}", world.tail());
+        children.extend(start(&mut world, 10));
+        assert!(all_run(&children)(&world), "seed {seed}: {}", world.tail());
+    }
+}
+
+/// A process that fails is started again under a lease of its own, with a token of its own.
+#[test]
+fn a_process_that_fails_starts_again_with_another_token() {
+    for seed in seeds(5) {
+        let mut world = world(seed, 3);
+        let crashing = ChildSpec { budget: None, ..spec("crash-after-50ms") };
+        let child = start_at_once(&mut world, [(N1, crashing)])[0];
+        world.run_for(Duration::from_secs(10));
+        // S20 holds their tokens to grow.
+        let (started, lapsed) = world.leases();
+        assert!(5 < started && lapsed == 0, "{started}, {lapsed}; seed {seed}");
+        let runs = world.runs_of(child);
+        assert!(runs.iter().all(|run| run.host == runs[0].host), "seed {seed}");
+    }
+}
+
+/// Who goes by other voters is not believed anything.
+#[test]
+fn nodes_with_other_voters_refuse_each_other() {
+    for seed in seeds(3) {
+        let mut world = builder(seed, 3)
+            .configure(|host, config| {
+                if host == N3 {
+                    config.voters = Some(Voters::new([N3.id()]));
+                }
+            })
+            .build();
+        world.run_for(Duration::from_secs(20));
+        let refused = |event: &Event| matches!(event, Event::TermsRefused { .. });
+        assert!(world.events().iter().any(|(_, _, event)| refused(event)), "seed {seed}");
+        assert_eq!(world.members(N3).len(), 1, "seed {seed}");
+        assert_eq!(world.members(N1).len(), 2, "seed {seed}");
+    }
+}
+
+/// What the promise assumes of clocks is needed: if they run more differently than nodes are told,
+/// a lease outlasts what was promised, and the world sees it.
+#[test]
+#[should_panic(expected = "S19")]
+fn clocks_beyond_the_bound_are_seen_to_break_the_promise() {
+    let mut builder = World::builder(1, 3).exclusive(3);
+    for host in [N1, N2, N3] {
+        builder = builder.clock_gain_ppm(host, 200_000);
+    }
+    let mut world = builder.joined();
+    world.run_for(ABSTENTION);
+    let children = start(&mut world, 12);
+    let slow = home(&world, children[0]);
+    world.set_clock_gain_ppm(slow, -200_000);
+    let rest = others(&world, slow);
+    world.partition(&[slow], &rest);
+    world.run_for(2 * TAKEOVER);
+}
+
+/// What the promise assumes of voters is needed: if they grant as soon as they are started, they
+/// grant what they have forgotten to have promised, and the world sees it.
+#[test]
+#[should_panic(expected = "S19")]
+fn voters_that_do_not_abstain_are_seen_to_break_the_promise() {
+    let mut world = World::builder(1, 5)
+        .exclusive(3)
+        // By its clock, such a node was started long ago.
+        .machines(Box::new(|config, seed, _| Box::new(Node::new(config, seed, Time::ZERO))))
+        .joined();
+    let children = start(&mut world, 12);
+    let holder = home(&world, children[0]);
+    forget_what_was_granted_to(&mut world, holder);
+    world.run_for(2 * TAKEOVER);
 }
