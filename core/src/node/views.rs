@@ -16,6 +16,7 @@ impl Node {
         if self.update_targets() {
             self.supervisor.handle_placement(self.now);
         }
+        self.judge_quorums();
         let others: Vec<Replica> = self
             .membership
             .not_forgotten()
