@@ -43,7 +43,7 @@ pub fn ranks() -> impl Strategy<Value = Rank> {
         .prop_map(|(stamp, id)| Origin { stamp, id: ChildId::from_bytes([id; 16]) });
     let process =
         (replicas(), 1..3_u64).prop_map(|(replica, number)| ProcessId { replica, number });
-    (origin, precedences(), 0..3_u32, 0..3_u32, stamp(), process).prop_map(
+    (origin, precedences(), 0..3_u32, 0..3_u64, stamp(), process).prop_map(
         |(origin, precedence, lineage, moves, stamp, process)| Rank {
             origin,
             lineage,
