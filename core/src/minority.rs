@@ -5,8 +5,9 @@
 //! these rules (by [`Quorum::Static`] if its size is more than half of the members). But:
 //!
 //! * where frames are lost one way, a node may hear all the others while none hears it: it is not
-//!   in the minority, nor are they, and a child may run on both. What is heard goes round a broken
-//!   link, but not round what is cut in one direction alone;
+//!   in the minority, nor are they, and each child of it runs twice, at least until they have given
+//!   it up and it hears no more of them. What is heard goes round a broken link as long as there is
+//!   a way round in both directions;
 //! * each side finds out after a while of its own, so the one may start what the other has not
 //!   stopped yet;
 //! * who joins on one side only, and who is forgotten on one only, is counted there alone.
@@ -82,6 +83,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) node: &'a NodeId,
     /// Whether it is not down.
     pub(crate) is_heard: bool,
+    /// Whether it has been silent for so long that it may be down soon.
+    pub(crate) is_suspect: bool,
     /// Whether it knows what the others know.
     pub(crate) is_ready: bool,
     /// Whether it leaves.
@@ -101,6 +104,9 @@ impl Seen<'_> {
 pub(crate) struct Tally {
     /// Whether it has a quorum.
     pub(crate) is_met: bool,
+    /// Whether it has one without those that are suspect: if most go silent at once, the first of
+    /// them to be down is no reason to start what it ran.
+    pub(crate) is_sure: bool,
     /// How many are up that count.
     pub(crate) up: usize,
     /// Of how many; by [`Quorum::Static`] how many are needed.
@@ -111,9 +117,11 @@ impl Tally {
     /// Returns how many of `voters` are heard, of which it takes a majority.
     pub(crate) fn of_voters(seen: &[Seen<'_>], voters: Option<&Voters>) -> Self {
         let Some(voters) = voters else { return Self::default() };
-        let heard = seen.iter().filter(|member| member.is_heard);
-        let up = heard.filter(|member| voters.nodes.contains(member.node)).count();
-        Self { is_met: voters.majority() <= up, up, of: voters.nodes.len() }
+        let counts = |member: &&Seen<'_>| member.is_heard && voters.nodes.contains(member.node);
+        let heard = || seen.iter().filter(counts);
+        let (up, sure) = (heard().count(), heard().filter(|member| !member.is_suspect).count());
+        let (is_met, is_sure) = (voters.majority() <= up, voters.majority() <= sure);
+        Self { is_met, is_sure, up, of: voters.nodes.len() }
     }
 }
 
@@ -123,23 +131,31 @@ impl Quorum {
         debug_assert!(seen.is_sorted_by_key(|member| member.node), "the rules go by their order");
         let stay = seen.iter().filter(|member| member.counts && !member.is_leaving);
         let stay: Vec<&Seen<'_>> = stay.collect();
-        let up_of = |members: &[&Seen<'_>]| members.iter().filter(|member| member.is_up()).count();
+        let tally = |members: &[&Seen<'_>], is_met: &dyn Fn(usize, usize) -> bool| {
+            let up = || members.iter().filter(|member| member.is_up());
+            let (sure, up) = (up().filter(|member| !member.is_suspect).count(), up().count());
+            let of = members.len();
+            Tally { is_met: is_met(up, of), is_sure: is_met(sure, of), up, of }
+        };
         match self {
             Self::Voters => Tally::of_voters(seen, voters),
             Self::Uniform => {
                 let rest = &stay[usize::from(!stay.is_empty() && stay.len() % 2 == 0)..];
-                let (up, of) = (up_of(rest), rest.len());
-                Tally { is_met: of < 2 * up, up, of }
+                tally(rest, &|up, of| of < 2 * up)
             }
             Self::KeepMajority => {
-                let (up, of) = (up_of(&stay), stay.len());
-                let has_lowest = stay.first().is_some_and(|lowest| lowest.is_heard);
-                Tally { is_met: of < 2 * up || of == 2 * up && has_lowest, up, of }
+                let lowest = stay.first();
+                let has_lowest = lowest.is_some_and(|lowest| lowest.is_heard);
+                let keeps_lowest = has_lowest && lowest.is_some_and(|lowest| !lowest.is_suspect);
+                let most = tally(&stay, &|up, of| of < 2 * up);
+                let half = tally(&stay, &|up, of| of == 2 * up);
+                Tally {
+                    is_met: most.is_met || half.is_met && has_lowest,
+                    is_sure: most.is_sure || half.is_sure && keeps_lowest,
+                    ..most
+                }
             }
-            Self::Static { size } => {
-                let up = up_of(&stay);
-                Tally { is_met: size <= up, up, of: size }
-            }
+            Self::Static { size } => Tally { of: size, ..tally(&stay, &|up, _| size <= up) },
         }
     }
 }
@@ -156,11 +172,12 @@ mod tests {
     #[derive(Clone, Copy, Debug, Eq, PartialEq)]
     enum Is {
         Up,
+        Suspect,
         Down,
         Joining,
         Leaving,
     }
-    use Is::{Down, Joining, Leaving, Up};
+    use Is::{Down, Joining, Leaving, Suspect, Up};
 
     fn names(count: usize) -> Vec<NodeId> {
         (0..count).map(|number| NodeId::new(format!("n{number:02}")).unwrap()).collect()
@@ -170,6 +187,7 @@ mod tests {
         let member = |(node, is): (&'a NodeId, &Is)| Seen {
             node,
             is_heard: *is != Down,
+            is_suspect: *is == Suspect,
             is_ready: *is != Joining,
             is_leaving: *is == Leaving,
             counts: true,
@@ -181,6 +199,11 @@ mod tests {
         let names = names(are.len());
         let voters = Voters::new(names.iter().take(5).cloned());
         quorum.tally(&seen(&names, are), Some(&voters))
+    }
+
+    fn counts(quorum: Quorum, are: &[Is]) -> (bool, usize, usize) {
+        let Tally { is_met, up, of, .. } = tally(quorum, are);
+        (is_met, up, of)
     }
 
     fn is_met(quorum: Quorum, are: &[Is]) -> bool {
@@ -195,9 +218,9 @@ mod tests {
         assert!(is_met(uniform, &[Up]));
         assert!(!is_met(uniform, &[Down, Down]));
         assert!(!is_met(uniform, &[]));
-        assert_eq!(tally(uniform, &[Up, Up, Down]), Tally { is_met: true, up: 2, of: 3 });
-        assert_eq!(tally(uniform, &[Up, Up, Down, Down]), Tally { is_met: false, up: 1, of: 3 });
-        assert_eq!(tally(uniform, &[Down, Down, Up, Up]), Tally { is_met: true, up: 2, of: 3 });
+        assert_eq!(counts(uniform, &[Up, Up, Down]), (true, 2, 3));
+        assert_eq!(counts(uniform, &[Up, Up, Down, Down]), (false, 1, 3));
+        assert_eq!(counts(uniform, &[Down, Down, Up, Up]), (true, 2, 3));
         assert!(!is_met(uniform, &[Up, Joining, Joining]), "who joins counts among all");
         assert!(is_met(uniform, &[Up, Leaving, Leaving]), "and who leaves does not");
     }
@@ -220,7 +243,25 @@ mod tests {
         assert!(is_met(of_two, &[Up, Down, Up, Down]));
         assert!(is_met(of_two, &[Down, Up, Down, Up]), "there are too many members for the rule");
         assert!(!is_met(of_two, &[Up, Joining, Leaving]));
-        assert_eq!(tally(of_two, &[Up]), Tally { is_met: false, up: 1, of: 2 });
+        assert_eq!(counts(of_two, &[Up]), (false, 1, 2));
+    }
+
+    #[test]
+    fn who_is_suspect_is_up_and_nothing_to_be_sure_of() {
+        let three = Quorum::Static { size: 3 };
+        for quorum in [Quorum::Voters, Quorum::Uniform, Quorum::KeepMajority, three] {
+            let said = |are: &[Is]| {
+                let Tally { is_met, is_sure, .. } = tally(quorum, are);
+                (is_met, is_sure)
+            };
+            assert_eq!(said(&[Up, Up, Up, Suspect, Down]), (true, true), "{quorum:?}");
+            assert_eq!(said(&[Up, Up, Suspect, Suspect, Down]), (true, false), "{quorum:?}");
+            assert_eq!(said(&[Up, Suspect, Down, Down, Down]), (false, false), "{quorum:?}");
+        }
+        let tie = tally(Quorum::KeepMajority, &[Suspect, Up, Down, Down]);
+        assert!(tie.is_met && !tie.is_sure, "{tie:?}");
+        let tie = tally(Quorum::KeepMajority, &[Suspect, Up, Up, Down]);
+        assert!(tie.is_met && !tie.is_sure, "two of four without the lowest, {tie:?}");
     }
 
     #[test]
@@ -271,8 +312,8 @@ mod tests {
             prop_assert_eq!(sides(Quorum::Uniform), expected);
             prop_assert_eq!(sides(Quorum::KeepMajority), expected);
             prop_assert!(sides(Quorum::Voters) <= 1);
-            let size = members.len() / 2 + 1;
-            prop_assert!(sides(Quorum::Static { size }) <= 1);
+            let most = Quorum::Static { size: members.len() / 2 + 1 };
+            prop_assert!(sides(most) <= 1);
         }
     }
 }

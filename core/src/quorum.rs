@@ -77,17 +77,16 @@ impl Quorums {
         self.began
     }
 
-    /// Takes in how is judged now; returns whether a quorum came or went.
-    pub(crate) fn handle_tally(&mut self, now: Time, scope: Scope, tally: Tally) -> bool {
+    /// Takes in how is judged now; returns how was judged before.
+    pub(crate) fn handle_tally(&mut self, now: Time, scope: Scope, tally: Tally) -> Tally {
         let judged = self.judged.get_mut(&scope).expect("the supervisor is judged for");
-        if judged.tally == tally {
-            return false;
-        }
-        let turns = judged.tally.is_met != tally.is_met;
-        if turns {
+        let before = core::mem::replace(&mut judged.tally, tally);
+        if before.is_met != tally.is_met {
             judged.since = now;
         }
-        (judged.tally, judged.changed) = (tally, now);
-        turns
+        if (before.up, before.of) != (tally.up, tally.of) {
+            judged.changed = now;
+        }
+        before
     }
 }

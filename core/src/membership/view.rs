@@ -93,6 +93,7 @@ impl Membership {
             Some(Seen {
                 node,
                 is_heard: status != MemberStatus::Down,
+                is_suspect: life.state == State::Suspect,
                 is_ready: !life.is_arriving(),
                 is_leaving: self.leaving && self.own == Some(key) || life.is_leaving(),
                 counts: self.role_of(key, life).counts(),

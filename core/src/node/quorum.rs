@@ -17,13 +17,15 @@ impl Node {
         let tallies = scopes.iter().map(|(_, mode)| self.tally(*mode, &seen));
         let tallies: Vec<Tally> = tallies.collect();
         for ((scope, mode), tally) in scopes.into_iter().zip(tallies) {
-            let turns = self.quorums.handle_tally(self.now, scope, tally);
-            if !turns || mode.is_exclusive() {
+            let before = self.quorums.handle_tally(self.now, scope, tally);
+            if before == tally || mode.is_exclusive() {
                 continue;
             }
-            self.supervisor.handle_quorum(scope, tally.is_met);
-            let Tally { is_met, up, of } = tally;
-            self.outputs.push_back(Output::Event(Event::Quorum { scope, is_met, up, of }));
+            self.supervisor.handle_quorum(scope, tally);
+            let Tally { is_met, up, of, .. } = tally;
+            if before.is_met != is_met {
+                self.outputs.push_back(Output::Event(Event::Quorum { scope, is_met, up, of }));
+            }
         }
     }
 
@@ -34,7 +36,7 @@ impl Node {
             Mode::Eventual { on_minority: OnMinority::Stop(quorum) } => quorum.tally(seen, voters),
             Mode::Eventual { on_minority: OnMinority::Run } => {
                 let (up, of) = self.quorum();
-                Tally { is_met: true, up, of }
+                Tally { is_met: true, is_sure: true, up, of }
             }
         }
     }
@@ -53,6 +55,7 @@ impl Node {
         let unseen = listed.iter().filter(|node| !known.contains(node)).map(|node| Seen {
             node,
             is_heard: false,
+            is_suspect: false,
             is_ready: false,
             is_leaving: false,
             counts: true,

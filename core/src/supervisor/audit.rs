@@ -47,7 +47,7 @@ impl Supervisor {
         let is_seen = |child: &Child| is_whole && child.claims.is_empty();
         let homeless = self.children.unclaimed().iter().filter(|&&key| {
             let is_in_vain = self.modes.is_exclusive(key.0) && !targets.outlook().has_majority;
-            if is_in_vain || self.halted.contains(&key.0) {
+            if is_in_vain || self.hesitant.contains(&key.0) {
                 return false;
             }
             let child = self.children.child(&key).expect("unclaimed children are known");
@@ -104,6 +104,7 @@ impl Supervisor {
             (starting.count() == self.starting, "what starts is miscounted"),
             (unrest.count() == self.unrest, "what is not at rest is miscounted"),
             (are_halted, "a child runs without a quorum"),
+            (self.halted.is_subset(&self.hesitant), "a child starts without a quorum"),
             (self.beaten.keys().all(is_open), "a child that somebody runs is waited for"),
         ];
         let wrong = checks.into_iter().find(|(holds, _)| !holds);

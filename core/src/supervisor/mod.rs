@@ -120,6 +120,8 @@ pub(crate) struct Supervisor {
     modes: Modes,
     /// The supervisors whose children do not run here, as this node sees too few members.
     halted: BTreeSet<Scope>,
+    /// Those whose children do not start here, as too few members are sure to be up.
+    hesitant: BTreeSet<Scope>,
     /// The children that are to run under a lease, and that nobody is seen to claim.
     contention: Contention,
     effects: VecDeque<Effect>,
@@ -128,6 +130,7 @@ pub(crate) struct Supervisor {
 impl Supervisor {
     /// Creates a supervisor without children.
     pub(crate) fn new(config: &Config, random: Random) -> Self {
+        let modes = Modes::new(config.modes.clone());
         Self {
             start_timeout: config.start_timeout,
             conflict_grace: config.conflict_grace,
@@ -152,8 +155,9 @@ impl Supervisor {
             starting: 0,
             unrest: 0,
             is_leaving: false,
-            halted: Modes::new(config.modes.clone()).stopping().collect(),
-            modes: Modes::new(config.modes.clone()),
+            halted: modes.stopping().collect(),
+            hesitant: modes.stopping().collect(),
+            modes,
             contention: Contention::new(config.voters.as_ref()),
             effects: VecDeque::new(),
         }
@@ -375,7 +379,7 @@ impl Supervisor {
         beaten: Option<Time>,
         taken: &mut BTreeSet<(Scope, Name)>,
     ) {
-        if self.halted.contains(&key.0) {
+        if self.hesitant.contains(&key.0) {
             return;
         }
         let lost = self.children.child(&key).is_some_and(Child::is_lost);

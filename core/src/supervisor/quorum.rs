@@ -2,20 +2,25 @@
 
 use alloc::vec::Vec;
 
+use crate::minority::Tally;
 use crate::supervisor::Supervisor;
 use crate::supervisor::instance::{Phase, Then};
 use crate::{Scope, StopReason};
 
 impl Supervisor {
-    /// Takes in that this node has a quorum for the children of `scope` again, or has none any
-    /// more: then those stop that run here, and none starts.
+    /// Takes in whether this node has a quorum for the children of `scope`: if it has none, those
+    /// stop that run here; and none starts unless it is sure to have one.
     ///
     /// What gave way to a winner goes on doing so: it does not run.
-    pub(crate) fn handle_quorum(&mut self, scope: Scope, is_met: bool) {
-        if is_met {
-            self.halted.remove(&scope);
+    pub(crate) fn handle_quorum(&mut self, scope: Scope, tally: Tally) {
+        if !tally.is_sure {
+            self.hesitant.insert(scope);
+        } else if self.hesitant.remove(&scope) {
             let unclaimed = self.children.unclaimed().iter();
             self.due.extend(unclaimed.filter(|key| key.0 == scope).copied());
+        }
+        if tally.is_met {
+            self.halted.remove(&scope);
             return;
         }
         self.halted.insert(scope);
