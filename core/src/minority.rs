@@ -140,7 +140,7 @@ impl Quorum {
         match self {
             Self::Voters => Tally::of_voters(seen, voters),
             Self::Uniform => {
-                let rest = &stay[usize::from(!stay.is_empty() && stay.len() % 2 == 0)..];
+                let rest = &stay[usize::from(!stay.is_empty() && stay.len().is_multiple_of(2))..];
                 tally(rest, &|up, of| of < 2 * up)
             }
             Self::KeepMajority => {
