@@ -314,3 +314,49 @@ fn nodes_that_stop_by_different_rules_refuse_each_other() {
         assert_eq!(world.members(N1).len(), 1, "seed {seed}");
     }
 }
+
+/// B124. Under leases, too, a node that does not hear most voters takes on nothing and says so; what
+/// it took on a moment before is kept, and runs once there is a majority.
+#[test]
+fn where_no_lease_is_to_be_had_starts_are_refused() {
+    for seed in seeds(5) {
+        let mut world = World::builder(seed, 3).exclusive(3).joined();
+        let early = world.quorum(N1);
+        assert!(early.may_run && early.abstains.is_some_and(|left| !left.is_zero()), "{early:?}");
+        world.run_for(Duration::from_secs(6));
+        let children = start_children(&mut world, "ok", 9);
+        let view = world.quorum(N3);
+        assert_eq!((view.up, view.of, view.abstains), (3, 3, Some(Duration::ZERO)), "seed {seed}");
+        assert_eq!((view.leases_held, view.leases_asked), (world.load(N3), 0), "seed {seed}");
+        let ends = view.lease_ends.filter(|_| 0 < view.leases_held);
+        assert!(ends.is_none_or(|ends| ends <= Duration::from_secs(5)), "{view:?}, seed {seed}");
+
+        world.partition(&[N3], &[N1, N2]);
+        world.run_for(SHORT);
+        let command = Command::Start { scope: scope(), spec: spec("ok") };
+        let asked: Vec<_> = (0..12)
+            .map(|_| world.request_within(N3, command.clone(), Duration::from_secs(5)))
+            .collect();
+        world.run_for(LONG);
+        let mut kept = Vec::new();
+        for ticket in asked {
+            match world.answer(ticket) {
+                Reply::Start(Err(StartChildError::NoQuorum { up: 1, of: 3, child })) => {
+                    kept.push(child.expect("it was taken on"));
+                }
+                other => panic!("a start ends with {other:?}, seed {seed}"),
+            }
+        }
+        let refused = StartChildError::NoQuorum { up: 1, of: 3, child: None };
+        assert_eq!(world.start_child(N3, spec("ok")), Err(refused), "seed {seed}");
+        let view = world.quorum(N3);
+        assert_eq!((view.may_run, view.leases_held, world.load(N3)), (false, 0, 0), "seed {seed}");
+        assert_eq!(view.lease_ends, None, "seed {seed}");
+
+        world.heal();
+        world.run_for(LONG * 2);
+        for child in children.into_iter().chain(kept) {
+            assert_eq!(world.running_child(child).len(), 1, "seed {seed}");
+        }
+    }
+}
