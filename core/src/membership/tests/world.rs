@@ -573,7 +573,7 @@ impl World {
             rule: rule.into(),
             echo: None,
             ring: Ring::VERSION,
-            terms: crate::Terms::default(),
+            terms: Config::new(id(1), address(1)).terms(),
         })
     }
 }
