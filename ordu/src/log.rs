@@ -51,6 +51,9 @@ pub(crate) fn event(event: &Event) {
         Event::Majority { is_up, up, of } => {
             tracing::warn!(is_up, up, of, "a majority of the voters came or went");
         }
+        Event::Quorum { scope, is_met, up, of } => {
+            tracing::warn!(?scope, is_met, up, of, "a supervisor's quorum came or went");
+        }
         Event::Refused { peer, reason } => {
             tracing::warn!(%peer, ?reason, "refused what a peer said");
         }
