@@ -15,7 +15,7 @@ use crate::limits::{
 };
 use crate::placement::{Redistribution, UserStrategies, Weight};
 use crate::{
-    Address, Blob, Export, Labels, Mode, Name, NodeId, Role, Rule, Scope, Terms, Voters,
+    Address, Blob, Export, Labels, Mode, Name, NodeId, Quorum, Role, Rule, Scope, Terms, Voters,
     VotersError,
 };
 
@@ -134,8 +134,8 @@ pub struct Config {
     /// [`Mode::Exclusive`], and of use there alone. The same on all nodes, which refuse each other
     /// otherwise.
     pub voters: Option<Voters>,
-    /// What becomes of children when the network splits, by supervisor; [`Mode::Eventual`] where
-    /// nothing is said. The same on all nodes, which refuse each other otherwise.
+    /// What becomes of children when the network splits, by supervisor; each goes on
+    /// with all where nothing is said. The same on all nodes, which refuse each other otherwise.
     pub modes: BTreeMap<Scope, Mode>,
 }
 
@@ -282,11 +282,16 @@ impl Config {
     }
 
     fn check_modes(&self) -> Result<(), ConfigError> {
+        let is_empty = |mode: &Mode| mode.quorum() == Some(Quorum::Static { size: 0 });
+        if self.modes.values().any(is_empty) {
+            return Err(ConfigError::Zero { what: "Quorum::Static.size" });
+        }
         if let Some(voters) = &self.voters {
             voters.check()?;
             return Ok(());
         }
-        match self.modes.iter().find(|(_, mode)| mode.is_exclusive()) {
+        let asks = |mode: &Mode| mode.is_exclusive() || mode.quorum() == Some(Quorum::Voters);
+        match self.modes.iter().find(|(_, mode)| asks(mode)) {
             Some((&scope, _)) => Err(ConfigError::NoVoters { scope }),
             None => Ok(()),
         }
@@ -392,10 +397,11 @@ pub enum ConfigError {
         /// Most that may be.
         most: usize,
     },
-    /// A supervisor's children are to run under leases, and nobody is there to grant any. Name
-    /// voters.
+    /// A supervisor's children are to run under leases, or where a majority of the voters is heard,
+    /// and there are no voters. Name some.
     #[error(
-        "the children of {scope:?} are to run under leases, and there are no voters to grant any"
+        "the children of {scope:?} are to run where voters grant leases or are heard, and there are \
+         none"
     )]
     NoVoters {
         /// The supervisor.

@@ -419,6 +419,8 @@ pub(crate) enum Reason {
     Lapsed,
     /// No majority granted the lease that it asked for; nothing ran by it.
     Ungranted,
+    /// The node sees too few members to run what it was about.
+    NoQuorum,
 }
 
 impl Reason {
@@ -432,6 +434,7 @@ impl Reason {
             Self::GivenUp => 5,
             Self::Ungranted => 6,
             Self::Lapsed => 7,
+            Self::NoQuorum => 8,
         }
     }
 
@@ -445,6 +448,7 @@ impl Reason {
             5 => Self::GivenUp,
             6 => Self::Ungranted,
             7 => Self::Lapsed,
+            8 => Self::NoQuorum,
             _ => Self::Ended,
         }
     }
@@ -457,7 +461,8 @@ impl Reason {
             | Self::Left
             | Self::GivenUp
             | Self::Ungranted
-            | Self::Lapsed => Loss::Ended,
+            | Self::Lapsed
+            | Self::NoQuorum => Loss::Ended,
             Self::Unregistered => Loss::Unregistered,
             Self::Beaten => Loss::Conflict,
         }

@@ -77,6 +77,8 @@ pub enum PassageCause {
     Beaten,
     /// Its lease there ended.
     Lapsed,
+    /// Its node saw too few members to run it.
+    NoQuorum,
     /// Its node let go of it for another reason.
     Released,
 }
@@ -90,6 +92,7 @@ impl fmt::Display for PassageCause {
             Self::GivenUp => "its node gave it up",
             Self::Beaten => "it lost a conflict there",
             Self::Lapsed => "its lease there ended",
+            Self::NoQuorum => "its node saw too few members",
             Self::Released => "its node let go of it",
         })
     }
@@ -155,4 +158,6 @@ pub enum Delay {
     NameTaken,
     /// Its strategy, asked by this node, chose nobody.
     NobodyChosen,
+    /// This node sees too few members to run it ([`Mode`](crate::Mode)).
+    NoQuorum,
 }

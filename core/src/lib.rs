@@ -34,10 +34,12 @@ pub mod limits;
 mod membership;
 pub mod message;
 mod messaging;
+mod minority;
 mod mode;
 mod name;
 mod node;
 pub mod placement;
+mod quorum;
 mod random;
 mod rank;
 mod registry;
@@ -77,6 +79,7 @@ pub use crate::id::{
     ChildId, Incarnation, NodeId, ProcessId, Replica, ReplicaKey, RequestId, Scope,
 };
 pub use crate::lease::{FencingToken, Voters, VotersError};
+pub use crate::minority::{OnMinority, Quorum};
 pub use crate::mode::{Mode, Terms};
 pub use crate::name::{Name, NameError};
 pub use crate::node::{
@@ -84,6 +87,7 @@ pub use crate::node::{
     MemberStatus, MemberView, NameConflict, Node, Output, ProcessEvent, Published, Replicas, Reply,
     Start, StartReason, StartedChild, StopReason, Tables, Target, TimerKind, Updated, ViewChange,
 };
+pub use crate::quorum::QuorumView;
 pub use crate::random::Random;
 pub use crate::rank::{Origin, Rank};
 pub use crate::role::{LabelError, Labels, Role};

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::lease::Voters;
+use crate::minority::{OnMinority, Quorum};
 use crate::{Scope, hash64, wire};
 
 /// What becomes of a supervisor's children when the network splits; the same on all nodes.
@@ -13,13 +14,16 @@ use crate::{Scope, hash64, wire};
 /// To see most of the members is no evidence that nobody else does: over one broken link, or with
 /// loss in one direction, two nodes see the others and not each other. So of these
 /// [`Exclusive`](Self::Exclusive) alone promises that no child runs twice.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Mode {
-    /// Each side goes on with all children. One that runs on both sides is one again once they
-    /// meet, by the conflict [`Rule`](crate::Rule).
-    #[default]
-    Eventual,
+    /// Each side goes on with all children, or but one as far as that can be told; the former by
+    /// default. A child that runs on both sides is one again once they meet, by the conflict
+    /// [`Rule`](crate::Rule).
+    Eventual {
+        /// What a node does that sees too few members.
+        on_minority: OnMinority,
+    },
     /// A process of a child runs under a lease alone, which more than half of the [`Voters`] grant;
     /// no two leases on one child overlap, as long as clocks run as steadily as
     /// [`Voters::rate_error_ppm`] says. Where no such majority can be reached, nothing runs, once
@@ -28,13 +32,32 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// Returns the mode in which a node stops children while it has no `quorum`.
+    pub const fn stopping(quorum: Quorum) -> Self {
+        Self::Eventual { on_minority: OnMinority::Stop(quorum) }
+    }
+
+    /// Returns by which rule a node stops children, if it does.
+    pub const fn quorum(self) -> Option<Quorum> {
+        match self {
+            Self::Eventual { on_minority: OnMinority::Stop(quorum) } => Some(quorum),
+            Self::Eventual { on_minority: OnMinority::Run } | Self::Exclusive => None,
+        }
+    }
+
     /// Returns whether its children run under leases.
     pub const fn is_exclusive(self) -> bool {
         matches!(self, Self::Exclusive)
     }
 }
 
-/// The modes of all supervisors that are not [`Mode::Eventual`].
+impl Default for Mode {
+    fn default() -> Self {
+        Self::Eventual { on_minority: OnMinority::Run }
+    }
+}
+
+/// The modes of all supervisors that are told one.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Modes(BTreeMap<Scope, Mode>);
 
@@ -42,6 +65,17 @@ impl Modes {
     /// Returns the modes of these supervisors.
     pub(crate) const fn new(modes: BTreeMap<Scope, Mode>) -> Self {
         Self(modes)
+    }
+
+    /// Iterates over the supervisors whose children do not run in any case, and their modes.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Scope, Mode)> {
+        let modes = self.0.iter().map(|(scope, mode)| (*scope, *mode));
+        modes.filter(|(_, mode)| *mode != Mode::default())
+    }
+
+    /// Iterates over the supervisors whose children a node stops while it has no quorum.
+    pub(crate) fn stopping(&self) -> impl Iterator<Item = Scope> {
+        self.iter().filter(|(_, mode)| mode.quorum().is_some()).map(|(scope, _)| scope)
     }
 
     /// Returns whether the children of `scope` run under leases.
@@ -63,11 +97,11 @@ pub struct Terms {
 impl Terms {
     /// Returns the terms of these voters and these modes.
     pub(crate) fn of(voters: Option<&Voters>, modes: &BTreeMap<Scope, Mode>) -> Self {
-        let exclusive = modes.iter().filter(|(_, mode)| **mode != Mode::Eventual);
-        let exclusive: Vec<(&Scope, &Mode)> = exclusive.collect();
+        let told = modes.iter().filter(|(_, mode)| **mode != Mode::default());
+        let told: Vec<(&Scope, &Mode)> = told.collect();
         Self {
             epoch: voters.map_or(0, |voters| voters.epoch),
-            digest: hash64(&wire::encode(&(voters, exclusive))),
+            digest: hash64(&wire::encode(&(voters, told))),
         }
     }
 }

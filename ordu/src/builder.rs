@@ -1,6 +1,7 @@
 //! What a node is made of, before it runs.
 
 mod leases;
+mod minority;
 mod placing;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -102,6 +102,7 @@ mod phase;
 mod policy;
 mod process;
 mod pump;
+mod quorum;
 mod recipient;
 mod registry;
 mod runner;
@@ -126,12 +127,12 @@ pub use ordu_core::{
     ConfigError, Conflict, ConflictRule, Contender, DecodeExportError, Delay, Escalation, Event,
     EvictError, ExitReason, ExplainError, Explanation, Export, FencingToken, GivenUp, IdError,
     Incarnation, JoinGroupError, LabelError, Labels, LeaveError, LeaveGroupError, Loss,
-    MemberStatus, Mode, Name, NameConflict, NameError, NodeId, Occupant, Origin, Outcome, Passage,
-    PassageCause, PauseMovesError, Precedence, ProcessId, PublishError, Published, Quarantined,
-    QuorumError, Rank, RegisterError, ReleaseError, Replica, Replicas, Restart, RestartChildError,
-    Role, Rule, Scope, SetMembersError, SettleError, Stamp, StartChildError, StartReason,
-    StopReason, TerminateError, Terms, Time, UnknownRegistry, UnregisterError, UpdateError, Voters,
-    VotersError, Wall, WriteMetaError,
+    MemberStatus, Mode, Name, NameConflict, NameError, NodeId, Occupant, OnMinority, Origin,
+    Outcome, Passage, PassageCause, PauseMovesError, Precedence, ProcessId, PublishError,
+    Published, Quarantined, Quorum, QuorumError, QuorumView, Rank, RegisterError, ReleaseError,
+    Replica, Replicas, Restart, RestartChildError, Role, Rule, Scope, SetMembersError, SettleError,
+    Stamp, StartChildError, StartReason, StopReason, TerminateError, Terms, Time, UnknownRegistry,
+    UnregisterError, UpdateError, Voters, VotersError, Wall, WriteMetaError,
 };
 
 pub use ordu_transport_tcp::{Secret, SecretError};
@@ -152,6 +153,7 @@ pub use crate::meta::WriteMeta;
 pub use crate::node::{Leave, Member, Node, ReadyError, Settled, Spawn, SpawnError};
 pub use crate::policy::{Evict, SetMembers, WaitForQuorum};
 pub use crate::process::{Finish, Process, StartError};
+pub use crate::quorum::AskQuorum;
 pub use crate::recipient::Recipient;
 pub use crate::registry::{Register, Registry, Unregister, UnregisterMatching};
 pub use crate::select::Select;

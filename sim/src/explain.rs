@@ -146,6 +146,7 @@ impl Teller {
                     | Command::Update { name, .. } => self.is_name(name),
                     Command::Spawn { .. }
                     | Command::Quarantined { .. }
+                    | Command::Quorum { .. }
                     | Command::PlanMoves { .. }
                     | Command::PauseMoves { .. }
                     | Command::AwaitQuorum

@@ -8,9 +8,9 @@ use ordu_core::placement::{Move, Redistribution};
 use ordu_core::{
     Blob, CallError, ChildId, ChildSpec, Command, EvictError, ExplainError, Explanation, Input,
     JoinGroupError, LeaveError, LeaveGroupError, Name, ProcessId, PublishError, Published,
-    Quarantined, QuorumError, RegisterError, ReleaseError, Replicas, Reply, RestartChildError,
-    Scope, SetMembersError, SettleError, StartChildError, StartedChild, Target, TerminateError,
-    Time, UnregisterError, UpdateError, Updated, WriteMetaError,
+    Quarantined, QuorumError, QuorumView, RegisterError, ReleaseError, Replicas, Reply,
+    RestartChildError, Scope, SetMembersError, SettleError, StartChildError, StartedChild, Target,
+    TerminateError, Time, UnregisterError, UpdateError, Updated, WriteMetaError,
 };
 
 use crate::World;
@@ -88,6 +88,7 @@ impl Requests {
             | (Command::Restart { .. }, Reply::Restart(_))
             | (Command::Release { .. }, Reply::Release(_))
             | (Command::Quarantined { .. }, Reply::Quarantined(_))
+            | (Command::Quorum { .. }, Reply::Quorum(_))
             | (Command::PlanMoves { .. }, Reply::PlanMoves(_))
             | (Command::PauseMoves { .. }, Reply::PauseMoves(_))
             | (Command::AwaitQuorum, Reply::AwaitQuorum(_))
@@ -280,6 +281,14 @@ impl World {
         let command = Command::Explain { scope: scope(), child };
         let Reply::Explain(result) = self.ask(host, command) else { self.out_of_kind() };
         result
+    }
+
+    /// Returns whether children may run on `host`, as it sees it.
+    pub fn quorum(&mut self, host: Host) -> QuorumView {
+        let Reply::Quorum(view) = self.ask(host, Command::Quorum { scope: scope() }) else {
+            self.out_of_kind()
+        };
+        view
     }
 
     /// Waits through `host` until more than half of the members are up, and returns the answer.

@@ -104,6 +104,19 @@ pub enum StartChildError {
         /// How long it may be.
         max: usize,
     },
+    /// This node sees too few members, or voters, to run the children of the supervisor
+    /// ([`Mode`](crate::Mode)). Nothing was started unless `child` says so: ask a node that sees
+    /// more, mend the network, or wait.
+    #[error("only {up} of {of} are up as this node sees it, which is no quorum; {}", kept(child.as_ref()))]
+    NoQuorum {
+        /// How many are up that count.
+        up: usize,
+        /// Of how many; where a fixed number is needed, that one.
+        of: usize,
+        /// The child, if it was accepted before the deadline passed: it is kept and will start once
+        /// there is a quorum. End it by its id, or wait for it.
+        child: Option<ChildId>,
+    },
     /// This node is joining or leaving and takes nothing on; ask another, or wait until it is
     /// ready.
     #[error("the node is not ready: it is joining or leaving")]
@@ -237,6 +250,13 @@ pub enum ExplainError {
     /// This node has not joined yet, or is over; ask another.
     #[error("the node is not ready: it is joining or over")]
     NotReady,
+}
+
+fn kept(child: Option<&ChildId>) -> String {
+    match child {
+        Some(child) => format!("child {child} is kept and will start once there is one"),
+        None => String::from("nothing was started; ask a node that sees more, or wait"),
+    }
 }
 
 fn listed(members: &[(NodeId, Exclusion)]) -> String {

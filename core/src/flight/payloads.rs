@@ -135,6 +135,7 @@ macro_rules! way_to_payload {
                     | Self::Restart { .. }
                     | Self::Release { .. }
                     | Self::Quarantined { .. }
+                    | Self::Quorum { .. }
                     | Self::PlanMoves { .. }
                     | Self::PauseMoves { .. }
                     | Self::Explain { .. }

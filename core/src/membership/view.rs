@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use super::{Known, Life, MemberEntry, Membership, Phase, Presence, State};
+use crate::minority::Seen;
 use crate::placement::Weight;
 use crate::targets::Said;
 use crate::{
@@ -81,6 +82,23 @@ impl Membership {
             && *incarnation == life.replica.incarnation()
             && *status == now
             && *role == self.role_of(key, life)
+    }
+
+    /// Iterates over the members that are not gone as quorums go by them, this node included, in the
+    /// order of their names.
+    pub(crate) fn seen(&self) -> impl Iterator<Item = Seen<'_>> {
+        let present = self.nodes.keys().filter_map(|node| Some((node, self.present(node)?)));
+        present.filter_map(|(node, (key, life))| {
+            let status = self.status_of(key, life)?;
+            Some(Seen {
+                node,
+                is_heard: status != MemberStatus::Down,
+                is_suspect: life.state == State::Suspect,
+                is_ready: !life.is_arriving(),
+                is_leaving: self.leaving && self.own == Some(key) || life.is_leaving(),
+                counts: self.role_of(key, life).counts(),
+            })
+        })
     }
 
     /// Iterates over the nodes that are known, members or not, in the order of their ids.

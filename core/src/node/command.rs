@@ -32,6 +32,7 @@ impl Node {
             Command::Restart { scope, child } => self.restart(ticket, timeout, (scope, child)),
             Command::Release { scope, child } => self.release(ticket, (scope, child)),
             Command::Quarantined { scope } => self.tell_quarantined(ticket, scope),
+            Command::Quorum { scope } => self.tell_quorum(ticket, scope),
             Command::Explain { scope, child } => self.explain(ticket, (scope, child)),
             Command::PlanMoves { scope, without } => {
                 let plan = self.moves(scope, without.as_ref());
@@ -156,6 +157,7 @@ impl Node {
             | Command::Restart { .. }
             | Command::Release { .. }
             | Command::Quarantined { .. }
+            | Command::Quorum { .. }
             | Command::PlanMoves { .. }
             | Command::PauseMoves { .. }
             | Command::Explain { .. }

@@ -19,6 +19,9 @@ impl Node {
     /// Returns what is to be said at the deadline of a start of `key`, which has not started.
     pub(super) fn not_started(&self, key: ChildKey) -> StartChildError {
         let child = key.1;
+        if let Some(error) = self.without_quorum(key.0, Some(child)) {
+            return error;
+        }
         let known = self.supervisor.child(&key).filter(|known| !known.is_claimed());
         let Some(known) = known.filter(|known| known.owner(child, &self.targets).is_none()) else {
             return StartChildError::TimedOut { child };
@@ -75,6 +78,9 @@ impl Node {
     fn delay(&self, key: ChildKey, child: &Child) -> Option<Delay> {
         if child.is_claimed() {
             return None;
+        }
+        if self.without_quorum(key.0, None).is_some() {
+            return Some(Delay::NoQuorum);
         }
         let outlook = self.targets.outlook();
         if !outlook.is_informed {

@@ -122,6 +122,12 @@ pub enum Command {
         /// The supervisor.
         scope: Scope,
     },
+    /// Tell whether the children of a supervisor may run on this node, as it sees it. Answered by
+    /// [`Reply::Quorum`](crate::Reply::Quorum).
+    Quorum {
+        /// The supervisor.
+        scope: Scope,
+    },
     /// Tell why a child runs where it runs, as this node sees it.
     Explain {
         /// The supervisor.

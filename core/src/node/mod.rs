@@ -32,6 +32,7 @@ mod output;
 mod payloads;
 mod policy;
 mod quarantine;
+mod quorum;
 mod ready;
 mod rest;
 mod restart;
@@ -59,6 +60,7 @@ use crate::message::{Envelope, Message};
 use crate::messaging::Messaging;
 use crate::mode::Modes;
 use crate::placement::UserStrategies;
+use crate::quorum::Quorums;
 use crate::registry::Registry;
 use crate::replication::{Replication, Settings};
 use crate::requests::Requests;
@@ -178,6 +180,8 @@ pub struct Node {
     voter: Option<Voter>,
     /// The leases that it asks for, if there are voters.
     holder: Option<LeaseHolder>,
+    /// Whether it sees enough members to run children.
+    quorums: Quorums,
     /// Whether it has said that a majority of the voters is up.
     said_majority: bool,
     /// Whether it says that it runs as many children as it may.
@@ -230,6 +234,7 @@ impl Node {
                 .map(|voters| Voter::new(voters, now)),
             holder: voters.map(|voters| LeaseHolder::new(voters.clone(), now)),
             said_majority: false,
+            quorums: Quorums::new(&modes, now),
             modes,
             config,
             now,

@@ -13,8 +13,8 @@ use crate::placement::{MovePlan, Weight};
 use crate::{
     Address, Blob, CallError, CatchUpError, CausalToken, ChildId, EvictError, ExplainError,
     Explanation, FencingToken, Incarnation, JoinGroupError, Labels, LeaveError, LeaveGroupError,
-    Name, NodeId, PauseMovesError, ProcessId, PublishError, Quarantined, QuorumError, Rank,
-    RegisterError, ReleaseError, Replica, RestartChildError, Role, Scope, SetMembersError,
+    Name, NodeId, PauseMovesError, ProcessId, PublishError, Quarantined, QuorumError, QuorumView,
+    Rank, RegisterError, ReleaseError, Replica, RestartChildError, Role, Scope, SetMembersError,
     SettleError, StartChildError, TerminateError, Terms, Time, UnregisterError, UpdateError, Wall,
     WriteMetaError,
 };
@@ -140,7 +140,7 @@ pub enum StartReason {
     Restarted,
     /// The node it ran on went silent.
     FailedOver,
-    /// It was stopped where it ran in order to run here.
+    /// It was stopped where it ran in order to run here, or since too few members were seen there.
     Moved,
     /// It was frozen for a winner that went away.
     Resumed,
@@ -166,6 +166,9 @@ pub enum StopReason {
     NodeDown,
     /// The lease has ended that it ran under: it is over already, and is not asked for anything.
     Lapsed,
+    /// The node sees too few members to run it ([`Mode`](crate::Mode)); its child goes on elsewhere,
+    /// or here once there is a quorum.
+    NoQuorum,
 }
 
 /// What the loser of a conflict is told.
@@ -192,6 +195,8 @@ pub enum Reply {
     Release(Result<(), ReleaseError>),
     /// To [`Command::Quarantined`](crate::Command::Quarantined), in the order of the children.
     Quarantined(Vec<Quarantined>),
+    /// To [`Command::Quorum`](crate::Command::Quorum).
+    Quorum(QuorumView),
     /// To [`Command::Explain`](crate::Command::Explain).
     Explain(Result<Explanation, ExplainError>),
     /// To [`Command::PlanMoves`](crate::Command::PlanMoves).
@@ -539,6 +544,18 @@ pub enum Event {
         /// How many voters are up.
         up: usize,
         /// How many there are.
+        of: usize,
+    },
+    /// This node sees enough members to run the children of a supervisor that it stops otherwise
+    /// ([`OnMinority::Stop`](crate::OnMinority::Stop)), or not any more.
+    Quorum {
+        /// The supervisor.
+        scope: Scope,
+        /// Whether it does.
+        is_met: bool,
+        /// How many are up that count.
+        up: usize,
+        /// Of how many; where a fixed number is needed, that one.
         of: usize,
     },
     /// Something a peer sent was not believed.

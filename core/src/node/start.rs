@@ -164,9 +164,12 @@ impl Node {
         Some((self.me.clone()?, self.replication.head()))
     }
 
-    /// Returns why a child of `spec` is not accepted: somebody has its name, or the child that it
+    /// Returns why a child of `spec` is not accepted: this node has no quorum, somebody has its name, or the child that it
     /// is to belong to is over or unknown.
     fn refused(&self, scope: Scope, spec: &ChildSpec) -> Option<StartChildError> {
+        if let Some(error) = self.without_quorum(scope, None) {
+            return Some(error);
+        }
         if let Some(parent) = spec.parent {
             let known = self.supervisor.child(&(scope, parent));
             if known.is_none_or(|known| known.spec.is_none() || known.end.is_some()) {

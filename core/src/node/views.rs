@@ -17,6 +17,7 @@ impl Node {
             self.supervisor.handle_placement(self.now);
             self.with_supervisor(|supervisor, around| supervisor.contend_again(around));
         }
+        self.judge_quorums();
         let others: Vec<Replica> = self
             .membership
             .not_forgotten()

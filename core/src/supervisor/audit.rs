@@ -3,9 +3,11 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 
-use crate::supervisor::Supervisor;
+use crate::board::Board;
 use crate::supervisor::children::{Child, ChildKey};
-use crate::supervisor::instance::Phase;
+use crate::supervisor::instance::{Instance, Phase, Then};
+use crate::supervisor::{Supervisor, beaten_before_it_starts};
+use crate::targets::Targets;
 use crate::{ChildId, ChildView, Scope};
 
 impl Supervisor {
@@ -30,6 +32,32 @@ impl Supervisor {
     /// Returns how many processes are not at rest.
     pub(crate) fn unrest(&self) -> usize {
         self.unrest
+    }
+
+    /// Returns how many processes are not at rest, and how many children nobody runs though some
+    /// member could.
+    ///
+    /// Where no lease is to be had, or this node sees too few members, nothing can be done.
+    ///
+    /// A child that may run behind a silent member, while somebody else runs under its name, is at
+    /// rest: there is nothing that could be done before one of the two goes. Whether it may is for
+    /// the ring owner to say, who may have seen it run where we have not.
+    pub(crate) fn pending(&self, targets: &Targets, board: &Board) -> u64 {
+        let is_whole = targets.outlook().is_whole;
+        let is_seen = |child: &Child| is_whole && child.claims.is_empty();
+        let homeless = self.children.unclaimed().iter().filter(|&&key| {
+            let is_in_vain = self.modes.is_exclusive(key.0) && !targets.outlook().has_majority;
+            if is_in_vain || self.hesitant.contains(&key.0) {
+                return false;
+            }
+            let child = self.children.child(&key).expect("unclaimed children are known");
+            let entry = child.spec.as_ref().expect("unclaimed children have a specification");
+            let is_beaten =
+                || beaten_before_it_starts(board, key, entry.spec.name.as_ref(), false).is_some();
+            child.owner(key.1, targets).is_some() && (is_seen(child) || !is_beaten())
+        });
+        let unmoved = usize::from(self.unmoved_since.is_some());
+        (self.unrest + self.fading.len() + self.beaten.len() + homeless.count() + unmoved) as u64
     }
 
     /// Returns how many effects wait to be carried out.
@@ -60,11 +88,23 @@ impl Supervisor {
         let starting = instances().filter(|(_, instance)| instance.phase.is_start());
         let unrest = instances().filter(|(_, instance)| !instance.is_at_rest());
         let is_open = |key: &ChildKey| self.children.unclaimed().contains(key);
+        let may_be = |phase: &Phase| match phase {
+            Phase::Stopping { then } => match then {
+                Then::Gone | Then::Frozen | Then::Lapsed => true,
+                Then::Again | Then::Failed => false,
+            },
+            Phase::Frozen => true,
+            Phase::Asking | Phase::Starting | Phase::Running | Phase::Waiting { .. } => false,
+        };
+        let is_halted = |instance: &Instance| self.halted.contains(&instance.key.0);
+        let are_halted = instances().all(|(_, own)| !is_halted(own) || may_be(&own.phase));
         let checks = [
             (by_child == self.by_child, "processes are not found by their children"),
             (waiting == self.waiting, "what waits for its next start is not in order"),
             (starting.count() == self.starting, "what starts is miscounted"),
             (unrest.count() == self.unrest, "what is not at rest is miscounted"),
+            (are_halted, "a child runs without a quorum"),
+            (self.halted.is_subset(&self.hesitant), "a child starts without a quorum"),
             (self.beaten.keys().all(is_open), "a child that somebody runs is waited for"),
         ];
         let wrong = checks.into_iter().find(|(holds, _)| !holds);

@@ -267,15 +267,8 @@ impl Supervisor {
             // The others have their turns before it is ours again.
             let least = if ballot == 0 { self.contention.period } else { STEP };
             self.back_off_from(now, key, ballot, least);
-            self.withdraw(number);
+            self.drop_instance(number);
         }
-    }
-
-    /// Withdraws the claim of the process `number`, which waits for its lease.
-    fn withdraw(&mut self, number: u64) {
-        let reason =
-            if self.instances[&number].has_run_here() { Reason::Lapsed } else { Reason::Ungranted };
-        self.drop_instance_for(number, reason);
     }
 
     /// Withdraws our claim on `key`, which waits for its lease, if another one is better.
@@ -301,7 +294,7 @@ impl Supervisor {
             .any(|rival| rival.entry.running || place(rival.replica.node()) < own);
         if is_behind {
             self.back_off_from(around.now, key, 0, STEP);
-            self.withdraw(number);
+            self.drop_instance(number);
         }
     }
 

@@ -38,6 +38,7 @@ const fn cause(released: Option<Reason>) -> PassageCause {
         Some(Reason::GivenUp) => PassageCause::GivenUp,
         Some(Reason::Beaten) => PassageCause::Beaten,
         Some(Reason::Lapsed) => PassageCause::Lapsed,
+        Some(Reason::NoQuorum) => PassageCause::NoQuorum,
         Some(Reason::Ended | Reason::Unregistered | Reason::Ungranted) => PassageCause::Released,
     }
 }

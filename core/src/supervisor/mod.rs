@@ -22,6 +22,7 @@ mod loads;
 mod moves;
 mod nested;
 mod quarantine;
+mod quorum;
 mod reserved;
 mod runs;
 
@@ -117,6 +118,10 @@ pub(crate) struct Supervisor {
     is_leaving: bool,
     /// What becomes of children when the network splits.
     modes: Modes,
+    /// The supervisors whose children do not run here, as this node sees too few members.
+    halted: BTreeSet<Scope>,
+    /// Those whose children do not start here, as too few members are sure to be up.
+    hesitant: BTreeSet<Scope>,
     /// The children that are to run under a lease, and that nobody is seen to claim.
     contention: Contention,
     effects: VecDeque<Effect>,
@@ -125,6 +130,7 @@ pub(crate) struct Supervisor {
 impl Supervisor {
     /// Creates a supervisor without children.
     pub(crate) fn new(config: &Config, random: Random) -> Self {
+        let modes = Modes::new(config.modes.clone());
         Self {
             start_timeout: config.start_timeout,
             conflict_grace: config.conflict_grace,
@@ -149,7 +155,9 @@ impl Supervisor {
             starting: 0,
             unrest: 0,
             is_leaving: false,
-            modes: Modes::new(config.modes.clone()),
+            halted: modes.stopping().collect(),
+            hesitant: modes.stopping().collect(),
+            modes,
             contention: Contention::new(config.voters.as_ref()),
             effects: VecDeque::new(),
         }
@@ -196,29 +204,6 @@ impl Supervisor {
     /// Iterates over the children of all supervisors that keep `name` for themselves.
     pub(crate) fn reservers(&self, name: &(Scope, Name)) -> impl Iterator<Item = &ChildKey> {
         self.children.reservers(name)
-    }
-
-    /// Returns how many processes are not at rest, and how many children nobody runs though some
-    /// member could.
-    ///
-    /// A child that may run behind a silent member, while somebody else runs under its name, is at
-    /// rest: there is nothing that could be done before one of the two goes. Whether it may is for
-    /// the ring owner to say, who may have seen it run where we have not.
-    pub(crate) fn pending(&self, targets: &Targets, board: &Board) -> u64 {
-        let is_whole = targets.outlook().is_whole;
-        let is_seen = |child: &Child| is_whole && child.claims.is_empty();
-        let homeless = self.children.unclaimed().iter().filter(|&&key| {
-            if self.modes.is_exclusive(key.0) && !targets.outlook().has_majority {
-                return false;
-            }
-            let child = self.children.child(&key).expect("unclaimed children are known");
-            let entry = child.spec.as_ref().expect("unclaimed children have a specification");
-            let is_beaten =
-                || beaten_before_it_starts(board, key, entry.spec.name.as_ref(), false).is_some();
-            child.owner(key.1, targets).is_some() && (is_seen(child) || !is_beaten())
-        });
-        let unmoved = usize::from(self.unmoved_since.is_some());
-        (self.unrest + self.fading.len() + self.beaten.len() + homeless.count() + unmoved) as u64
     }
 
     /// Returns how many processes of children are on this node.
@@ -330,6 +315,9 @@ impl Supervisor {
     pub(crate) fn resume(&mut self, around: &mut Around<'_>, number: u64, state: Option<Blob>) {
         let Some(instance) = self.instances.get_mut(&number) else { return };
         assert_eq!(instance.phase, Phase::Frozen, "only what is frozen can be resumed");
+        if self.halted.contains(&instance.key.0) {
+            return self.drop_instance_for(number, Reason::NoQuorum);
+        }
         instance.state = state;
         instance.reason = crate::StartReason::Resumed;
         self.set_out(around, number);
@@ -391,6 +379,9 @@ impl Supervisor {
         beaten: Option<Time>,
         taken: &mut BTreeSet<(Scope, Name)>,
     ) {
+        if self.hesitant.contains(&key.0) {
+            return;
+        }
         let lost = self.children.child(&key).is_some_and(Child::is_lost);
         // To ask for the owner costs most of this, and is in vain while nobody may take over. Under
         // leases nobody runs twice, whoever is taken for dead.
@@ -518,11 +509,14 @@ impl Supervisor {
             Phase::Frozen => Reason::Beaten,
             Phase::Stopping { .. } | Phase::Waiting { .. } if instance.is_moving => Reason::Moved,
             Phase::Stopping { .. } | Phase::Waiting { .. } if self.is_leaving => Reason::Left,
-            Phase::Asking
-            | Phase::Starting
-            | Phase::Running
-            | Phase::Stopping { .. }
-            | Phase::Waiting { .. } => Reason::Ended,
+            Phase::Asking if instance.has_run_here() => Reason::Lapsed,
+            Phase::Asking => Reason::Ungranted,
+            Phase::Stopping { .. } | Phase::Waiting { .. } if self.is_halted(instance.key.0) => {
+                Reason::NoQuorum
+            }
+            Phase::Starting | Phase::Running | Phase::Stopping { .. } | Phase::Waiting { .. } => {
+                Reason::Ended
+            }
         };
         self.drop_instance_for(number, reason);
     }
@@ -555,6 +549,7 @@ impl Supervisor {
             | StopReason::Moving
             | StopReason::Restarting
             | StopReason::Escalated
+            | StopReason::NoQuorum
             | StopReason::NodeDown => instance.spec.grace,
         };
         match (&instance.phase, then) {

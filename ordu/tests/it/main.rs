@@ -11,6 +11,7 @@ mod cluster;
 mod flight;
 mod groups;
 mod metadata;
+mod minority;
 mod names;
 mod nested;
 mod over;

@@ -90,6 +90,7 @@ fn is_late(reply: &Reply) -> bool {
         Reply::Release(_)
         | Reply::Quarantined(_)
         | Reply::PlanMoves(_)
+        | Reply::Quorum(_)
         | Reply::PauseMoves(_)
         | Reply::Explain(_) => false,
     }

@@ -108,6 +108,7 @@ impl Invariant for NodesReadTheirWrites {
             | Command::Restart { .. }
             | Command::Release { .. }
             | Command::Quarantined { .. }
+            | Command::Quorum { .. }
             | Command::PlanMoves { .. }
             | Command::PauseMoves { .. }
             | Command::AwaitQuorum

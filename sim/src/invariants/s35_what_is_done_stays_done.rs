@@ -98,7 +98,10 @@ impl Invariant for WhatIsDoneStaysDone {
             Output::Reply { ticket, reply: Reply::Start(result) } => {
                 let child = match result {
                     Ok(started) => Some(started.child),
-                    Err(StartChildError::TimedOut { child }) => Some(*child),
+                    Err(
+                        StartChildError::TimedOut { child }
+                        | StartChildError::NoQuorum { child: Some(child), .. },
+                    ) => Some(*child),
                     Err(_) => None,
                 };
                 if let (Some(child), Some(restart)) = (child, self.asked.remove(&(life, *ticket))) {

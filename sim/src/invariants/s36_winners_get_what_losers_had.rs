@@ -59,6 +59,7 @@ impl Invariant for WinnersGetWhatLosersHad {
                 | StopReason::Moving
                 | StopReason::Conflict(_)
                 | StopReason::Lapsed
+                | StopReason::NoQuorum
                 | StopReason::NodeDown => self.discarded.remove(&key),
             };
         }

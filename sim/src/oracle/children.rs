@@ -63,6 +63,7 @@ impl Children {
                 Reply::Start(Err(
                     StartChildError::TimedOut { child }
                     | StartChildError::NowhereToRun { child, .. }
+                    | StartChildError::NoQuorum { child: Some(child), .. }
                     | StartChildError::Quarantined { child, .. },
                 )),
             ) => {

@@ -21,6 +21,7 @@ mod losses;
 mod machines;
 mod many;
 mod metadata;
+mod minorities;
 mod moves;
 mod names;
 mod nested;

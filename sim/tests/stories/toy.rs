@@ -172,6 +172,7 @@ impl Toy {
             Command::Restart { .. }
             | Command::Release { .. }
             | Command::Quarantined { .. }
+            | Command::Quorum { .. }
             | Command::PlanMoves { .. }
             | Command::PauseMoves { .. }
             | Command::AwaitQuorum

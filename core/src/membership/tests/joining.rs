@@ -129,6 +129,7 @@ fn a_clock_is_refused_only_if_no_moment_of_the_round_trip_explains_it() {
             rule: RULE.into(),
             echo: Some(now),
             ring: crate::placement::Ring::VERSION,
+            terms: config.terms(),
         };
         membership.handle_hello(later, &id(2), &answer);
         assert_eq!(membership.is_open(&id(2)), fits, "{offset_ms} ms in {round_trip_ms} ms");

@@ -573,6 +573,7 @@ impl World {
             rule: rule.into(),
             echo: None,
             ring: Ring::VERSION,
+            terms: Config::new(id(1), address(1)).terms(),
         })
     }
 }

@@ -38,6 +38,7 @@ impl Request {
             Reply::Restart(_) => matches!(command, Command::Restart { .. }),
             Reply::Release(_) => matches!(command, Command::Release { .. }),
             Reply::Quarantined(_) => matches!(command, Command::Quarantined { .. }),
+            Reply::Quorum(_) => matches!(command, Command::Quorum { .. }),
             Reply::PlanMoves(_) => matches!(command, Command::PlanMoves { .. }),
             Reply::PauseMoves(_) => matches!(command, Command::PauseMoves { .. }),
             Reply::AwaitQuorum(_) => matches!(command, Command::AwaitQuorum),
@@ -118,6 +119,7 @@ impl Member {
             | Reply::Release(_)
             | Reply::Quarantined(_)
             | Reply::PlanMoves(_)
+            | Reply::Quorum(_)
             | Reply::PauseMoves(_)
             | Reply::AwaitQuorum(_)
             | Reply::Explain(_)

@@ -1,0 +1,319 @@
+//! By which rule a node judges that it is in the minority, and what follows for children.
+//!
+//! To judge by what one sees is no proof of what others see. Where the network is cut cleanly in
+//! two, and nobody joins, leaves or is forgotten meanwhile, at most one side has a quorum by any of
+//! these rules (by [`Quorum::Static`] if its size is more than half of the members). But:
+//!
+//! * where frames are lost one way, a node may hear all the others while none hears it: it is not
+//!   in the minority, nor are they, and each child of it runs twice, at least until they have given
+//!   it up and it hears no more of them. What is heard goes round a broken link as long as there is
+//!   a way round in both directions;
+//! * each side finds out after a while of its own, so the one may start what the other has not
+//!   stopped yet;
+//! * who joins on one side only, and who is forgotten on one only, is counted there alone.
+//!
+//! So none of them promises that no child runs twice: [`Mode::Exclusive`](crate::Mode::Exclusive)
+//! does.
+
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{NodeId, Voters};
+
+/// What a node does about the children of a supervisor while it sees too few members.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq, Serialize, Deserialize)]
+pub enum OnMinority {
+    /// It goes on: each side of a split runs all children.
+    #[default]
+    Run,
+    /// It stops those that run on it, and starts none, until it has a quorum again.
+    ///
+    /// That makes the time shorter for which a child runs twice. It is not exclusivity: over broken
+    /// links, or with loss one way, a child may run twice for as long as that lasts, and after any
+    /// split until the smaller side has found out and its processes have stopped.
+    Stop(Quorum),
+}
+
+/// By which rule a node judges, for itself and by what it sees, that it is not in the minority.
+///
+/// A member is up here if it beats, is ready and does not leave; who is silent or joins counts
+/// among those there are. Members that have left, were evicted or are forgotten
+/// ([`Config::forget_after`](crate::Config::forget_after)) do not count, nor do
+/// [clients](crate::Role::Client); where there is a list of members, all that are on it count, seen
+/// or not, and nobody else does.
+///
+/// What each promises holds for a network that is cut cleanly in two between members that all know
+/// each other. None promises that no child runs twice ([`OnMinority::Stop`]).
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Quorum {
+    /// It hears more than half of [`Config::voters`](crate::Config::voters), itself included if it
+    /// is one.
+    ///
+    /// At most one side has a quorum, whoever comes and goes, since the voters stay the same. None
+    /// has where the voters are cut in equal halves, and none once half of them are down.
+    Voters,
+    /// Of the members that do not leave, in the order of their names, and without the first if
+    /// their number is even, more than half are up.
+    ///
+    /// Exactly one side has a quorum. Of two members only the one of the higher name has one
+    /// without the other: where that one dies, nothing runs. It is the rule of Horde's
+    /// `UniformQuorumDistribution`.
+    Uniform,
+    /// Of the members that do not leave more than half are up; or half of them, and the one of the
+    /// lowest name is among those that are heard.
+    ///
+    /// Exactly one side has a quorum. It is the rule of Pekko's `keep-majority`.
+    KeepMajority,
+    /// At least that many members are up.
+    ///
+    /// At most one side has a quorum as long as there are fewer than twice as many members; with
+    /// more, both may. It is the rule of Pekko's `static-quorum`.
+    Static {
+        /// How many; 1 at least, best more than half of all that there will be.
+        size: usize,
+    },
+}
+
+/// A member as this node sees it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Seen<'a> {
+    /// Its name.
+    pub(crate) node: &'a NodeId,
+    /// Whether it is not down.
+    pub(crate) is_heard: bool,
+    /// Whether it has been silent for so long that it may be down soon.
+    pub(crate) is_suspect: bool,
+    /// Whether it knows what the others know.
+    pub(crate) is_ready: bool,
+    /// Whether it leaves.
+    pub(crate) is_leaving: bool,
+    /// Whether it counts when members are counted.
+    pub(crate) counts: bool,
+}
+
+impl Seen<'_> {
+    fn is_up(&self) -> bool {
+        self.is_heard && self.is_ready && !self.is_leaving
+    }
+}
+
+/// How a node judged.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Tally {
+    /// Whether it has a quorum.
+    pub(crate) is_met: bool,
+    /// Whether it has one without those that are suspect: if most go silent at once, the first of
+    /// them to be down is no reason to start what it ran.
+    pub(crate) is_sure: bool,
+    /// How many are up that count.
+    pub(crate) up: usize,
+    /// Of how many; by [`Quorum::Static`] how many are needed.
+    pub(crate) of: usize,
+}
+
+impl Tally {
+    /// Returns how many of `voters` are heard, of which it takes a majority.
+    pub(crate) fn of_voters(seen: &[Seen<'_>], voters: Option<&Voters>) -> Self {
+        let Some(voters) = voters else { return Self::default() };
+        let counts = |member: &&Seen<'_>| member.is_heard && voters.nodes.contains(member.node);
+        let heard = || seen.iter().filter(counts);
+        let (up, sure) = (heard().count(), heard().filter(|member| !member.is_suspect).count());
+        let (is_met, is_sure) = (voters.majority() <= up, voters.majority() <= sure);
+        Self { is_met, is_sure, up, of: voters.nodes.len() }
+    }
+}
+
+impl Quorum {
+    /// Judges by the members that are `seen`, in the order of their names.
+    pub(crate) fn tally(self, seen: &[Seen<'_>], voters: Option<&Voters>) -> Tally {
+        debug_assert!(seen.is_sorted_by_key(|member| member.node), "the rules go by their order");
+        let stay = seen.iter().filter(|member| member.counts && !member.is_leaving);
+        let stay: Vec<&Seen<'_>> = stay.collect();
+        let tally = |members: &[&Seen<'_>], is_met: &dyn Fn(usize, usize) -> bool| {
+            let up = || members.iter().filter(|member| member.is_up());
+            let (sure, up) = (up().filter(|member| !member.is_suspect).count(), up().count());
+            let of = members.len();
+            Tally { is_met: is_met(up, of), is_sure: is_met(sure, of), up, of }
+        };
+        match self {
+            Self::Voters => Tally::of_voters(seen, voters),
+            Self::Uniform => {
+                let rest = &stay[usize::from(!stay.is_empty() && stay.len().is_multiple_of(2))..];
+                tally(rest, &|up, of| of < 2 * up)
+            }
+            Self::KeepMajority => {
+                let lowest = stay.first();
+                let has_lowest = lowest.is_some_and(|lowest| lowest.is_heard);
+                let keeps_lowest = has_lowest && lowest.is_some_and(|lowest| !lowest.is_suspect);
+                let most = tally(&stay, &|up, of| of < 2 * up);
+                let half = tally(&stay, &|up, of| of == 2 * up);
+                Tally {
+                    is_met: most.is_met || half.is_met && has_lowest,
+                    is_sure: most.is_sure || half.is_sure && keeps_lowest,
+                    ..most
+                }
+            }
+            Self::Static { size } => Tally { of: size, ..tally(&stay, &|up, _| size <= up) },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What a member is to one side.
+    #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+    enum Is {
+        Up,
+        Suspect,
+        Down,
+        Joining,
+        Leaving,
+    }
+    use Is::{Down, Joining, Leaving, Suspect, Up};
+
+    fn names(count: usize) -> Vec<NodeId> {
+        (0..count).map(|number| NodeId::new(format!("n{number:02}")).unwrap()).collect()
+    }
+
+    fn seen<'a>(names: &'a [NodeId], are: &[Is]) -> Vec<Seen<'a>> {
+        let member = |(node, is): (&'a NodeId, &Is)| Seen {
+            node,
+            is_heard: *is != Down,
+            is_suspect: *is == Suspect,
+            is_ready: *is != Joining,
+            is_leaving: *is == Leaving,
+            counts: true,
+        };
+        names.iter().zip(are).map(member).collect()
+    }
+
+    fn tally(quorum: Quorum, are: &[Is]) -> Tally {
+        let names = names(are.len());
+        let voters = Voters::new(names.iter().take(5).cloned());
+        quorum.tally(&seen(&names, are), Some(&voters))
+    }
+
+    fn counts(quorum: Quorum, are: &[Is]) -> (bool, usize, usize) {
+        let Tally { is_met, up, of, .. } = tally(quorum, are);
+        (is_met, up, of)
+    }
+
+    fn is_met(quorum: Quorum, are: &[Is]) -> bool {
+        tally(quorum, are).is_met
+    }
+
+    #[test]
+    fn of_an_even_number_the_first_is_dropped_by_the_uniform_rule() {
+        let uniform = Quorum::Uniform;
+        assert!(!is_met(uniform, &[Up, Down]), "only the higher of two");
+        assert!(is_met(uniform, &[Down, Up]));
+        assert!(is_met(uniform, &[Up]));
+        assert!(!is_met(uniform, &[Down, Down]));
+        assert!(!is_met(uniform, &[]));
+        assert_eq!(counts(uniform, &[Up, Up, Down]), (true, 2, 3));
+        assert_eq!(counts(uniform, &[Up, Up, Down, Down]), (false, 1, 3));
+        assert_eq!(counts(uniform, &[Down, Down, Up, Up]), (true, 2, 3));
+        assert!(!is_met(uniform, &[Up, Joining, Joining]), "who joins counts among all");
+        assert!(is_met(uniform, &[Up, Leaving, Leaving]), "and who leaves does not");
+    }
+
+    #[test]
+    fn of_two_halves_the_one_with_the_lowest_name_is_kept() {
+        let keep = Quorum::KeepMajority;
+        assert!(is_met(keep, &[Up, Down]));
+        assert!(!is_met(keep, &[Down, Up]));
+        assert!(is_met(keep, &[Down, Down, Up, Up, Up]));
+        assert!(!is_met(keep, &[Up, Up, Down, Down, Down]));
+        assert!(!is_met(keep, &[]));
+        assert!(is_met(keep, &[Joining, Up, Up, Down]), "who joins there is on that side, too");
+        assert!(is_met(keep, &[Leaving, Up, Down]), "of those that stay");
+    }
+
+    #[test]
+    fn a_fixed_number_is_counted_to() {
+        let of_two = Quorum::Static { size: 2 };
+        assert!(is_met(of_two, &[Up, Down, Up, Down]));
+        assert!(is_met(of_two, &[Down, Up, Down, Up]), "there are too many members for the rule");
+        assert!(!is_met(of_two, &[Up, Joining, Leaving]));
+        assert_eq!(counts(of_two, &[Up]), (false, 1, 2));
+    }
+
+    #[test]
+    fn who_is_suspect_is_up_and_nothing_to_be_sure_of() {
+        let three = Quorum::Static { size: 3 };
+        for quorum in [Quorum::Voters, Quorum::Uniform, Quorum::KeepMajority, three] {
+            let said = |are: &[Is]| {
+                let Tally { is_met, is_sure, .. } = tally(quorum, are);
+                (is_met, is_sure)
+            };
+            assert_eq!(said(&[Up, Up, Up, Suspect, Down]), (true, true), "{quorum:?}");
+            assert_eq!(said(&[Up, Up, Suspect, Suspect, Down]), (true, false), "{quorum:?}");
+            assert_eq!(said(&[Up, Suspect, Down, Down, Down]), (false, false), "{quorum:?}");
+        }
+        let tie = tally(Quorum::KeepMajority, &[Suspect, Up, Down, Down]);
+        assert!(tie.is_met && !tie.is_sure, "{tie:?}");
+        let tie = tally(Quorum::KeepMajority, &[Suspect, Up, Up, Down]);
+        assert!(tie.is_met && !tie.is_sure, "two of four without the lowest, {tie:?}");
+    }
+
+    #[test]
+    fn voters_are_heard_whether_they_count_or_leave() {
+        let by_voters = Quorum::Voters;
+        assert!(is_met(by_voters, &[Up, Leaving, Joining, Down, Down]));
+        assert!(!is_met(by_voters, &[Up, Up, Down, Down, Down, Up, Up, Up]));
+        let names = names(3);
+        let mut members = seen(&names, &[Up, Up, Down]);
+        members[0].counts = false;
+        let voters = Voters::new(names.iter().cloned());
+        assert!(by_voters.tally(&members, Some(&voters)).is_met);
+        assert!(!Quorum::Uniform.tally(&members, Some(&voters)).is_met, "who does not count");
+        assert_eq!(by_voters.tally(&members, None), Tally::default());
+    }
+
+    proptest! {
+        /// B35. Of two sides of a clean split one has a quorum and may place, and not both; by
+        /// voters perhaps neither; and neither if all members leave.
+        #[test]
+        fn of_two_sides_of_a_split_one_may_place(
+            members in prop::collection::vec((any::<bool>(), prop::bool::weighted(0.2)), 2..12),
+        ) {
+            let side = |is_left: bool| -> Vec<Is> {
+                let is = |&(left, leaves): &(bool, bool)| match (left == is_left, leaves) {
+                    (true, true) => Leaving,
+                    (true, false) => Up,
+                    (false, _) => Down,
+                };
+                members.iter().map(is).collect()
+            };
+            let names = names(members.len());
+            let voters = Voters::new(names.iter().take(5).cloned());
+            let sees = |is_left: bool| {
+                let mut members_seen = seen(&names, &side(is_left));
+                // Both sides know who was about to leave.
+                for (seen, (_, leaves)) in members_seen.iter_mut().zip(&members) {
+                    seen.is_leaving = *leaves;
+                }
+                members_seen
+            };
+            let sides = |quorum: Quorum| {
+                let may = |is_left| quorum.tally(&sees(is_left), Some(&voters)).is_met;
+                usize::from(may(true)) + usize::from(may(false))
+            };
+            let all_leave = members.iter().all(|(_, leaves)| *leaves);
+            let expected = usize::from(!all_leave);
+            prop_assert_eq!(sides(Quorum::Uniform), expected);
+            prop_assert_eq!(sides(Quorum::KeepMajority), expected);
+            prop_assert!(sides(Quorum::Voters) <= 1);
+            let most = Quorum::Static { size: members.len() / 2 + 1 };
+            prop_assert!(sides(most) <= 1);
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Whether this node sees enough members to run the children of a supervisor.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use crate::minority::{OnMinority, Seen, Tally};
+use crate::node::Node;
+use crate::quorum::{Judged, QuorumView};
+use crate::{ChildId, Event, Mode, NodeId, Output, Reply, Scope, StartChildError};
+
+impl Node {
+    /// Judges anew for every supervisor, as members came or went: where a quorum is lost children
+    /// stop, and where it is back they start.
+    pub(super) fn judge_quorums(&mut self) {
+        let seen = self.seen_members();
+        let scopes: Vec<(Scope, Mode)> = self.quorums.scopes().collect();
+        let tallies = scopes.iter().map(|(_, mode)| self.tally(*mode, &seen));
+        let tallies: Vec<Tally> = tallies.collect();
+        for ((scope, mode), tally) in scopes.into_iter().zip(tallies) {
+            let before = self.quorums.handle_tally(self.now, scope, tally);
+            if before == tally || mode.is_exclusive() {
+                continue;
+            }
+            self.supervisor.handle_quorum(scope, tally);
+            let Tally { is_met, up, of, .. } = tally;
+            if before.is_met != is_met {
+                self.outputs.push_back(Output::Event(Event::Quorum { scope, is_met, up, of }));
+            }
+        }
+    }
+
+    fn tally(&self, mode: Mode, seen: &[Seen<'_>]) -> Tally {
+        let voters = self.config.voters.as_ref();
+        match mode {
+            Mode::Exclusive => Tally::of_voters(seen, voters),
+            Mode::Eventual { on_minority: OnMinority::Stop(quorum) } => quorum.tally(seen, voters),
+            Mode::Eventual { on_minority: OnMinority::Run } => {
+                let (up, of) = self.quorum();
+                Tally { is_met: true, is_sure: true, up, of }
+            }
+        }
+    }
+
+    /// Returns the members as quorums go by them, in the order of their names: those on the list of
+    /// members if there is one, else those that are not forgotten.
+    fn seen_members(&self) -> Vec<Seen<'_>> {
+        let Some(listed) = self.membership.listed() else {
+            return self.membership.seen().collect();
+        };
+        let mut seen: Vec<Seen<'_>> = self.membership.seen().collect();
+        for member in &mut seen {
+            member.counts &= listed.contains(member.node);
+        }
+        let known: BTreeSet<&NodeId> = seen.iter().map(|member| member.node).collect();
+        let unseen = listed.iter().filter(|node| !known.contains(node)).map(|node| Seen {
+            node,
+            is_heard: false,
+            is_suspect: false,
+            is_ready: false,
+            is_leaving: false,
+            counts: true,
+        });
+        let unseen: Vec<Seen<'_>> = unseen.collect();
+        seen.extend(unseen);
+        seen.sort_unstable_by_key(|member| member.node);
+        seen
+    }
+
+    /// Returns that no child of `scope` can be started now, if none can; `child` is one that is
+    /// kept all the same.
+    pub(super) fn without_quorum(
+        &self,
+        scope: Scope,
+        child: Option<ChildId>,
+    ) -> Option<StartChildError> {
+        let Judged { tally, .. } = self.quorums.judged(scope)?;
+        let (up, of) = (tally.up, tally.of);
+        (!tally.is_met).then_some(StartChildError::NoQuorum { up, of, child })
+    }
+
+    pub(super) fn tell_quorum(&mut self, ticket: u64, scope: Scope) {
+        let view = self.quorum_view(scope);
+        self.reply(ticket, Reply::Quorum(view));
+    }
+
+    fn quorum_view(&self, scope: Scope) -> QuorumView {
+        let judged = self.quorums.judged(scope).copied().unwrap_or_else(|| {
+            let (mode, began) = (Mode::default(), self.quorums.began());
+            Judged { mode, tally: self.tally(mode, &[]), since: began, changed: began }
+        });
+        let Judged { mode, tally, since, changed } = judged;
+        let (mut held, mut asked, mut first_end) = (0, 0, None);
+        let holder = self.holder.as_ref().filter(|_| mode.is_exclusive());
+        for (_, key) in self.supervisor.instances().filter(|(_, key)| key.0 == scope) {
+            let Some(holder) = holder else { break };
+            match holder.until(&key) {
+                Some(until) => {
+                    held += 1;
+                    first_end = Some(first_end.map_or(until, |end: crate::Time| end.min(until)));
+                }
+                None => asked += 1,
+            }
+        }
+        QuorumView {
+            mode,
+            may_run: tally.is_met,
+            up: tally.up,
+            of: tally.of,
+            lasts: self.now.since(since),
+            unchanged: self.now.since(changed),
+            abstains: self.voter.as_ref().map(|voter| voter.abstains_for(self.now)),
+            leases_held: held,
+            leases_asked: asked,
+            lease_ends: first_end.map(|end| end.since(self.now)),
+        }
+    }
+}
