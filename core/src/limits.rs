@@ -43,7 +43,7 @@ pub const LABEL_KEY_BYTES_MAX: usize = 64;
 pub const LABEL_VALUE_BYTES_MAX: usize = 256;
 /// Nodes that grant leases.
 pub const VOTERS_MAX: usize = 7;
-/// Claims that one answer to a request for leases refuses; the rest waits for the next request.
+/// Claims that one part of an answer to a request for leases refuses.
 pub const REFUSALS_MAX: usize = 1_024;
 /// Members of a cluster.
 pub const MEMBERS_MAX: usize = 1_024;

@@ -136,6 +136,10 @@ pub struct LeaseReply {
     pub epoch: u64,
     /// The request.
     pub attempt: u64,
+    /// Which part of the answer this is, from 0 on; it counts once all have come.
+    pub part: u32,
+    /// How many parts there are, 1 to 64.
+    pub parts: u32,
     /// The voter has promised all that is claimed up to there, but for what it refuses.
     pub have: Version,
     /// What it has not promised.

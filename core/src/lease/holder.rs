@@ -8,24 +8,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::crdt::Version;
 use crate::lease::Voters;
+use crate::limits::REFUSALS_MAX;
 use crate::message::{LeaseReply, LeaseRequest, Message, Unpromised};
 use crate::supervisor::ChildKey;
 use crate::{NodeId, Time};
 
-/// How soon a claim that was not granted is asked for again, at the soonest.
+/// How soon voters are asked again, at the soonest, but for what was claimed since a majority of
+/// them answered.
 const RETRY_MIN: Duration = Duration::from_millis(100);
+
+/// Most requests whose answers still count.
+const ATTEMPTS_MAX: usize = 32;
 
 /// What this node asks voters for.
 ///
-/// Invariant: `earliest` is no later than the end of any lease that is held.
+/// Invariant: `earliest` is no later than the end of any lease that is held; `attempts` are in the
+/// order in which they were made.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct LeaseHolder {
     voters: Voters,
-    /// The number of the last request, and when it was sent: read before it was.
+    /// The number of the last request.
     attempt: u64,
-    sent: Time,
-    /// Who answered the last request.
-    replies: BTreeMap<NodeId, Grants>,
+    /// The requests whose answers still count: each for itself, however late they come.
+    attempts: VecDeque<Attempt>,
     claims: BTreeMap<ChildKey, Claim>,
     /// When to ask again.
     next: Time,
@@ -35,11 +40,26 @@ pub(crate) struct LeaseHolder {
     news: VecDeque<News>,
 }
 
-/// What a voter answered.
+/// A request, and who answered it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+struct Attempt {
+    number: u64,
+    /// When it was sent: read before it was.
+    sent: Time,
+    /// How far our journal went then.
+    head: Version,
+    replies: BTreeMap<NodeId, Grants>,
+}
+
+/// What a voter answered.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Grants {
     have: Version,
+    /// Of our claims.
     refused: BTreeMap<ChildKey, Unpromised>,
+    /// How many parts of the answer there are, and which have come: one bit for each.
+    parts: u32,
+    came: u64,
 }
 
 /// A claim of ours.
@@ -50,6 +70,10 @@ struct Claim {
     version: Version,
     ballot: u64,
     made: Time,
+    /// The highest ballot that it was refused for.
+    outbid: u64,
+    /// Until when each voter said first that the key is promised to another.
+    owed: BTreeMap<NodeId, Time>,
     state: State,
 }
 
@@ -81,6 +105,12 @@ impl Claim {
     }
 }
 
+impl Grants {
+    fn is_whole(&self) -> bool {
+        0 < self.parts && self.came.count_ones() == self.parts
+    }
+}
+
 /// What follows for processes of this node.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub(crate) enum News {
@@ -109,6 +139,8 @@ pub(crate) enum News {
         number: u64,
         /// The ballot that a next claim must exceed.
         ballot: u64,
+        /// Whether that is all that is wrong with it.
+        is_outbid: bool,
     },
     /// Something to say to a voter.
     Ask {
@@ -125,8 +157,7 @@ impl LeaseHolder {
         Self {
             voters,
             attempt: 0,
-            sent: now,
-            replies: BTreeMap::new(),
+            attempts: VecDeque::new(),
             claims: BTreeMap::new(),
             next: now,
             is_fresh: false,
@@ -142,7 +173,7 @@ impl LeaseHolder {
 
     /// Returns when a lease may end, or it is time to ask again.
     pub(crate) fn poll_timeout(&self) -> Option<Time> {
-        let asks = (!self.claims.is_empty()).then_some(self.next);
+        let asks = self.has_open().then_some(self.next);
         asks.into_iter().chain(self.earliest).min()
     }
 
@@ -161,7 +192,8 @@ impl LeaseHolder {
             return;
         }
         let state = State::Waits { hopeless_at: now + 2 * self.voters.period() };
-        self.claims.insert(key, Claim { number, version, ballot, made: now, state });
+        let (made, outbid, owed) = (now, 0, BTreeMap::new());
+        self.claims.insert(key, Claim { number, version, ballot, made, outbid, owed, state });
         self.is_fresh = true;
     }
 
@@ -176,17 +208,21 @@ impl LeaseHolder {
     /// Lets go of everything: this life is over.
     pub(crate) fn abandon(&mut self) {
         self.claims.clear();
-        self.replies.clear();
+        self.attempts.clear();
+        self.news.clear();
+        self.is_fresh = false;
         self.earliest = None;
-        // No answer to a request of that life counts for the next.
-        self.attempt += 1;
     }
 
-    /// Asks for what was claimed since the last request, behind the journal that says so.
-    pub(crate) fn handle_flush(&mut self, now: Time) {
-        let is_decided = self.replies.len() >= self.voters.majority();
-        if self.is_fresh && (is_decided || self.sent + RETRY_MIN <= now || self.attempt == 0) {
-            self.ask(now);
+    /// Asks for what was claimed since the last request, behind the journal that says so; `head` is
+    /// how far that goes.
+    pub(crate) fn handle_flush(&mut self, now: Time, head: Version) {
+        let is_due = self.attempts.back().is_none_or(|last| {
+            let answered = last.replies.values().filter(|reply| reply.is_whole()).count();
+            self.voters.majority() <= answered || last.sent + RETRY_MIN <= now
+        });
+        if self.is_fresh && is_due {
+            self.ask(now, head);
         }
     }
 
@@ -204,32 +240,40 @@ impl LeaseHolder {
         self.earliest = self.claims.values().filter_map(Claim::until).min();
     }
 
-    /// Asks again, and gives up what nobody grants.
-    pub(crate) fn handle_timeout(&mut self, now: Time) {
+    /// Asks again, and gives up what nobody grants; `head` is how far our journal goes.
+    pub(crate) fn handle_timeout(&mut self, now: Time, head: Version) {
         self.lapse(now);
-        if self.claims.is_empty() || now < self.next {
+        if !self.has_open() || now < self.next {
             return;
         }
         for claim in self.claims.values_mut() {
             if matches!(claim.state, State::Waits { hopeless_at } if hopeless_at <= now) {
                 claim.state = State::Over;
-                self.news.push_back(News::Ungranted { number: claim.number, ballot: 0 });
+                let (number, ballot, is_outbid) = (claim.number, claim.outbid, false);
+                self.news.push_back(News::Ungranted { number, ballot, is_outbid });
             }
         }
-        self.ask(now);
+        self.ask(now, head);
     }
 
-    fn ask(&mut self, now: Time) {
+    /// Returns whether there is anything to ask for.
+    fn has_open(&self) -> bool {
+        self.claims.values().any(|claim| claim.state != State::Over)
+    }
+
+    fn ask(&mut self, now: Time, head: Version) {
+        let lease = self.voters.lease;
+        self.attempts.retain(|attempt| now < attempt.sent + lease);
+        if self.attempts.len() == ATTEMPTS_MAX {
+            self.attempts.pop_front();
+        }
         self.attempt += 1;
-        self.sent = now;
         self.is_fresh = false;
-        self.replies.clear();
+        let (number, replies) = (self.attempt, BTreeMap::new());
+        self.attempts.push_back(Attempt { number, sent: now, head, replies });
         let waits = |claim: &Claim| matches!(claim.state, State::Waits { .. });
-        let soon = if self.claims.values().any(waits) {
-            self.voters.period().min(2 * RETRY_MIN)
-        } else {
-            self.voters.period()
-        };
+        let period = self.voters.period();
+        let soon = if self.claims.values().any(waits) { period.min(2 * RETRY_MIN) } else { period };
         self.next = now + soon;
         for to in &self.voters.nodes {
             let request = LeaseRequest { epoch: self.voters.epoch, attempt: self.attempt };
@@ -238,84 +282,109 @@ impl LeaseHolder {
         }
     }
 
-    /// Takes in the answer of a voter.
-    pub(crate) fn handle_reply(&mut self, now: Time, from: &NodeId, reply: LeaseReply) {
-        let until = self.sent + self.voters.lease;
-        let is_voter = self.voters.nodes.contains(from);
-        let is_ours = (reply.epoch, reply.attempt) == (self.voters.epoch, self.attempt);
-        if !is_voter || !is_ours || self.replies.contains_key(from) {
-            return;
-        }
+    /// Takes in the answer of a voter, or a part of it.
+    pub(crate) fn handle_reply(&mut self, now: Time, from: &NodeId, reply: &LeaseReply) {
         self.lapse(now);
-        self.wait_for(now, &reply);
-        let rows = reply.refused.into_iter();
-        let refused = rows.map(|refusal| ((refusal.scope, refusal.child), refusal)).collect();
-        self.replies.insert(from.clone(), Grants { have: reply.have, refused });
-        if self.replies.len() < self.voters.majority() || until <= now {
+        let is_sound = self.voters.nodes.contains(from)
+            && reply.epoch == self.voters.epoch
+            && reply.refused.len() <= REFUSALS_MAX
+            && (1..=u64::BITS).contains(&reply.parts)
+            && reply.part < reply.parts;
+        let asked = self.attempts.iter_mut().find(|attempt| attempt.number == reply.attempt);
+        let Some(attempt) = asked.filter(|_| is_sound) else { return };
+        if attempt.head < reply.have || attempt.sent + self.voters.lease <= now {
             return;
         }
-        self.count(until);
+        let grants = attempt.replies.entry(from.clone()).or_default();
+        let is_other = (grants.have, grants.parts) != (reply.have, reply.parts);
+        if grants.is_whole() || 0 < grants.came && is_other {
+            return;
+        }
+        (grants.have, grants.parts) = (reply.have, reply.parts);
+        grants.came |= 1 << reply.part;
+        let rows = reply.refused.iter().map(|refusal| ((refusal.scope, refusal.child), *refusal));
+        grants.refused.extend(rows.filter(|(key, _)| self.claims.contains_key(key)));
+        let is_whole = grants.is_whole();
+        self.wait_for(now, from, reply);
+        if is_whole {
+            self.count(reply.attempt);
+        }
     }
 
     /// Lets claims wait for what keeps a voter from granting them, for as long as a promise to
-    /// somebody who is gone may last.
-    fn wait_for(&mut self, now: Time, reply: &LeaseReply) {
+    /// somebody who is gone may last. Who renews it is there, and is not waited for.
+    fn wait_for(&mut self, now: Time, from: &NodeId, reply: &LeaseReply) {
         let period = self.voters.period();
         let most = self.voters.promise() + 2 * period;
         let mut soonest = None;
         let mut wait = |claim: &mut Claim, remaining_ms: u64| {
+            let State::Waits { hopeless_at } = &mut claim.state else { return };
             let at = now + Duration::from_millis(remaining_ms);
-            if let State::Waits { hopeless_at } = &mut claim.state {
+            let first = *claim.owed.entry(from.clone()).or_insert(at);
+            if first + period < at {
+                *hopeless_at = (*hopeless_at).min(claim.made + 2 * period);
+            } else {
                 *hopeless_at = (*hopeless_at).max(at + period).min(claim.made + most);
-                soonest = Some(soonest.map_or(at, |soonest: Time| soonest.min(at)));
             }
+            soonest = Some(soonest.map_or(at, |soonest: Time| soonest.min(at)));
         };
         if reply.abstains_ms > 0 {
             for claim in self.claims.values_mut() {
                 wait(claim, reply.abstains_ms);
             }
         }
-        for refusal in reply.refused.iter().filter(|refusal| refusal.remaining_ms > 0) {
-            if let Some(claim) = self.claims.get_mut(&(refusal.scope, refusal.child)) {
+        for refusal in &reply.refused {
+            let Some(claim) = self.claims.get_mut(&(refusal.scope, refusal.child)) else {
+                continue;
+            };
+            claim.outbid = claim.outbid.max(refusal.ballot);
+            if refusal.remaining_ms > 0 {
                 wait(claim, refusal.remaining_ms);
             }
         }
-        if let Some(at) = soonest {
-            self.next = self.next.min(at);
+        if let (Some(at), Some(last)) = (soonest, self.attempts.back()) {
+            self.next = self.next.min(at.max(last.sent + RETRY_MIN));
         }
     }
 
-    /// Counts who grants what, once a majority has answered.
-    fn count(&mut self, until: Time) {
+    /// Counts who granted what of the request `number`, once a majority has answered it.
+    fn count(&mut self, number: u64) {
         let majority = self.voters.majority();
         let most_lost = self.voters.nodes.len() - majority;
+        let Some(attempt) = self.attempts.iter().find(|attempt| attempt.number == number) else {
+            return;
+        };
+        let whole: Vec<&Grants> =
+            attempt.replies.values().filter(|reply| reply.is_whole()).collect();
+        if whole.len() < majority {
+            return;
+        }
+        let until = attempt.sent + self.voters.lease;
         let (mut renews, mut but) = (false, Vec::new());
         for (key, claim) in &mut self.claims {
-            let replies = self.replies.values().filter(|reply| claim.version <= reply.have);
+            let replies = whole.iter().filter(|reply| claim.version <= reply.have);
             let grants = replies.filter(|reply| !reply.refused.contains_key(key)).count();
             match claim.state {
-                State::Held { by, .. } if by == self.attempt => (),
+                State::Held { by, .. } if number <= by => (),
                 State::Held { until: before, .. } if grants >= majority => {
-                    claim.state = State::Held { until: before.max(until), by: self.attempt };
+                    claim.state = State::Held { until: before.max(until), by: number };
                     renews = true;
                 }
                 // What is over runs no more, whatever the shell has got round to.
                 State::Held { .. } | State::Over => but.push(claim.number),
                 State::Waits { .. } if grants >= majority => {
-                    claim.state = State::Held { until, by: self.attempt };
+                    claim.state = State::Held { until, by: number };
                     self.earliest = Some(self.earliest.map_or(until, |at| at.min(until)));
                     self.news.push_back(News::Granted { number: claim.number, until });
                 }
                 State::Waits { .. } => {
-                    let outbid = |reply: &Grants| {
-                        let refusal = reply.refused.get(key)?;
-                        (refusal.remaining_ms == 0).then_some(refusal.ballot)
+                    let is_outbid = |reply: &&&Grants| {
+                        reply.refused.get(key).is_some_and(|refusal| refusal.remaining_ms == 0)
                     };
-                    let bids: Vec<u64> = self.replies.values().filter_map(outbid).collect();
-                    if most_lost < bids.len() {
-                        let ballot = bids.into_iter().max().unwrap_or(0);
+                    if most_lost < whole.iter().filter(is_outbid).count() {
                         claim.state = State::Over;
-                        self.news.push_back(News::Ungranted { number: claim.number, ballot });
+                        let (number, ballot, is_outbid) = (claim.number, claim.outbid, true);
+                        self.news.push_back(News::Ungranted { number, ballot, is_outbid });
                     }
                 }
             }
@@ -328,11 +397,5 @@ impl LeaseHolder {
     /// Returns until when the process that runs `key` may run, if it may.
     pub(crate) fn until(&self, key: &ChildKey) -> Option<Time> {
         self.claims.get(key)?.until()
-    }
-
-    /// Returns how many of our claims were granted, and how many there are.
-    pub(crate) fn held(&self) -> (usize, usize) {
-        let held = self.claims.values().filter(|claim| claim.until().is_some()).count();
-        (held, self.claims.len())
     }
 }

@@ -13,6 +13,9 @@ use crate::message::{LeaseReply, Unpromised};
 use crate::supervisor::ChildKey;
 use crate::{Replica, Time};
 
+/// How long the ballots of a child are kept whose specification has not come.
+const UNKNOWN_KEPT: Duration = Duration::from_secs(10 * 60);
+
 /// What this node has promised as a voter.
 ///
 /// A session is a life of a node: the writer of one journal. What is promised to it is promised to
@@ -29,8 +32,8 @@ pub(crate) struct Voter {
     abstains_until: Time,
     sessions: BTreeMap<Replica, Session>,
     seats: BTreeMap<ChildKey, Seat>,
-    /// Seats that nobody claims, to be forgotten once their children are over.
-    idle: BTreeSet<ChildKey>,
+    /// Seats that nobody claims, and since when; to be forgotten once their children have ended.
+    idle: BTreeMap<ChildKey, Time>,
 }
 
 /// What a life of a node claims, and how long what it was promised is promised.
@@ -39,6 +42,8 @@ struct Session {
     until: Time,
     open: BTreeMap<Version, ChildKey>,
     held: BTreeSet<ChildKey>,
+    /// Whether that life is over, or was: it is promised nothing more, and releases nothing.
+    is_over: bool,
 }
 
 /// A key that is claimed, or was.
@@ -56,10 +61,11 @@ struct Seat {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Claim {
     version: Version,
-    ballot: u64,
-    /// Whether it was promised once: its holder may go on with it, whoever was promised it since
-    /// in vain.
-    was_promised: bool,
+    /// `None` if it cannot be read here, as one of a later version may: it is never promised.
+    ballot: Option<u64>,
+    /// Whether its process runs, and so was granted it once: it may go on, whoever was promised it
+    /// since in vain.
+    runs: bool,
 }
 
 impl Voter {
@@ -71,36 +77,43 @@ impl Voter {
             abstains_until: now + voters.abstention(),
             sessions: BTreeMap::new(),
             seats: BTreeMap::new(),
-            idle: BTreeSet::new(),
+            idle: BTreeMap::new(),
         }
     }
 
-    /// Takes in that the journal of `session` claims `key` at `version` with `ballot`.
+    /// Takes in that the journal of `session` claims `key` at `version` with `ballot`, if that can
+    /// be read, for a process that `runs` or does not yet.
     pub(crate) fn handle_claimed(
         &mut self,
         session: &Replica,
         key: ChildKey,
         version: Version,
-        ballot: u64,
+        ballot: Option<u64>,
+        runs: bool,
     ) {
+        let own = self.sessions.entry(session.clone()).or_default();
+        if own.is_over {
+            return;
+        }
         let seat = self.seats.entry(key).or_default();
         self.idle.remove(&key);
-        let own = self.sessions.entry(session.clone()).or_default();
-        let before = seat.claims.get(session).copied();
+        let before = seat.claims.insert(session.clone(), Claim { version, ballot, runs });
         if let Some(before) = before {
             own.open.remove(&before.version);
         }
         let is_same = before.is_some_and(|before| before.ballot == ballot);
-        let was_promised = is_same && before.is_some_and(|before| before.was_promised);
-        seat.claims.insert(session.clone(), Claim { version, ballot, was_promised });
         if !(is_same && seat.holder.as_ref() == Some(session)) {
             own.open.insert(version, key);
         }
     }
 
-    /// Takes in that the journal of `session` does not claim `key` any more: it is released.
-    pub(crate) fn handle_released(&mut self, session: &Replica, key: ChildKey) {
-        self.drop_claim(session, key);
+    /// Takes in that the journal of `session` does not claim `key` any more: it is released, unless
+    /// that life is over, and its journal is only forgotten.
+    pub(crate) fn handle_released(&mut self, now: Time, session: &Replica, key: ChildKey) {
+        if self.sessions.get(session).is_none_or(|own| own.is_over) {
+            return;
+        }
+        self.drop_claim(now, session, key);
         let Some(seat) = self.seats.get_mut(&key) else { return };
         if seat.holder.as_ref() == Some(session) {
             seat.holder = None;
@@ -112,15 +125,16 @@ impl Voter {
 
     /// Takes in that the life `session` is over, or forgotten here. It may run still where nobody
     /// hears it, so what it was promised stays so for its time.
-    pub(crate) fn handle_over(&mut self, session: &Replica) {
-        let Some(own) = self.sessions.get(session) else { return };
+    pub(crate) fn handle_over(&mut self, now: Time, session: &Replica) {
+        let Some(own) = self.sessions.get_mut(session) else { return };
+        own.is_over = true;
         let keys: BTreeSet<ChildKey> = own.open.values().chain(&own.held).copied().collect();
         for key in keys {
-            self.drop_claim(session, key);
+            self.drop_claim(now, session, key);
         }
     }
 
-    fn drop_claim(&mut self, session: &Replica, key: ChildKey) {
+    fn drop_claim(&mut self, now: Time, session: &Replica, key: ChildKey) {
         let Some(seat) = self.seats.get_mut(&key) else { return };
         if let Some(claim) = seat.claims.remove(session)
             && let Some(own) = self.sessions.get_mut(session)
@@ -128,11 +142,12 @@ impl Voter {
             own.open.remove(&claim.version);
         }
         if seat.claims.is_empty() {
-            self.idle.insert(key);
+            self.idle.entry(key).or_insert(now);
         }
     }
 
-    /// Answers a request of `session`, whose journal we have up to `have`.
+    /// Answers a request of `session`, whose journal we have up to `have`, in as many parts as it
+    /// takes.
     ///
     /// Costs what it claims and is not promised, not what it holds.
     pub(crate) fn handle_request(
@@ -141,27 +156,38 @@ impl Voter {
         session: &Replica,
         attempt: u64,
         have: Version,
-    ) -> LeaseReply {
-        let epoch = self.epoch;
+    ) -> Vec<LeaseReply> {
+        let (life, epoch) = (session.key(), self.epoch);
+        let reply = |part, parts, have, refused, abstains_ms| LeaseReply {
+            session: life,
+            epoch,
+            attempt,
+            part,
+            parts,
+            have,
+            refused,
+            abstains_ms,
+        };
         if now < self.abstains_until {
             let abstains_ms = millis(self.abstains_until.since(now));
-            let (session, refused) = (session.key(), Vec::new());
-            return LeaseReply { session, epoch, attempt, have: 0, refused, abstains_ms };
+            return Vec::from([reply(0, 1, 0, Vec::new(), abstains_ms)]);
         }
         let own = self.sessions.entry(session.clone()).or_default();
+        if own.is_over {
+            return Vec::from([reply(0, 1, 0, Vec::new(), 0)]);
+        }
         own.until = now + self.promise;
         let open: Vec<(Version, ChildKey)> = own.open.iter().map(|(v, key)| (*v, *key)).collect();
-        let (mut have, mut refused) = (have, Vec::new());
-        for (version, key) in open {
-            let Some(refusal) = self.promise(now, session, version, key) else { continue };
-            if refused.len() == REFUSALS_MAX {
-                // The rest waits for the next request, as if we had not got that far.
-                have = have.min(version.saturating_sub(1));
-                break;
-            }
-            refused.push(refusal);
-        }
-        LeaseReply { session: session.key(), epoch, attempt, have, refused, abstains_ms: 0 }
+        let refused = open.into_iter().filter_map(|(v, key)| self.promise(now, session, v, key));
+        let refused: Vec<Unpromised> = refused.collect();
+        let parts = refused.len().div_ceil(REFUSALS_MAX).max(1);
+        let Some(parts) = u32::try_from(parts).ok().filter(|parts| *parts <= u64::BITS) else {
+            // More than can be said is no promise at all.
+            return Vec::from([reply(0, 1, 0, Vec::new(), 0)]);
+        };
+        let mut rows = refused.chunks(REFUSALS_MAX).map(<[Unpromised]>::to_vec);
+        let part = |part| reply(part, parts, have, rows.next().unwrap_or_default(), 0);
+        (0..parts).map(part).collect()
     }
 
     /// Promises `key` to `session`, or says why not.
@@ -173,7 +199,7 @@ impl Voter {
         key: ChildKey,
     ) -> Option<Unpromised> {
         let seat = self.seats.get_mut(&key).expect("what is claimed has a seat");
-        let claim = seat.claims.get_mut(session).expect("an open claim stands in its seat");
+        let claim = seat.claims[session];
         let refusal = |seat: &Seat, remaining| {
             let (scope, child) = key;
             Some(Unpromised { scope, child, remaining_ms: millis(remaining), ballot: seat.ballot })
@@ -185,14 +211,16 @@ impl Voter {
                 return refusal(seat, until.since(now));
             }
         }
+        let Some(ballot) = claim.ballot else { return refusal(seat, Duration::ZERO) };
         let is_other = seat.promised.as_ref() != Some(session);
-        let is_outbid = claim.ballot < seat.ballot || claim.ballot == seat.ballot && is_other;
-        if is_outbid && !claim.was_promised {
+        let is_outbid = ballot < seat.ballot || ballot == seat.ballot && is_other;
+        if is_outbid && !claim.runs {
             return refusal(seat, Duration::ZERO);
         }
-        claim.was_promised = true;
-        seat.ballot = seat.ballot.max(claim.ballot);
-        seat.promised = Some(session.clone());
+        if seat.ballot <= ballot {
+            seat.ballot = ballot;
+            seat.promised = Some(session.clone());
+        }
         seat.holder = Some(session.clone());
         if let Some(before) = holder
             && let Some(other) = self.sessions.get_mut(&before)
@@ -209,8 +237,8 @@ impl Voter {
     }
 
     /// Forgets promises that have passed of sessions that claim nothing, and keys whose children
-    /// are over, as `is_over` says; once a beat.
-    pub(crate) fn tidy(&mut self, now: Time, is_over: impl Fn(&ChildKey) -> bool) {
+    /// have ended, as `has_ended` says, or were never heard of (`None`) for long; once a beat.
+    pub(crate) fn tidy(&mut self, now: Time, has_ended: impl Fn(&ChildKey) -> Option<bool>) {
         let seats = &mut self.seats;
         self.sessions.retain(|session, own| {
             if own.until <= now {
@@ -225,24 +253,19 @@ impl Voter {
             }
             now < own.until || !own.open.is_empty() || !own.held.is_empty()
         });
-        let idle: Vec<ChildKey> = self.idle.iter().copied().collect();
-        for key in idle {
-            let seat = &self.seats[&key];
-            if seat.holder.is_none() && is_over(&key) {
-                self.seats.remove(&key);
-                self.idle.remove(&key);
+        self.idle.retain(|key, since| {
+            let is_held = seats[key].holder.is_some();
+            let is_over = has_ended(key).unwrap_or_else(|| UNKNOWN_KEPT <= now.since(*since));
+            if !is_held && is_over {
+                seats.remove(key);
             }
-        }
+            is_held || !is_over
+        });
     }
 
     /// Returns for how long it grants nothing yet.
     pub(crate) fn abstains_for(&self, now: Time) -> Duration {
         self.abstains_until.since(now)
-    }
-
-    /// Returns how many keys and how many lives it knows of.
-    pub(crate) fn len(&self) -> (usize, usize) {
-        (self.seats.len(), self.sessions.len())
     }
 
     /// Checks that claims are open exactly where they are not promised.
@@ -270,7 +293,7 @@ impl Voter {
             {
                 return Err("what is promised is not held");
             }
-            if seat.claims.is_empty() != self.idle.contains(key) {
+            if seat.claims.is_empty() != self.idle.contains_key(key) {
                 return Err("the seats that nobody claims are not those that are idle");
             }
         }

@@ -178,7 +178,7 @@ impl Node {
             return;
         }
         if let Some(voter) = &mut self.voter {
-            voter.handle_over(replica);
+            voter.handle_over(self.now, replica);
         }
         let mut estate = Vec::new();
         for (bytes, _) in self.entries_of(replica) {

@@ -49,7 +49,7 @@ impl Node {
         let is_ours = self.me.as_ref() == Some(replica);
         let Some(value) = &change.after else {
             if let Some(voter) = &mut self.voter {
-                voter.handle_released(replica, key);
+                voter.handle_released(self.now, replica, key);
             }
             if let Some(holder) = self.holder.as_mut().filter(|_| is_ours) {
                 holder.handle_withdrawn(&key);
@@ -57,12 +57,13 @@ impl Node {
             return;
         };
         let version = self.replication.journal(replica).and_then(|held| held.version(&change.key));
-        let (Some(entry), Some(version)) = (ClaimEntry::decode(value), version) else { return };
-        let (number, ballot) = (entry.standing.number, ballot(&entry));
+        let (entry, Some(version)) = (ClaimEntry::decode(value), version) else { return };
         if let Some(voter) = &mut self.voter {
-            voter.handle_claimed(replica, key, version, ballot);
+            let runs = entry.as_ref().is_some_and(|entry| entry.running);
+            voter.handle_claimed(replica, key, version, entry.as_ref().map(ballot), runs);
         }
-        if let Some(holder) = self.holder.as_mut().filter(|_| is_ours) {
+        if let (Some(holder), Some(entry)) = (self.holder.as_mut().filter(|_| is_ours), entry) {
+            let (number, ballot) = (entry.standing.number, ballot(&entry));
             holder.handle_claimed(self.now, key, number, version, ballot);
         }
     }
@@ -74,15 +75,16 @@ impl Node {
         let Some(voter) = self.voter.as_mut().filter(|_| epoch == Some(request.epoch)) else {
             return self.refuse(from, "it asks for leases as if this were a voter it knows");
         };
-        let reply = voter.handle_request(self.now, from, request.attempt, have);
-        self.send(&from.node().clone(), Message::LeaseReply(reply));
+        for reply in voter.handle_request(self.now, from, request.attempt, have) {
+            self.send(&from.node().clone(), Message::LeaseReply(reply));
+        }
     }
 
     /// Takes in what a voter grants.
     pub(super) fn handle_lease_reply(&mut self, from: &Replica, reply: LeaseReply) {
         let is_ours = self.me.as_ref().is_some_and(|me| me.key() == reply.session);
         if let Some(holder) = self.holder.as_mut().filter(|_| is_ours) {
-            holder.handle_reply(self.now, from.node(), reply);
+            holder.handle_reply(self.now, from.node(), &reply);
         }
     }
 
@@ -111,8 +113,8 @@ impl Node {
                 self.outputs.push_back(Output::Renew { until, but });
             }
             News::Lapsed { number } => self.supervisor.handle_lapsed(number),
-            News::Ungranted { number, ballot } => {
-                self.supervisor.handle_ungranted(self.now, number, ballot);
+            News::Ungranted { number, ballot, is_outbid } => {
+                self.supervisor.handle_ungranted(self.now, number, ballot, is_outbid);
             }
             News::Ask { to, message } => {
                 if to == self.config.id || self.membership.is_open(&to) {
@@ -125,10 +127,9 @@ impl Node {
     /// Forgets what no lease needs any more, once a beat.
     pub(super) fn tidy_leases(&mut self) {
         let supervisor = &self.supervisor;
-        let is_over =
-            |key: &ChildKey| supervisor.child(key).is_none_or(|child| child.end.is_some());
+        let has_ended = |key: &ChildKey| supervisor.child(key).map(|child| child.end.is_some());
         if let Some(voter) = &mut self.voter {
-            voter.tidy(self.now, is_over);
+            voter.tidy(self.now, has_ended);
         }
     }
 }

@@ -344,7 +344,7 @@ impl Node {
             Input::Flush => {
                 self.replication.handle_flush(now);
                 if let Some(holder) = &mut self.holder {
-                    holder.handle_flush(now);
+                    holder.handle_flush(now, self.replication.head());
                 }
             }
             Input::Tick => (),
@@ -407,7 +407,7 @@ impl Node {
         }
         self.membership.handle_tick(now);
         if let Some(holder) = &mut self.holder {
-            holder.handle_timeout(now);
+            holder.handle_timeout(now, self.replication.head());
         }
         if self.next_upkeep <= now {
             self.next_upkeep = now + self.config.beat_interval;

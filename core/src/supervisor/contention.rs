@@ -233,7 +233,9 @@ impl Supervisor {
         self.emit_start(number);
         let child = self.children.child(&key).expect("what is claimed is known");
         let is_ours = child.owner(key.1, around.targets) == Some(around.me.node());
-        if self.moves_actively && is_first && !is_ours {
+        // What was moved from here, and comes back, is not to be had where it belongs.
+        let came_back = child.past.as_ref().is_some_and(|past| past.node == *around.me.node());
+        if self.moves_actively && is_first && !is_ours && !came_back {
             self.unmoved_since = Some(around.now);
         }
     }
@@ -260,12 +262,18 @@ impl Supervisor {
 
     /// Takes in that nobody grants the claim of the process `number`: it is withdrawn, and made
     /// anew later, above `ballot`.
-    pub(crate) fn handle_ungranted(&mut self, now: Time, number: u64, ballot: u64) {
+    pub(crate) fn handle_ungranted(
+        &mut self,
+        now: Time,
+        number: u64,
+        ballot: u64,
+        is_outbid: bool,
+    ) {
         let Some(instance) = self.instances.get(&number) else { return };
         let key = instance.key;
         if instance.phase == Phase::Asking {
             // The others have their turns before it is ours again.
-            let least = if ballot == 0 { self.contention.period } else { STEP };
+            let least = if is_outbid { STEP } else { self.contention.period };
             self.back_off_from(now, key, ballot, least);
             self.drop_instance(number);
         }

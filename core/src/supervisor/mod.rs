@@ -401,6 +401,9 @@ impl Supervisor {
             Turn::StandsIn | Turn::Waits => return,
         }
         if lost && spec.restart == crate::Restart::Temporary {
+            if !around.targets.outlook().may_take_over {
+                return;
+            }
             let reason = alloc::string::String::from("its node went down");
             return self.end(around, key, Outcome::Failed { reason });
         }
