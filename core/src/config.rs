@@ -400,8 +400,7 @@ pub enum ConfigError {
     /// A supervisor's children are to run under leases, or where a majority of the voters is heard,
     /// and there are no voters. Name some.
     #[error(
-        "the children of {scope:?} are to run where voters grant leases or are heard, and there are \
-         none"
+        "the children of {scope:?} need voters, to grant leases or to be heard, and there are none"
     )]
     NoVoters {
         /// The supervisor.

@@ -107,7 +107,7 @@ pub enum StartChildError {
     /// This node sees too few members, or voters, to run the children of the supervisor
     /// ([`Mode`](crate::Mode)). Nothing was started unless `child` says so: ask a node that sees
     /// more, mend the network, or wait.
-    #[error("only {up} of {of} are up as this node sees it, which is no quorum; {}", kept(child.as_ref()))]
+    #[error("{up} of {of} are up as this node sees it, which is no quorum; {}", kept(*child))]
     NoQuorum {
         /// How many are up that count.
         up: usize,
@@ -252,7 +252,7 @@ pub enum ExplainError {
     NotReady,
 }
 
-fn kept(child: Option<&ChildId>) -> String {
+fn kept(child: Option<ChildId>) -> String {
     match child {
         Some(child) => format!("child {child} is kept and will start once there is one"),
         None => String::from("nothing was started; ask a node that sees more, or wait"),

@@ -84,8 +84,8 @@ impl Membership {
             && *role == self.role_of(key, life)
     }
 
-    /// Iterates over the members that are not gone as quorums go by them, this node included, in the
-    /// order of their names.
+    /// Iterates over the members that are not gone as quorums go by them, this node included, in
+    /// the order of their names.
     pub(crate) fn seen(&self) -> impl Iterator<Item = Seen<'_>> {
         let present = self.nodes.keys().filter_map(|node| Some((node, self.present(node)?)));
         present.filter_map(|(node, (key, life))| {

@@ -166,8 +166,8 @@ pub enum StopReason {
     NodeDown,
     /// The lease has ended that it ran under: it is over already, and is not asked for anything.
     Lapsed,
-    /// The node sees too few members to run it ([`Mode`](crate::Mode)); its child goes on elsewhere,
-    /// or here once there is a quorum.
+    /// The node sees too few members to run it ([`Mode`](crate::Mode)); its child goes on
+    /// elsewhere, or here once there is a quorum.
     NoQuorum,
 }
 

@@ -164,8 +164,8 @@ impl Node {
         Some((self.me.clone()?, self.replication.head()))
     }
 
-    /// Returns why a child of `spec` is not accepted: this node has no quorum, somebody has its name, or the child that it
-    /// is to belong to is over or unknown.
+    /// Returns why a child of `spec` is not accepted: this node has no quorum, somebody has its
+    /// name, or the child that it is to belong to is over or unknown.
     fn refused(&self, scope: Scope, spec: &ChildSpec) -> Option<StartChildError> {
         if let Some(error) = self.without_quorum(scope, None) {
             return Some(error);

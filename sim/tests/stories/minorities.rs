@@ -1,4 +1,4 @@
-//! Children that stop where a node finds that it is in the minority, and what that does not promise.
+//! Children that stop where a node finds itself in the minority, and what that does not promise.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -61,7 +61,7 @@ fn said_last(world: &World, host: Host) -> Option<bool> {
 }
 
 /// B124. Where a node finds that it is in the minority all its children stop within a bound, and
-/// nowhere else; the others run them all. Healed, each runs once, and was started once for all that.
+/// nowhere else; the others run them all. Healed, each runs once, and was started but once more.
 #[test]
 fn the_smaller_side_of_a_split_stops_its_children_within_a_bound() {
     for seed in seeds(5) {
@@ -315,8 +315,8 @@ fn nodes_that_stop_by_different_rules_refuse_each_other() {
     }
 }
 
-/// B124. Under leases, too, a node that does not hear most voters takes on nothing and says so; what
-/// it took on a moment before is kept, and runs once there is a majority.
+/// B124. Under leases, too, a node that does not hear most voters takes on nothing and says so;
+/// what it took on a moment before is kept, and runs once there is a majority.
 #[test]
 fn where_no_lease_is_to_be_had_starts_are_refused() {
     for seed in seeds(5) {
