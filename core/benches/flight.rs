@@ -101,6 +101,7 @@ impl Cluster {
             Output::Deliver { call: None, .. }
             | Output::Stop { .. }
             | Output::Absorb { .. }
+            | Output::Renew { .. }
             | Output::HangUp { .. }
             | Output::Disconnect { .. }
             | Output::View(_)

@@ -112,6 +112,7 @@ impl Cluster {
             Output::Stop { .. }
             | Output::Deliver { .. }
             | Output::Absorb { .. }
+            | Output::Renew { .. }
             | Output::HangUp { .. }
             | Output::Disconnect { .. }
             | Output::View(_)

@@ -94,6 +94,7 @@ impl Cluster {
             }
             Output::Deliver { call: None, .. }
             | Output::Absorb { .. }
+            | Output::Renew { .. }
             | Output::HangUp { .. }
             | Output::Disconnect { .. }
             | Output::View(_)

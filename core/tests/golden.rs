@@ -5,13 +5,13 @@
 use ordu_core::crdt::{Delta, DeltaEntry, Written};
 use ordu_core::message::{
     Ack, Beat, Call, CallFailure, CallReply, Cast, Condition, Digest, DigestRow, Envelope,
-    Excluded, Forward, Forwarded, Hello, Link, Message, Need, Operation, Probe, Publish, Pulse,
-    Refusal, Seat, Welcome, Won, Yield,
+    Excluded, Forward, Forwarded, Hello, LeaseReply, LeaseRequest, Link, Message, Need, Operation,
+    Probe, Publish, Pulse, Refusal, Seat, Unpromised, Welcome, Won, Yield,
 };
 use ordu_core::wire::{Greeting, decode, decode_frame, encode, encode_frame};
 use ordu_core::{
     Address, Blob, ChildId, Incarnation, Name, NodeId, Occupant, Replica, ReplicaKey, RequestId,
-    Scope, Stamp, Time, Wall, hash64, hash64_seeded, hash128,
+    Scope, Stamp, Terms, Time, Wall, hash64, hash64_seeded, hash128,
 };
 
 fn replica() -> Replica {
@@ -30,9 +30,10 @@ fn messages() -> Vec<Message> {
     let row = DigestRow { replica: replica(), head: 9, fingerprint: 8, floor: 3, silence_ms: 4 };
     let entry = DeltaEntry { step: 1, key: Blob::from("k"), written: Written::Value(blob.clone()) };
     let gone = DeltaEntry { step: 2, key: Blob::from("l"), written: Written::Deleted(1) };
+    let terms = Terms { epoch: 2, digest: 300 };
     let pulse = Pulse { replica: key, counter: 1, age_ms: 2, head: 3, link: Link::Refused };
     vec![
-        Message::Hello(Hello { sent: time, wall, rule, echo: Some(time), ring: 1 }),
+        Message::Hello(Hello { sent: time, wall, rule, echo: Some(time), ring: 1, terms }),
         Message::Join,
         Message::Welcome(Welcome {
             counter: 3,
@@ -115,6 +116,17 @@ fn messages() -> Vec<Message> {
         Message::Publish(Publish { scope, group: name, payload: blob }),
         Message::Excluded(Excluded::NotListed),
         Message::Excluded(Excluded::Evicted(Incarnation { counter: 1, nonce: 77 })),
+        Message::LeaseRequest(LeaseRequest { epoch: 1, attempt: 2 }),
+        Message::LeaseReply(LeaseReply {
+            session: key,
+            epoch: 1,
+            attempt: 2,
+            part: 0,
+            parts: 1,
+            have: 3,
+            refused: vec![Unpromised { scope, child, remaining_ms: 4, ballot: 300 }],
+            abstains_ms: 0,
+        }),
     ]
 }
 

@@ -78,7 +78,7 @@ proptest! {
 
     /// Whatever a user's rule says, wrong ones included.
     #[test]
-    fn within_one_origin_and_lineage_the_moved_wins(a in ranks(), moves in 1..5_u32, b in ranks()) {
+    fn within_one_origin_and_lineage_the_moved_wins(a in ranks(), moves in 1..5_u64, b in ranks()) {
         let moved =
             Rank { moves: a.moves + moves, process: b.process, stamp: b.stamp, ..a.clone() };
         for rule in rules().into_iter().chain([POLITE, CIRCLE].map(Rule::user)) {

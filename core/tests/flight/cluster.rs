@@ -268,6 +268,7 @@ impl Cluster {
             }
             Output::Deliver { call: None, .. }
             | Output::Absorb { .. }
+            | Output::Renew { .. }
             | Output::Disconnect { .. }
             | Output::View(_)
             | Output::Event(_)

@@ -52,6 +52,7 @@ pub fn config(bytes: &[u8], lived_of: u64) -> ConfigRun {
             }
             ConfigError::RuleName { .. } | ConfigError::RuleMissing { .. } => "rule",
             ConfigError::StrategyName { .. } | ConfigError::StrategyMissing { .. } => "strategy",
+            ConfigError::NoVoters { .. } | ConfigError::Voters(_) => "vote",
             error => panic!("no test knows of {error:?}"),
         };
         assert!(error.to_string().contains(setting), "{error} does not name {setting}");

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use ordu_core::StartChildError::NoQuorum;
 use ordu_core::{
-    ChildId, Command, Delay, Event, MemberStatus, Mode, Quorum, Reply, StartChildError, StopReason,
-    Voters,
+    ChildId, Command, Delay, Event, MemberStatus, Mode, Quorum, Reply, StopReason, Voters,
 };
 use ordu_sim::{Host, N1, N2, N3, N4, N5, World, WorldBuilder, named, scope, seeds, spec};
 
@@ -53,9 +53,9 @@ fn doubles(world: &World, count: usize) -> usize {
 /// Returns what `host` said last of a quorum: that it has one, or has none any more.
 fn said_last(world: &World, host: Host) -> Option<bool> {
     let said = world.events().iter().rev().filter(|(_, at, _)| *at == host);
-    let mut said = said.filter_map(|(_, _, event)| match event {
-        Event::Quorum { is_met, .. } => Some(*is_met),
-        _ => None,
+    let mut said = said.filter_map(|(_, _, event)| {
+        let Event::Quorum { is_met, .. } = event else { return None };
+        Some(*is_met)
     });
     said.next()
 }
@@ -183,21 +183,22 @@ fn starts_are_refused_in_the_minority_and_names_stay_reserved() {
             .collect();
         world.run_for(LONG);
 
-        let refused = StartChildError::NoQuorum { up: 1, of: 3, child: None };
+        let refused = NoQuorum { up: 1, of: 3, child: None };
         assert_eq!(world.start_child(N3, spec("ok")), Err(refused.clone()), "seed {seed}");
         let unknown = world.ensure_child(N3, named("ok", "till"));
         assert_eq!(unknown, Err(refused.clone()), "seed {seed}");
         let once = world.start_once(N3, "key", spec("ok"));
         assert_eq!(once, Err(refused), "seed {seed}");
-        let kept = StartChildError::NoQuorum { up: 1, of: 3, child: Some(cart) };
+        let kept = NoQuorum { up: 1, of: 3, child: Some(cart) };
         assert_eq!(world.ensure_child(N3, named("ok", "cart")), Err(kept), "seed {seed}");
         for ticket in early {
-            match world.answer(ticket) {
-                Reply::Start(Ok(_)) => (),
-                Reply::Start(Err(StartChildError::NoQuorum { up: 1, of: 3, child })) => {
-                    assert!(child.is_some(), "it is kept, seed {seed}");
-                }
-                other => panic!("a start ends with {other:?}, seed {seed}"),
+            let Reply::Start(result) = world.answer(ticket) else {
+                panic!("an answer out of kind")
+            };
+            if let Err(error) = result {
+                let NoQuorum { up: 1, of: 3, child: Some(_) } = error else {
+                    panic!("a start ends with {error}, seed {seed}")
+                };
             }
         }
         assert!(world.ensure_child(N1, named("ok", "till")).is_ok(), "seed {seed}");
@@ -340,14 +341,13 @@ fn where_no_lease_is_to_be_had_starts_are_refused() {
         world.run_for(LONG);
         let mut kept = Vec::new();
         for ticket in asked {
-            match world.answer(ticket) {
-                Reply::Start(Err(StartChildError::NoQuorum { up: 1, of: 3, child })) => {
-                    kept.push(child.expect("it was taken on"));
-                }
-                other => panic!("a start ends with {other:?}, seed {seed}"),
-            }
+            let answer = world.answer(ticket);
+            let Reply::Start(Err(NoQuorum { up: 1, of: 3, child: Some(child) })) = answer else {
+                panic!("a start ends with {answer:?}, seed {seed}")
+            };
+            kept.push(child);
         }
-        let refused = StartChildError::NoQuorum { up: 1, of: 3, child: None };
+        let refused = NoQuorum { up: 1, of: 3, child: None };
         assert_eq!(world.start_child(N3, spec("ok")), Err(refused), "seed {seed}");
         let view = world.quorum(N3);
         assert_eq!((view.may_run, view.leases_held, world.load(N3)), (false, 0, 0), "seed {seed}");
