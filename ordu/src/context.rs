@@ -58,10 +58,10 @@ impl<P> Context<P> {
     ///
     /// No process is polled once its lease has ended, but what it did before may arrive after that:
     /// a write that waits in a socket meanwhile, or what code does that has not come back to an
-    /// `await` in time, or a destructor. So send the token along with every write. A store that keeps the
-    /// highest token it has seen of a child, and refuses a write with a lower one, takes nothing
-    /// from a process whose successor has written. The token is the same for the whole run; that
-    /// of a later run is higher.
+    /// `await` in time, or a destructor. So send the token along with every write. A store that
+    /// keeps the highest token it has seen of a child, and refuses a write with a lower one, takes
+    /// nothing from a process whose successor has written. The token is the same for the whole
+    /// run; that of a later run is higher.
     pub fn token(&self) -> Option<FencingToken> {
         self.life.birth.token
     }

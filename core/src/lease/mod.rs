@@ -38,11 +38,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::entry::ClaimEntry;
 
-/// Tells the holder of a lease from those before it: a store that keeps the highest it has seen, and
-/// refuses lower ones, is not written to by a process whose lease has ended.
+/// Tells the holder of a lease from those before it: a store that keeps the highest it has seen,
+/// and refuses lower ones, is not written to by a process whose lease has ended.
 ///
-/// No two processes of a child have the same, and later ones have higher ones, as long as no
-/// majority of the voters is started anew at once, or wall clocks differ by less than a lease then.
+/// Of two processes of a child the later has the higher one, as long as no voter that granted the
+/// earlier one has been started anew since, or wall clocks differ by less than a lease.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub struct FencingToken(u64);
 

@@ -522,8 +522,8 @@ pub enum Event {
         /// Its version.
         version: u16,
     },
-    /// A peer goes by other voters, or other modes, by which leases mean something else; its session
-    /// was refused.
+    /// A peer goes by other voters, or other modes, by which leases mean something else; its
+    /// session was refused.
     TermsRefused {
         /// The peer.
         peer: NodeId,

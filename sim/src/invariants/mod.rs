@@ -203,7 +203,7 @@ pub fn promises() -> Vec<Promise> {
 }
 
 /// What the world itself watches for, as it carries out what nodes ask for.
-const ELSEWHERE: [Promise; 8] = [
+const ELSEWHERE: [Promise; 13] = [
     Promise {
         id: "S7",
         says: "what a node sends, its peers can read",
@@ -214,6 +214,36 @@ const ELSEWHERE: [Promise; 8] = [
         id: "S17",
         says: "no node runs two processes of one child, and no process starts twice",
         made_in: "ordu_core::Output::Start",
+        class: Class::Safety,
+    },
+    Promise {
+        id: "S18",
+        says: "under leases no process starts without one that lasts",
+        made_in: "ordu_core::Lease",
+        class: Class::Safety,
+    },
+    Promise {
+        id: "S19",
+        says: "no two processes of a child under leases may run at one moment of true time",
+        made_in: "ordu_core::Mode::Exclusive",
+        class: Class::Safety,
+    },
+    Promise {
+        id: "S20",
+        says: "of two processes of such a child the later has the higher fencing token",
+        made_in: "ordu_core::FencingToken",
+        class: Class::Safety,
+    },
+    Promise {
+        id: "S21",
+        says: "a lease that has ended is not renewed",
+        made_in: "ordu_core::Output::Renew",
+        class: Class::Safety,
+    },
+    Promise {
+        id: "S22",
+        says: "a node that is awake stops what its leases have ended for, before all else",
+        made_in: "ordu_core::StopReason::Lapsed",
         class: Class::Safety,
     },
     Promise {

@@ -45,8 +45,8 @@ impl Core {
         world.processes.running().filter(|run| self.hosts.contains(&run.host))
     }
 
-    /// Returns whether some machine could run `child`: it may run here, its node has the code, is what the child
-    /// needs, has room, and has not given it up, as the child's budget says.
+    /// Returns whether some machine could run `child`: it may run here, its node has the code, is
+    /// what the child needs, has room, and has not given it up, as the child's budget says.
     pub(crate) fn can_run(&self, world: &World, child: ChildId) -> bool {
         let Some(node) = self.first().and_then(|host| world.node(host)) else { return true };
         let Some(spec) = node.spec(scope(), child) else { return true };
