@@ -31,6 +31,8 @@ pub(crate) struct Abilities {
     weight: Weight,
     /// Whether it runs as many children as it may.
     is_full: bool,
+    /// Whether it reaches so many voters that they could grant it a lease.
+    can_lease: bool,
 }
 
 /// [`Abilities`], as they stand in what a member says.
@@ -46,15 +48,17 @@ pub(crate) struct Said<'a> {
     pub(crate) weight: Weight,
     /// Whether it runs as many children as it may.
     pub(crate) is_full: bool,
+    /// Whether it reaches so many voters that they could grant it a lease.
+    pub(crate) can_lease: bool,
 }
 
 impl Abilities {
     /// Returns what a member says of itself, to be kept.
     pub(crate) fn of(said: Said<'_>) -> Self {
-        let Said { kinds, strategies, labels, weight, is_full } = said;
+        let Said { kinds, strategies, labels, weight, is_full, can_lease } = said;
         let (kinds, strategies) = (kinds.iter().cloned(), strategies.iter().cloned());
         let (kinds, strategies) = (kinds.collect(), strategies.collect());
-        Self { kinds, strategies, labels: labels.clone(), weight, is_full }
+        Self { kinds, strategies, labels: labels.clone(), weight, is_full, can_lease }
     }
 
     /// Returns whether they are what a member says. Of one that names a kind twice it says no.
@@ -67,6 +71,7 @@ impl Abilities {
             && self.labels == *said.labels
             && self.weight == said.weight
             && self.is_full == said.is_full
+            && self.can_lease == said.can_lease
     }
 }
 
@@ -170,6 +175,11 @@ impl Targets {
         self.members.contains_key(node) && self.exclusion(node, spec, &gave_up).is_none()
     }
 
+    /// Returns whether `node` is up and reaches so many voters that they could grant it a lease.
+    pub(crate) fn can_lease(&self, node: &NodeId) -> bool {
+        self.members.get(node).is_some_and(|able| able.can_lease)
+    }
+
     /// Returns what `node`, which is on the ring, says of itself: labels, and how much it takes.
     pub(crate) fn described(&self, node: &NodeId) -> (&Labels, Weight) {
         let abilities = &self.members[node];
@@ -253,7 +263,8 @@ mod tests {
         fn said(&self) -> impl Iterator<Item = (&NodeId, Said<'_>)> {
             self.0.iter().map(|(node, kinds, labels, is_full)| {
                 let weight = Weight::USUAL;
-                (node, Said { kinds, strategies: &[], labels, weight, is_full: *is_full })
+                let (is_full, can_lease) = (*is_full, true);
+                (node, Said { kinds, strategies: &[], labels, weight, is_full, can_lease })
             })
         }
     }

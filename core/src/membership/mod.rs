@@ -166,13 +166,16 @@ pub(crate) struct MemberEntry {
     pub(crate) strategies: Vec<String>,
     /// How much it takes, beside others.
     pub(crate) weight: Weight,
+    /// Whether it reaches so many voters that they could grant it a lease.
+    pub(crate) can_lease: bool,
 }
 
 impl MemberEntry {
     /// Returns what counts when children are placed.
     pub(crate) fn said(&self) -> Said<'_> {
-        let Self { kinds, strategies, labels, weight, is_full, .. } = self;
-        Said { kinds, strategies, labels, weight: *weight, is_full: *is_full }
+        let Self { kinds, strategies, labels, weight, is_full, can_lease, .. } = self;
+        let (weight, is_full, can_lease) = (*weight, *is_full, *can_lease);
+        Said { kinds, strategies, labels, weight, is_full, can_lease }
     }
 }
 

@@ -115,8 +115,8 @@ impl Membership {
     pub(crate) fn said(&self, node: &NodeId) -> Said<'_> {
         static NO_LABELS: Labels = Labels::new();
         let entry = self.present(node).and_then(|(_, life)| life.entry.as_ref());
-        let (labels, weight) = (&NO_LABELS, Weight::USUAL);
-        let nothing = Said { kinds: &[], strategies: &[], labels, weight, is_full: false };
+        let (labels, weight, is_full, can_lease) = (&NO_LABELS, Weight::USUAL, false, false);
+        let nothing = Said { kinds: &[], strategies: &[], labels, weight, is_full, can_lease };
         entry.map_or(nothing, MemberEntry::said)
     }
 

@@ -3,6 +3,7 @@
 use crate::crdt::Change;
 use crate::entry::{ClaimEntry, Entry};
 use crate::lease::{News, ballot};
+use crate::membership::Presence;
 use crate::message::{LeaseReply, LeaseRequest, Message};
 use crate::node::Node;
 use crate::supervisor::ChildKey;
@@ -29,6 +30,17 @@ impl Node {
         let Some(voters) = &self.config.voters else { return false };
         let is_reached = |node: &&NodeId| **node == self.config.id || self.membership.is_open(node);
         voters.majority() <= voters.nodes.iter().filter(is_reached).count()
+    }
+
+    /// Tells all whether this node reaches a majority of the voters, at a beat: who does not is
+    /// passed over where a lease is needed.
+    pub(super) fn say_whether_leases_are_granted(&mut self) {
+        let can_lease = self.reaches_majority();
+        if self.can_lease != can_lease && self.presence == Presence::Here {
+            self.can_lease = can_lease;
+            self.write_member(self.presence);
+            self.members_changed = true;
+        }
     }
 
     /// Tells the user if a majority came or went.

@@ -184,6 +184,8 @@ pub struct Node {
     quorums: Quorums,
     /// Whether it has said that a majority of the voters is up.
     said_majority: bool,
+    /// Whether it says that it reaches a majority of the voters.
+    can_lease: bool,
     /// Whether it says that it runs as many children as it may.
     is_full: bool,
     /// The names of the strategies that it has code for, as it says them.
@@ -263,6 +265,7 @@ impl Node {
             exit_as: ExitReason::Left,
             unshared_until: now,
             barrier,
+            can_lease: false,
             is_full: false,
             strategies,
             next_upkeep,
@@ -490,6 +493,7 @@ impl Node {
             is_full: self.is_full,
             strategies: self.strategies.clone(),
             weight: self.config.weight,
+            can_lease: self.can_lease,
         };
         self.replication.put(Key::Member.encode(), entry.encode());
     }

@@ -49,6 +49,7 @@ impl Node {
             labels: &self.config.labels,
             weight: self.config.weight,
             is_full: self.is_full,
+            can_lease: self.can_lease,
         };
         let said = |replica: &Replica| {
             let is_me = self.me.as_ref() == Some(replica);

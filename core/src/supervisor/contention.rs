@@ -232,10 +232,8 @@ impl Supervisor {
         self.set_phase(number, Phase::Starting);
         self.emit_start(number);
         let child = self.children.child(&key).expect("what is claimed is known");
-        let is_ours = child.owner(key.1, around.targets) == Some(around.me.node());
-        // What was moved from here, and comes back, is not to be had where it belongs.
-        let came_back = child.past.as_ref().is_some_and(|past| past.node == *around.me.node());
-        if self.moves_actively && is_first && !is_ours && !came_back {
+        let is_ours = place_of(child, key, around.targets, around.me.node()) == Some(0);
+        if self.moves_actively && is_first && !is_ours {
             self.unmoved_since = Some(around.now);
         }
     }
@@ -318,18 +316,19 @@ impl Supervisor {
     }
 }
 
-/// Returns how many members come before `node` for `child`; `None` if it cannot run it.
+/// Returns how many members come before `node` for `child`, of those that could be granted a lease;
+/// `None` if it cannot run it.
 fn place_of(child: &Child, key: ChildKey, targets: &Targets, node: &NodeId) -> Option<usize> {
-    if child.owner(key.1, targets) == Some(node) {
-        return Some(0);
-    }
+    let owner = child.owner(key.1, targets)?;
     let spec = &child.spec.as_ref()?.spec;
     // Who is chosen by a strategy has nobody to stand in for it: another one is chosen.
-    if !spec.placement.is_ring() || child.owner(key.1, targets).is_none() {
-        return None;
+    if !spec.placement.is_ring() {
+        return (owner == node).then_some(0);
     }
     let place = child.placement_key(key.1);
     let judged = targets.judged(&place, spec, |node| child.is_given_up_by(node));
-    let mut able = judged.filter(|(_, exclusion)| exclusion.is_none());
+    let mut able = judged.filter(|(candidate, exclusion)| {
+        exclusion.is_none() && (targets.can_lease(candidate) || *candidate == node)
+    });
     able.position(|(candidate, _)| candidate == node)
 }

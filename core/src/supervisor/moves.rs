@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use crate::mode::Modes;
 use crate::placement::{Choice, Exclusion, Move, UserStrategies};
 use crate::supervisor::children::{Child, ChildKey};
 use crate::supervisor::choices::{chance_of, hosts};
@@ -25,7 +26,7 @@ impl Supervisor {
         without: Option<&NodeId>,
     ) -> Vec<Move> {
         let of_scope = self.standing().filter(|((of, _), _)| *of == scope);
-        let mut whither = Whither { targets, strategies, without, loads: None };
+        let mut whither = Whither { targets, strategies, modes: &self.modes, without, loads: None };
         let moves = of_scope.filter_map(|(&key, child)| {
             let from = child.runner(self.children.rule())?.node();
             let to = whither.belongs(self.children.loads(), key, child, from)?;
@@ -43,7 +44,8 @@ impl Supervisor {
     ) -> Option<NodeId> {
         let child = self.children.child(&key)?;
         let from = child.runner(self.children.rule())?.node();
-        let mut whither = Whither { targets, strategies, without: None, loads: None };
+        let mut whither =
+            Whither { targets, strategies, modes: &self.modes, without: None, loads: None };
         whither.belongs(self.children.loads(), key, child, from)
     }
 
@@ -73,7 +75,8 @@ impl Supervisor {
         let moving = self.instances.values().filter(|instance| instance.is_moving).count();
         let (me, children) = (around.me.node(), &self.children);
         let (targets, strategies) = (around.targets, around.placing.strategies);
-        let mut whither = Whither { targets, strategies, without: None, loads: None };
+        let mut whither =
+            Whither { targets, strategies, modes: &self.modes, without: None, loads: None };
         let moves = |instance: &Instance| !self.moves_paused.contains(&instance.key.0);
         let instances = self.instances.iter().filter(|(_, instance)| moves(instance));
         let misplaced = instances.filter(|(_, instance)| {
@@ -105,6 +108,7 @@ impl Supervisor {
 struct Whither<'a> {
     targets: &'a Targets,
     strategies: &'a UserStrategies,
+    modes: &'a Modes,
     /// A node to be thought of as having left.
     without: Option<&'a NodeId>,
     /// How many children are where, once those have moved that were found to belong elsewhere; from
@@ -156,8 +160,10 @@ impl Whither<'_> {
         from: &NodeId,
     ) -> Option<NodeId> {
         let (place, without) = (child.placement_key(key.1), self.without);
+        let needs_lease = self.modes.is_exclusive(key.0);
         let judged = self.targets.judged(&place, spec, |node| child.is_given_up_by(node));
         let mut able = judged.filter(|(node, exclusion)| match exclusion {
+            None if needs_lease => without != Some(*node) && self.targets.can_lease(node),
             None => without != Some(*node),
             Some(Exclusion::Full) => *node == from && without != Some(from),
             Some(

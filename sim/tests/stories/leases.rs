@@ -5,8 +5,9 @@
 
 use std::time::Duration;
 
+use ordu_core::limits::REFUSALS_MAX;
 use ordu_core::{ChildId, ChildSpec, Event, Node, StartReason, StopReason, Time, Voters};
-use ordu_sim::{Host, N1, N2, N3, N4, Topology, World, WorldBuilder, seeds, spec};
+use ordu_sim::{Host, N1, N2, N3, N4, Network, Topology, World, WorldBuilder, seeds, spec};
 
 use crate::{home, others, start_at_once};
 
@@ -175,6 +176,33 @@ fn who_hears_all_and_is_not_heard_stops_too() {
     }
 }
 
+/// B142. Links are cut one way, come and go, and a machine stands still for half a minute: under
+/// leases nothing ever runs twice, which S19 watches; without, all agree in the end. Both run each
+/// child once then.
+#[test]
+fn cuts_one_way_flapping_links_and_slow_nodes_are_lived_through() {
+    for seed in seeds(3) {
+        for is_exclusive in [true, false] {
+            let mut world = if is_exclusive { world(seed, 3) } else { World::new(seed, 3) };
+            let children = start(&mut world, 12);
+            world.shape(&Topology::OneWay { from: vec![N1], to: vec![N2, N3] });
+            world.run_for(Duration::from_secs(15));
+            world.unshape(&Topology::OneWay { from: vec![N1], to: vec![N2, N3] });
+            for _ in 0..10 {
+                world.cut_link(N1, N2);
+                world.run_for(Duration::from_millis(2_700));
+                world.heal_link(N1, N2);
+                world.run_for(Duration::from_millis(900));
+            }
+            world.pause(N3);
+            world.run_for(Duration::from_secs(30));
+            world.thaw(N3);
+            world.settle(Duration::from_secs(30));
+            assert!(all_run(&children)(&world), "seed {seed}: {}", world.tail());
+        }
+    }
+}
+
 /// A machine is frozen beyond the end of its leases. When it goes on, nothing of what it ran does.
 #[test]
 fn what_a_frozen_node_ran_is_over_when_it_thaws() {
@@ -255,6 +283,72 @@ fn split_votes_come_together() {
         assert!(world.run_until(2 * TAKEOVER, all_run(&children)), "seed {seed}: {}", world.tail());
         children.extend(start(&mut world, 10));
         assert!(all_run(&children)(&world), "seed {seed}: {}", world.tail());
+    }
+}
+
+/// An operator casts a holder out that nobody reaches. It runs on where it is, until its leases have
+/// ended, and what it was promised stays so until then though its journal is forgotten at once.
+#[test]
+fn who_is_cast_out_is_waited_for() {
+    for seed in seeds(10) {
+        let mut world = world(seed, 5);
+        let children = start(&mut world, 15);
+        let holder = home(&world, children[0]);
+        let rest = others(&world, holder);
+        let at = world.now();
+        world.partition(&[holder], &rest);
+        world.run_for(Duration::from_millis(200));
+        world.evict(rest[0], holder, true).expect("it goes at once");
+        // Its own still run behind the cut, until they have lapsed.
+        let lost: Vec<ChildId> = children
+            .iter()
+            .copied()
+            .filter(|&child| world.running_child(child).contains(&holder))
+            .collect();
+        let elsewhere = |world: &World| {
+            let is_back =
+                |child: &ChildId| world.running_child(*child).iter().any(|h| *h != holder);
+            lost.iter().all(is_back)
+        };
+        assert!(world.run_until(TAKEOVER, elsewhere), "seed {seed}: {}", world.tail());
+        assert!(Duration::from_millis(3_900) < world.now().since(at), "seed {seed}");
+    }
+}
+
+/// Voters far away are asked again before they have answered, and each answer counts for what it
+/// answers.
+#[test]
+fn leases_are_granted_and_renewed_over_long_ways() {
+    for seed in seeds(5) {
+        let far = Network { delay: Duration::from_millis(300), ..Network::lan() };
+        let mut world = builder(seed, 3).network(far).joined();
+        world.run_for(ABSTENTION);
+        let children = start(&mut world, 12);
+        world.run_for(Duration::from_secs(60));
+        assert!(all_run(&children)(&world), "seed {seed}");
+        assert_eq!((world.leases(), lapses(&world)), ((12, 0), 0), "seed {seed}");
+        start(&mut world, 12);
+        assert_eq!(lapses(&world), 0, "seed {seed}");
+    }
+}
+
+/// One node claims more children at once than one part of an answer can refuse, all promised to
+/// another one that has just died.
+#[test]
+fn more_is_refused_than_one_part_of_an_answer_holds() {
+    for seed in seeds(1) {
+        let mut world = builder(seed, 3).lacking(N3, "ok").joined();
+        world.run_for(ABSTENTION);
+        let specs: Vec<_> = (0..2_600).map(|_| (N3, spec("ok"))).collect();
+        let children = start_at_once(&mut world, specs);
+        assert!(REFUSALS_MAX < world.load(N1), "{} run on it", world.load(N1));
+        let started = world.load(N2);
+        world.kill(N1);
+        let within = TAKEOVER + Duration::from_secs(2);
+        assert!(world.run_until(within, all_run(&children)), "seed {seed}");
+        assert_eq!(world.load(N2), 2_600, "seed {seed}");
+        assert_eq!(world.leases().0, 2_600 + (2_600 - started as u64), "seed {seed}");
+        assert_eq!(lapses(&world), 0, "what it held already is renewed meanwhile; seed {seed}");
     }
 }
 

@@ -245,9 +245,17 @@ impl World {
         let own = machine.membership.own().unwrap().clone();
         let kinds = Vec::from(["cart".into()]);
         let (address, labels) = (address(number), crate::Labels::new());
-        let (is_full, strategies, weight) = (false, Vec::new(), Weight::USUAL);
-        let entry =
-            MemberEntry { address, kinds, presence, role, labels, is_full, strategies, weight };
+        let entry = MemberEntry {
+            address,
+            kinds,
+            presence,
+            role,
+            labels,
+            is_full: false,
+            strategies: Vec::new(),
+            weight: Weight::USUAL,
+            can_lease: false,
+        };
         machine.entries.insert(own.clone(), entry.clone());
         machine.membership.handle_member(now, &own, entry);
         self.write(number, 1);
