@@ -286,8 +286,8 @@ fn split_votes_come_together() {
     }
 }
 
-/// An operator casts a holder out that nobody reaches. It runs on where it is, until its leases have
-/// ended, and what it was promised stays so until then though its journal is forgotten at once.
+/// An operator casts a holder out that nobody reaches. It runs on where it is, until its leases
+/// have ended, and what it was promised stays so until then, though its journal is forgotten.
 #[test]
 fn who_is_cast_out_is_waited_for() {
     for seed in seeds(10) {
