@@ -22,7 +22,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ordu::{ChildSpec, Context, Node, NodeId, Voters};
+use ordu::{ChildSpec, Context, Node, NodeId, StartChildError, Voters};
 use tokio::io::AsyncReadExt as _;
 
 /// The nodes that grant leases; all must be called as one of them here.
@@ -68,8 +68,15 @@ async fn run(name: &str, lease: &str, seeds: Vec<String>) -> Result<(), Box<dyn 
     let start = async {
         node.ready(PATIENCE).await?;
         if is_first {
-            let ledger = ChildSpec::of_kind("ledger", &()).named("ledger");
-            node.supervisor(SUPERVISOR).start_child(ledger).timeout(PATIENCE).await?;
+            let supervisor = node.supervisor(SUPERVISOR);
+            let ledger = || ChildSpec::of_kind("ledger", &()).named("ledger");
+            // Before most of the voters are up nothing is taken on.
+            while let Err(error) = supervisor.start_child(ledger()).timeout(PATIENCE).await {
+                let StartChildError::NoQuorum { child: None, .. } = error else {
+                    return Err(error.into());
+                };
+                tokio::time::sleep(PAUSE).await;
+            }
         }
         Ok::<(), Box<dyn Error>>(())
     };
