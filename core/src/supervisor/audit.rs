@@ -85,7 +85,8 @@ impl Supervisor {
                 | Phase::Frozen => None,
             })
             .collect();
-        let starting = instances().filter(|(_, instance)| instance.phase.is_start());
+        let starting = instances().filter(|(_, instance)| instance.phase == Phase::Starting);
+        let asking = instances().filter(|(_, instance)| instance.phase == Phase::Asking);
         let unrest = instances().filter(|(_, instance)| !instance.is_at_rest());
         let is_open = |key: &ChildKey| self.children.unclaimed().contains(key);
         let may_be = |phase: &Phase| match phase {
@@ -102,6 +103,7 @@ impl Supervisor {
             (by_child == self.by_child, "processes are not found by their children"),
             (waiting == self.waiting, "what waits for its next start is not in order"),
             (starting.count() == self.starting, "what starts is miscounted"),
+            (asking.count() == self.contention.asking(), "what asks for leases is miscounted"),
             (unrest.count() == self.unrest, "what is not at rest is miscounted"),
             (are_halted, "a child runs without a quorum"),
             (self.halted.is_subset(&self.hesitant), "a child starts without a quorum"),

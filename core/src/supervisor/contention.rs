@@ -16,6 +16,7 @@
 //! that are split come together.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use core::mem;
 use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,10 @@ pub(super) struct Contention {
     timers: BTreeSet<(Time, ChildKey)>,
     /// The children that this node asks for, and perhaps some that it has asked for.
     asked: BTreeSet<ChildKey>,
+    /// How many claims wait for their leases.
+    asking: usize,
+    /// The children that are placed once fewer do.
+    held_back: BTreeSet<ChildKey>,
     /// The ballot of the last claim here on each child that has not ended: no other has the same.
     ballots: BTreeMap<ChildKey, u64>,
 }
@@ -84,6 +89,34 @@ impl Contention {
 
     pub(super) fn poll_timeout(&self) -> Option<Time> {
         self.timers.first().map(|(at, _)| *at)
+    }
+
+    /// Returns how many claims wait for their leases.
+    pub(super) fn asking(&self) -> usize {
+        self.asking
+    }
+
+    /// Counts a claim that waits for its lease from now on, or does not any more.
+    pub(super) fn count(&mut self, is_asking: bool, was_asking: bool) {
+        self.asking = self.asking + usize::from(is_asking) - usize::from(was_asking);
+    }
+
+    /// Keeps a child for when fewer claims wait for their leases: those that need none start
+    /// meanwhile.
+    pub(super) fn hold_back(&mut self, key: ChildKey) {
+        self.held_back.insert(key);
+    }
+
+    /// Takes out the children that were held back, if fewer than `most` claims wait.
+    pub(super) fn waiting_for(&mut self, most: usize) -> BTreeSet<ChildKey> {
+        if self.asking < most { mem::take(&mut self.held_back) } else { BTreeSet::new() }
+    }
+
+    /// Lets go of every claim: this life of the node is over.
+    pub(super) fn abandon(&mut self) {
+        self.asking = 0;
+        self.asked.clear();
+        self.held_back.clear();
     }
 
     /// Takes out the children that are to be looked at again.

@@ -118,13 +118,6 @@ impl Instance {
     }
 }
 
-impl Phase {
-    /// Returns whether it counts as starting, of which so many may be at once.
-    pub(crate) fn is_start(&self) -> bool {
-        matches!(self, Self::Asking | Self::Starting)
-    }
-}
-
 /// How a run ended.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum RunEnd {

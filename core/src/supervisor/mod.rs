@@ -248,6 +248,7 @@ impl Supervisor {
         self.left_elsewhere.clear();
         self.by_child.clear();
         self.waiting.clear();
+        self.contention.abandon();
         (self.starting, self.unrest) = (0, 0);
         let instances = core::mem::take(&mut self.instances);
         let lives = |instance: &Instance| match instance.phase {
@@ -356,6 +357,10 @@ impl Supervisor {
             let is_free = !self.by_child.contains_key(&key) && !self.fading.contains_key(&key);
             if !self.children.unclaimed().contains(&key) || !is_free {
                 self.beaten.remove(&key);
+            } else if self.modes.is_exclusive(key.0)
+                && self.starts_at_once <= self.contention.asking()
+            {
+                self.contention.hold_back(key);
             } else if self.effects.is_empty() || self.is_placed_by_ring(&key) {
                 let beaten = self.beaten.remove(&key);
                 self.place_child(around, key, beaten, &mut taken);
@@ -485,7 +490,8 @@ fn beaten_before_it_starts(
 impl Supervisor {
     fn set_phase(&mut self, number: u64, phase: Phase) {
         let instance = self.instances.get_mut(&number).expect("the process is on this node");
-        let was_starting = instance.phase.is_start();
+        let was_starting = instance.phase == Phase::Starting;
+        let was_asking = instance.phase == Phase::Asking;
         let was_at_rest = instance.is_at_rest();
         if let Phase::Waiting { until } = instance.phase {
             self.waiting.remove(&(until, number));
@@ -494,8 +500,11 @@ impl Supervisor {
             self.waiting.insert((until, number));
         }
         instance.phase = phase;
-        let (is_starting, is_at_rest) = (instance.phase.is_start(), instance.is_at_rest());
+        let (is_starting, is_at_rest) = (instance.phase == Phase::Starting, instance.is_at_rest());
+        let is_asking = instance.phase == Phase::Asking;
         self.starting = self.starting + usize::from(is_starting) - usize::from(was_starting);
+        self.contention.count(is_asking, was_asking);
+        self.due.append(&mut self.contention.waiting_for(self.starts_at_once));
         self.unrest = self.unrest + usize::from(was_at_rest) - usize::from(is_at_rest);
     }
 
@@ -528,13 +537,17 @@ impl Supervisor {
     fn drop_instance_for(&mut self, number: u64, reason: Reason) {
         let Some(instance) = self.instances.get(&number) else { return };
         let key = instance.key;
-        let (was_starting, was_at_rest) = (instance.phase.is_start(), instance.is_at_rest());
+        let (was_starting, was_at_rest) =
+            (instance.phase == Phase::Starting, instance.is_at_rest());
+        let was_asking = instance.phase == Phase::Asking;
         if let Phase::Waiting { until } = instance.phase {
             self.waiting.remove(&(until, number));
         }
         self.instances.remove(&number);
         self.by_child.remove(&key);
         self.starting -= usize::from(was_starting);
+        self.contention.count(false, was_asking);
+        self.due.append(&mut self.contention.waiting_for(self.starts_at_once));
         self.unrest -= usize::from(!was_at_rest);
         self.effects.push_back(Effect::Delete { key: Key::Claim(key.0, key.1).encode(), reason });
         self.effects.push_back(Effect::Gone { number });
