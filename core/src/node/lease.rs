@@ -33,9 +33,15 @@ impl Node {
     }
 
     /// Tells all whether this node reaches a majority of the voters, at a beat: who does not is
-    /// passed over where a lease is needed.
+    /// passed over where a lease is needed. That it does not is said once it has lasted, so that a
+    /// link that comes and goes sends nobody's children about.
     pub(super) fn say_whether_leases_are_granted(&mut self) {
-        let can_lease = self.reaches_majority();
+        let reaches = self.reaches_majority();
+        if reaches {
+            self.reached_at = self.now;
+        }
+        let has_lasted = self.reached_at + self.config.failure_timeout <= self.now;
+        let can_lease = reaches || self.can_lease && !has_lasted;
         if self.can_lease != can_lease && self.presence == Presence::Here {
             self.can_lease = can_lease;
             self.write_member(self.presence);

@@ -186,6 +186,8 @@ pub struct Node {
     said_majority: bool,
     /// Whether it says that it reaches a majority of the voters.
     can_lease: bool,
+    /// When it was last seen to.
+    reached_at: Time,
     /// Whether it says that it runs as many children as it may.
     is_full: bool,
     /// The names of the strategies that it has code for, as it says them.
@@ -266,6 +268,7 @@ impl Node {
             unshared_until: now,
             barrier,
             can_lease: false,
+            reached_at: now,
             is_full: false,
             strategies,
             next_upkeep,

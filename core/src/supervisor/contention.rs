@@ -16,7 +16,6 @@
 //! that are split come together.
 
 use alloc::collections::{BTreeMap, BTreeSet};
-use core::mem;
 use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -96,20 +95,10 @@ impl Contention {
         self.asking
     }
 
-    /// Counts a claim that waits for its lease from now on, or does not any more.
-    pub(super) fn count(&mut self, is_asking: bool, was_asking: bool) {
-        self.asking = self.asking + usize::from(is_asking) - usize::from(was_asking);
-    }
-
     /// Keeps a child for when fewer claims wait for their leases: those that need none start
     /// meanwhile.
     pub(super) fn hold_back(&mut self, key: ChildKey) {
         self.held_back.insert(key);
-    }
-
-    /// Takes out the children that were held back, if fewer than `most` claims wait.
-    pub(super) fn waiting_for(&mut self, most: usize) -> BTreeSet<ChildKey> {
-        if self.asking < most { mem::take(&mut self.held_back) } else { BTreeSet::new() }
     }
 
     /// Lets go of every claim: this life of the node is over.
@@ -173,6 +162,21 @@ impl Contention {
 }
 
 impl Supervisor {
+    /// Iterates over the processes of earlier lives of this node that have not stopped yet.
+    pub(crate) fn fading(&self) -> impl Iterator<Item = u64> {
+        self.fading.values().copied()
+    }
+
+    /// Counts a claim that waits for its lease from now on, or does not any more; what was held
+    /// back while too many did is placed then.
+    pub(super) fn count_asking(&mut self, is_asking: bool, was_asking: bool) {
+        let contention = &mut self.contention;
+        contention.asking = contention.asking + usize::from(is_asking) - usize::from(was_asking);
+        if contention.asking < self.starts_at_once {
+            self.due.append(&mut contention.held_back);
+        }
+    }
+
     /// Returns whether it is our turn to claim `key`, which nobody is seen to claim; if it is not
     /// yet, it is looked at again when it is. Without a lease, nobody stands in.
     pub(super) fn turn(&mut self, around: &Around<'_>, key: ChildKey) -> Turn {

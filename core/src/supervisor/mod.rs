@@ -260,11 +260,6 @@ impl Supervisor {
         instances.into_keys().collect()
     }
 
-    /// Iterates over the processes of earlier lives of this node that have not stopped yet.
-    pub(crate) fn fading(&self) -> impl Iterator<Item = u64> {
-        self.fading.values().copied()
-    }
-
     /// Looks at the place of every unclaimed child again: the members changed.
     pub(crate) fn handle_placement(&mut self, now: Time) {
         if self.moves_actively {
@@ -360,6 +355,7 @@ impl Supervisor {
             } else if self.modes.is_exclusive(key.0)
                 && self.starts_at_once <= self.contention.asking()
             {
+                self.beaten.remove(&key);
                 self.contention.hold_back(key);
             } else if self.effects.is_empty() || self.is_placed_by_ring(&key) {
                 let beaten = self.beaten.remove(&key);
@@ -503,8 +499,7 @@ impl Supervisor {
         let (is_starting, is_at_rest) = (instance.phase == Phase::Starting, instance.is_at_rest());
         let is_asking = instance.phase == Phase::Asking;
         self.starting = self.starting + usize::from(is_starting) - usize::from(was_starting);
-        self.contention.count(is_asking, was_asking);
-        self.due.append(&mut self.contention.waiting_for(self.starts_at_once));
+        self.count_asking(is_asking, was_asking);
         self.unrest = self.unrest + usize::from(was_at_rest) - usize::from(is_at_rest);
     }
 
@@ -546,8 +541,7 @@ impl Supervisor {
         self.instances.remove(&number);
         self.by_child.remove(&key);
         self.starting -= usize::from(was_starting);
-        self.contention.count(false, was_asking);
-        self.due.append(&mut self.contention.waiting_for(self.starts_at_once));
+        self.count_asking(false, was_asking);
         self.unrest -= usize::from(!was_at_rest);
         self.effects.push_back(Effect::Delete { key: Key::Claim(key.0, key.1).encode(), reason });
         self.effects.push_back(Effect::Gone { number });
@@ -586,7 +580,9 @@ impl Supervisor {
             (Phase::Waiting { .. }, Then::Again) => self.start_again_at_once(number),
             (Phase::Asking | Phase::Waiting { .. }, Then::Frozen) => {
                 self.set_phase(number, Phase::Frozen);
-                self.effects.push_back(Effect::Frozen { number, state: None });
+                // What it was to go on from, if it waits for its lease to do so.
+                let state = self.instances.get_mut(&number).and_then(|own| own.state.take());
+                self.effects.push_back(Effect::Frozen { number, state });
             }
             // Who lets a lease end says so itself.
             (_, Then::Lapsed)

@@ -53,12 +53,13 @@ impl Invariant for WinnersGetWhatLosersHad {
             // What another process takes the place of starts anew, and is to.
             let key = (scene.host, scene.life, *number);
             match reason {
-                StopReason::Restarting | StopReason::Escalated => self.discarded.insert(key),
+                StopReason::Restarting | StopReason::Escalated | StopReason::Lapsed => {
+                    self.discarded.insert(key)
+                }
                 StopReason::Terminated
                 | StopReason::Leaving
                 | StopReason::Moving
                 | StopReason::Conflict(_)
-                | StopReason::Lapsed
                 | StopReason::NoQuorum
                 | StopReason::NodeDown => self.discarded.remove(&key),
             };

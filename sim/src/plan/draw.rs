@@ -238,7 +238,12 @@ impl Drawing {
             core.remove(self.random.below(count) as usize);
         }
         let fates = [Fate::Heal, Fate::Crash, Fate::Cut, Fate::Flap];
-        Ending { core, others: fates[self.random.below(4) as usize] }
+        let mut others = fates[self.random.below(4) as usize];
+        if self.profile == Profile::Leases && others == Fate::Flap {
+            // Over a link that comes and goes leases lapse, if it is one that a majority needs.
+            others = Fate::Heal;
+        }
+        Ending { core, others }
     }
 }
 
