@@ -495,12 +495,13 @@ impl World {
 
     /// Asks `host` whether the whole cluster is at rest, and waits until it is.
     pub fn settled(&mut self, host: Host) -> Result<(), SettleError> {
-        // Whether children have to move is looked at once members have not changed for so long.
+        // Whether children have to move is looked at once members have not changed for so long, and
+        // again once those have moved that had to, and made room.
         let quiet = match self.state(host).config.redistribution {
             Redistribution::Passive => Duration::ZERO,
             Redistribution::Active { quiet, .. } => quiet,
         };
-        let ticket = self.request_within(host, Command::Settled, PATIENCE + quiet);
+        let ticket = self.request_within(host, Command::Settled, PATIENCE + 3 * quiet);
         let Reply::Settled(result) = self.answer(ticket) else { self.out_of_kind() };
         result
     }
