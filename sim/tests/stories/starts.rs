@@ -56,14 +56,15 @@ fn a_killed_permanent_child_is_started_again() {
     }
 }
 
-/// B5. Children spread.
+/// B5. Children spread. Of ten, chance puts all on one of three once in some ten thousand times; of
+/// forty, never.
 #[test]
-fn ten_children_run_on_more_than_one_member() {
+fn children_run_on_more_than_one_member() {
     for seed in seeds(10) {
         let mut world = World::new(seed, 3);
-        let children = start_children(&mut world, "ok", 10);
+        let children = start_children(&mut world, "ok", 40);
         let homes: BTreeSet<_> = children.iter().map(|&child| home(&world, child)).collect();
-        assert!(homes.len() > 1, "all ten run on {homes:?}; seed {seed}");
+        assert!(homes.len() > 1, "all run on {homes:?}; seed {seed}");
     }
 }
 
