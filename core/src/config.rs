@@ -2,7 +2,7 @@
 
 use alloc::borrow::ToOwned as _;
 use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::string::String;
+use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -15,8 +15,8 @@ use crate::limits::{
 };
 use crate::placement::{Redistribution, UserStrategies, Weight};
 use crate::{
-    Address, Blob, Export, Labels, Mode, Name, NodeId, Quorum, Role, Rule, Scope, Terms, Voters,
-    VotersError,
+    Address, Blob, Electorate, Export, Labels, Mode, Name, NodeId, Quorum, Role, Rule, Scope,
+    Terms, VoterStore, Voters, VotersError,
 };
 
 /// What a [`Node`](crate::Node) is told once, at its start.
@@ -134,6 +134,9 @@ pub struct Config {
     /// [`Mode::Exclusive`], and of use there alone. The same on all nodes, which refuse each other
     /// otherwise.
     pub voters: Option<Voters>,
+    /// Whether this node can store what it decides as a voter, and what it stored last; nothing by
+    /// default. A later electorate that is stored there takes the place of the one in `voters`.
+    pub voter_store: VoterStore,
     /// What becomes of children when the network splits, by supervisor; each goes on
     /// with all where nothing is said. The same on all nodes, which refuse each other otherwise.
     pub modes: BTreeMap<Scope, Mode>,
@@ -176,6 +179,7 @@ impl Config {
             push_to_all_max: 16,
             rule: Rule::default(),
             voters: None,
+            voter_store: VoterStore::Absent,
             modes: BTreeMap::new(),
         }
     }
@@ -288,13 +292,25 @@ impl Config {
         }
         if let Some(voters) = &self.voters {
             voters.check()?;
-            return Ok(());
+            return self.check_stored(voters);
         }
         let asks = |mode: &Mode| mode.is_exclusive() || mode.quorum() == Some(Quorum::Voters);
         match self.modes.iter().find(|(_, mode)| asks(mode)) {
             Some((&scope, _)) => Err(ConfigError::NoVoters { scope }),
             None => Ok(()),
         }
+    }
+
+    fn check_stored(&self, voters: &Voters) -> Result<(), ConfigError> {
+        let Some(record) = self.voter_store.record() else { return Ok(()) };
+        let (stored, named) = (&record.electorate, Electorate::of(voters));
+        if named.epoch < stored.epoch && !stored.follows(&named)
+            || named.epoch == stored.epoch && named.nodes != stored.nodes
+        {
+            let (stored, named) = (stored.to_string(), named.to_string());
+            return Err(ConfigError::OtherVoters { stored, named });
+        }
+        Ok(())
     }
 
     /// Returns what all nodes must have alike for leases to mean the same to all.
@@ -405,6 +421,15 @@ pub enum ConfigError {
     NoVoters {
         /// The supervisor.
         scope: Scope,
+    },
+    /// The voters that are stored did not come from those that are named. Name those that are
+    /// stored; or later ones by a higher epoch, once no node runs and a promise has passed.
+    #[error("the voters named ({named}) are none that those stored ({stored}) came from")]
+    OtherVoters {
+        /// Those in the store.
+        stored: String,
+        /// Those in the configuration.
+        named: String,
     },
     /// The voters make no sense.
     #[error(transparent)]

@@ -16,7 +16,8 @@ pub use self::child::{
     TerminateError,
 };
 pub use self::node::{
-    CatchUpError, EvictError, LeaveError, QuorumError, SetMembersError, SettleError,
+    CatchUpError, ChangeVotersError, EvictError, LeaveError, QuorumError, SetMembersError,
+    SettleError,
 };
 
 /// Why text is no id or address.

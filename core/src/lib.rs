@@ -20,6 +20,7 @@ mod config;
 mod conflict;
 pub mod crdt;
 mod effect;
+mod electorate;
 mod entry;
 mod error;
 mod explain;
@@ -64,11 +65,12 @@ pub use crate::blob::Blob;
 pub use crate::child::{Budget, ChildSpec, Outcome, Restart};
 pub use crate::clock::{HybridClock, Stamp};
 pub use crate::config::{Config, ConfigError, Escalation};
+pub use crate::electorate::{Electorate, VoterChange, VoterRecord, VoterRecordError, VoterStore};
 pub use crate::error::{
-    CallError, CatchUpError, EvictError, ExplainError, IdError, JoinGroupError, LeaveError,
-    LeaveGroupError, Occupant, PauseMovesError, PublishError, QuorumError, RegisterError,
-    ReleaseError, RestartChildError, SetMembersError, SettleError, StartChildError, TerminateError,
-    UnknownRegistry, UnregisterError, UpdateError, WriteMetaError,
+    CallError, CatchUpError, ChangeVotersError, EvictError, ExplainError, IdError, JoinGroupError,
+    LeaveError, LeaveGroupError, Occupant, PauseMovesError, PublishError, QuorumError,
+    RegisterError, ReleaseError, RestartChildError, SetMembersError, SettleError, StartChildError,
+    TerminateError, UnknownRegistry, UnregisterError, UpdateError, WriteMetaError,
 };
 pub use crate::explain::{
     Candidate, ChildClaim, Delay, Explanation, GivenUp, Passage, PassageCause, Quarantined,

@@ -43,6 +43,8 @@ pub const LABEL_KEY_BYTES_MAX: usize = 64;
 pub const LABEL_VALUE_BYTES_MAX: usize = 256;
 /// Nodes that grant leases.
 pub const VOTERS_MAX: usize = 7;
+/// Electorates that one remembers to have come from.
+pub const LINEAGE_MAX: usize = 16;
 /// Claims that one part of an answer to a request for leases refuses.
 pub const REFUSALS_MAX: usize = 1_024;
 /// Members of a cluster.

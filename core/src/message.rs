@@ -12,6 +12,8 @@ use crate::{
     Terms, Time, Wall,
 };
 
+pub use crate::electorate::{Accepted, Ballot, Electorate, Proposal, Vote, VoteAnswer};
+
 /// A message and the life of the node that sent it.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Envelope {
@@ -68,6 +70,12 @@ pub enum Message {
     LeaseRequest(LeaseRequest),
     /// Answers [`Message::LeaseRequest`].
     LeaseReply(LeaseReply),
+    /// Says by which voters the sender goes.
+    Electorate(Electorate),
+    /// Asks a voter for its word on other voters.
+    Proposal(Proposal),
+    /// Answers [`Message::Proposal`].
+    Vote(Vote),
 }
 
 impl Message {
@@ -81,7 +89,10 @@ impl Message {
             | Self::Ack(_)
             | Self::Excluded(_)
             | Self::LeaseRequest(_)
-            | Self::LeaseReply(_) => Lane::Control,
+            | Self::LeaseReply(_)
+            | Self::Electorate(_)
+            | Self::Proposal(_)
+            | Self::Vote(_) => Lane::Control,
             Self::Won(_)
             | Self::Digest(_)
             | Self::Need(_)

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::electorate::Electorate;
 use crate::lease::Voters;
 use crate::minority::{OnMinority, Quorum};
 use crate::{Scope, hash64, wire};
@@ -86,22 +87,34 @@ impl Modes {
 
 /// What all nodes of a cluster must have alike, so that leases mean the same to all: as it stands
 /// in a greeting.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq, Serialize, Deserialize)]
 pub struct Terms {
-    /// The epoch of the voters; 0 if there are none.
-    pub epoch: u64,
-    /// A hash of the voters, of the times that follow from them, and of the modes.
+    /// The voters that the node goes by; `None` if there are none.
+    pub electorate: Option<Electorate>,
+    /// A hash of how long leases are, of how steadily clocks run, and of the modes.
     pub digest: u64,
 }
 
 impl Terms {
-    /// Returns the terms of these voters and these modes.
+    /// Returns the terms of these voters, as they were configured, and of these modes.
     pub(crate) fn of(voters: Option<&Voters>, modes: &BTreeMap<Scope, Mode>) -> Self {
         let told = modes.iter().filter(|(_, mode)| **mode != Mode::default());
         let told: Vec<(&Scope, &Mode)> = told.collect();
+        let times = voters.map(|voters| (voters.lease, voters.rate_error_ppm));
         Self {
-            epoch: voters.map_or(0, |voters| voters.epoch),
-            digest: hash64(&wire::encode(&(voters, told))),
+            electorate: voters.map(Electorate::of),
+            digest: hash64(&wire::encode(&(times, told))),
         }
+    }
+
+    /// Returns whether leases mean the same by both: the voters are the same, or those of one came
+    /// from those of the other.
+    pub(crate) fn agree(&self, other: &Self) -> bool {
+        let are_kin = match (&self.electorate, &other.electorate) {
+            (None, None) => true,
+            (Some(own), Some(other)) => other.is_sound() && own.is_kin(other),
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        are_kin && self.digest == other.digest
     }
 }

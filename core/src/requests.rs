@@ -12,9 +12,9 @@ use crate::crdt::Version;
 use crate::message::Refusal;
 use crate::supervisor::ChildKey;
 use crate::{
-    CallError, CatchUpError, CausalToken, ChildSpec, EvictError, JoinGroupError, LeaveError,
-    LeaveGroupError, Name, ProcessId, QuorumError, RegisterError, Replica, Replicas, Reply,
-    RestartChildError, SetMembersError, SettleError, StartChildError, TerminateError, Time,
+    CallError, CatchUpError, CausalToken, ChangeVotersError, ChildSpec, EvictError, JoinGroupError,
+    LeaveError, LeaveGroupError, Name, ProcessId, QuorumError, RegisterError, Replica, Replicas,
+    Reply, RestartChildError, SetMembersError, SettleError, StartChildError, TerminateError, Time,
     UnregisterError, UpdateError, Updated, WriteMetaError,
 };
 
@@ -108,6 +108,8 @@ pub(crate) enum Wait {
     },
     /// More than half of the members to be up.
     Quorum,
+    /// Other voters to be decided on.
+    VotersChanged,
     /// The cluster to be at rest.
     Settled,
 }
@@ -247,6 +249,7 @@ impl Wait {
             | Self::Call
             | Self::Leave
             | Self::Quorum
+            | Self::VotersChanged
             | Self::Settled => None,
         }
     }
@@ -268,6 +271,7 @@ impl Wait {
             | Self::Call
             | Self::Leave
             | Self::Quorum
+            | Self::VotersChanged
             | Self::Settled => None,
         }
     }
@@ -298,6 +302,7 @@ impl Wait {
             }
             // With a deadline the node says how many were up; it has none once it is over.
             Self::Quorum => Reply::AwaitQuorum(Err(QuorumError::NotReady)),
+            Self::VotersChanged => Reply::ChangeVoters(Err(ChangeVotersError::NotReady)),
             Self::Settled => {
                 let reason = alloc::string::String::from("nobody has answered yet");
                 Reply::Settled(Err(SettleError::TimedOut { reason }))

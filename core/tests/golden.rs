@@ -3,10 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use ordu_core::crdt::{Delta, DeltaEntry, Written};
+use std::collections::BTreeSet;
+
 use ordu_core::message::{
-    Ack, Beat, Call, CallFailure, CallReply, Cast, Condition, Digest, DigestRow, Envelope,
-    Excluded, Forward, Forwarded, Hello, LeaseReply, LeaseRequest, Link, Message, Need, Operation,
-    Probe, Publish, Pulse, Refusal, Seat, Unpromised, Welcome, Won, Yield,
+    Accepted, Ack, Ballot, Beat, Call, CallFailure, CallReply, Cast, Condition, Digest, DigestRow,
+    Electorate, Envelope, Excluded, Forward, Forwarded, Hello, LeaseReply, LeaseRequest, Link,
+    Message, Need, Operation, Probe, Proposal, Publish, Pulse, Refusal, Seat, Unpromised, Vote,
+    VoteAnswer, Welcome, Won, Yield,
 };
 use ordu_core::wire::{Greeting, decode, decode_frame, encode, encode_frame};
 use ordu_core::{
@@ -30,7 +33,12 @@ fn messages() -> Vec<Message> {
     let row = DigestRow { replica: replica(), head: 9, fingerprint: 8, floor: 3, silence_ms: 4 };
     let entry = DeltaEntry { step: 1, key: Blob::from("k"), written: Written::Value(blob.clone()) };
     let gone = DeltaEntry { step: 2, key: Blob::from("l"), written: Written::Deleted(1) };
-    let terms = Terms { epoch: 2, digest: 300 };
+    let (a, b) = (NodeId::new("a").unwrap(), NodeId::new("b").unwrap());
+    let nodes = BTreeSet::from([a, b]);
+    let electorate = Electorate { epoch: 2, nodes: nodes.clone(), lineage: vec![9] };
+    let terms = Terms { electorate: Some(electorate.clone()), digest: 300 };
+    let ballot = Ballot { round: 3, proposer: key };
+    let accepted = Some(Accepted { ballot, nodes: nodes.clone() });
     let pulse = Pulse { replica: key, counter: 1, age_ms: 2, head: 3, link: Link::Refused };
     vec![
         Message::Hello(Hello { sent: time, wall, rule, echo: Some(time), ring: 1, terms }),
@@ -127,6 +135,9 @@ fn messages() -> Vec<Message> {
             refused: vec![Unpromised { scope, child, remaining_ms: 4, ballot: 300 }],
             abstains_ms: 0,
         }),
+        Message::Electorate(electorate),
+        Message::Proposal(Proposal { epoch: 2, ballot, nodes: Some(nodes) }),
+        Message::Vote(Vote { epoch: 2, ballot, answer: VoteAnswer::Promised { accepted } }),
     ]
 }
 

@@ -14,7 +14,7 @@ use ordu_core::limits::CLUSTER_BYTES_MAX;
 use ordu_core::transport::{Runtime, Transport};
 use ordu_core::{
     Address, Blob, Config, ConfigError, Export, IdError, LabelError, Labels, Name, NameError,
-    NodeId, Role, Rule, Scope, UnknownRegistry,
+    NodeId, Role, Rule, Scope, UnknownRegistry, VoterStore,
 };
 use tokio::sync::mpsc;
 
@@ -32,6 +32,7 @@ use crate::node::{Node, Shared};
 use crate::phase::Phases;
 use crate::process::{Finish, Process};
 use crate::pump::pump;
+use crate::store::{self, LoadError};
 use crate::tcp::{self, Listening};
 use crate::view::View;
 
@@ -334,7 +335,8 @@ impl NodeBuilder {
     /// Says what is wrong with the description, or why the transport cannot listen. Nothing runs
     /// then.
     pub async fn start(mut self) -> Result<Node, StartNodeError> {
-        let mut config = self.config()?;
+        let (store, stored) = self.leases.stored().await?;
+        let mut config = self.config(stored)?;
         let id = config.id.clone();
         let (transport, runtime) = self.world(&id).await?;
         let address = transport.local_address();
@@ -366,7 +368,9 @@ impl NodeBuilder {
             registries: self.registries,
             groups: self.groups,
         });
+        let records = store.map(|store| store::keep(store, mailbox.clone(), &runtime));
         let hands = Hands::new(node.clone(), Arc::clone(&transport), self.kinds);
+        let hands = hands.with_store(records);
         let post = (mailbox.clone(), mails);
         let driver = Driver::new((machine, flight), hands, post, Arc::clone(&runtime), announcer);
         runtime.spawn(Box::pin(driver.run()));
@@ -376,7 +380,7 @@ impl NodeBuilder {
     }
 
     /// Returns what the state machine is told, all but the address; nothing is opened before.
-    fn config(&mut self) -> Result<Config, StartNodeError> {
+    fn config(&mut self, stored: VoterStore) -> Result<Config, StartNodeError> {
         let (bytes, max) = (self.cluster.len(), CLUSTER_BYTES_MAX);
         if !(1..=max).contains(&bytes) {
             return Err(StartNodeError::ClusterName { bytes, max });
@@ -410,6 +414,7 @@ impl NodeBuilder {
         config.metadata = self.first_metadata()?;
         config.members = self.members.take().map(listed).transpose()?;
         (config.voters, config.modes) = (self.leases.voters()?, self.leases.modes()?);
+        config.voter_store = stored;
         for tune in std::mem::take(&mut self.tunings) {
             tune(&mut config);
         }
@@ -555,6 +560,12 @@ pub enum StartNodeError {
     NoVoters {
         /// The supervisor.
         supervisor: String,
+    },
+    /// What this node stored as a voter cannot be found again.
+    #[error("the voter store is of no use: {source}")]
+    VoterStore {
+        /// What is wrong with it.
+        source: LoadError,
     },
     /// Two kinds of processes have one name; which of them a child is could not be told.
     #[error("two kinds of processes are called {kind:?}")]

@@ -9,7 +9,7 @@ use ordu_core::transport::{BoxFuture, Runtime, SendError, Transport};
 use ordu_core::wire::encode_frame;
 use ordu_core::{
     Blob, Event, ExitReason, Input, Lease, NodeId, Output, ProcessEvent, ProcessId, Replica, Reply,
-    Start, StartReason, StopReason, Time,
+    Start, StartReason, StopReason, Time, VoterRecord,
 };
 use tokio::select;
 use tokio::sync::{mpsc, oneshot};
@@ -20,6 +20,7 @@ use crate::kinds::Kinds;
 use crate::log;
 use crate::node::Node;
 use crate::runner::{BeginOnce, Birth, End, Life, run};
+use crate::store::Records;
 
 /// The hands of a driver: its processes, its sessions, and all who wait for an answer.
 ///
@@ -34,6 +35,8 @@ pub(crate) struct Hands {
     waiting: BTreeMap<u64, Waiting>,
     tickets: u64,
     replica: Option<Replica>,
+    /// Where what is to be stored goes, if there is a store.
+    records: Option<Records>,
     /// What was found out while outputs were carried out, to be fed at once.
     inputs: Vec<Input>,
     exit: Option<ExitReason>,
@@ -74,6 +77,7 @@ impl Hands {
             leased: BTreeMap::new(),
             waiting: BTreeMap::new(),
             tickets: 0,
+            records: None,
             replica: None,
             inputs: Vec::new(),
             exit: None,
@@ -81,6 +85,12 @@ impl Hands {
             alive,
             all_over,
         }
+    }
+
+    /// Saves what is to be stored by sending it to `records`.
+    pub(crate) fn with_store(mut self, records: Option<Records>) -> Self {
+        self.records = records;
+        self
     }
 
     /// Returns a new ticket, whose reply goes to `answer`.
@@ -142,6 +152,7 @@ impl Hands {
                 }
             }
             Output::Renew { until, but } => self.renew(until, but),
+            Output::Persist { number, record } => self.persist(number, record),
             Output::Absorb { number, state } => {
                 let absorbed = self.processes.get(&number).is_some_and(|p| p.absorb(state));
                 if !absorbed {
@@ -187,6 +198,12 @@ impl Hands {
         let leased_until = lease.map(|Lease { until, .. }| until);
         let limits = Limits { start: Some((now, timeout)), leased_until };
         self.launch(birth, limits, |life| begin(life));
+    }
+
+    fn persist(&mut self, number: u64, record: VoterRecord) {
+        let records = self.records.as_ref().expect("only who has a store is told to store");
+        // The end of the runtime alone ends who saves them.
+        drop(records.send((number, record)));
     }
 
     /// Lets all processes that run under a lease go on until `until`, all but those that are

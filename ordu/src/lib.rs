@@ -108,6 +108,7 @@ mod registry;
 mod runner;
 mod select;
 mod spec;
+mod store;
 mod subscription;
 mod supervisor;
 mod tcp;
@@ -115,6 +116,7 @@ mod tcp;
 mod testing;
 mod update;
 mod view;
+mod voters;
 
 pub use ordu_core::flight::Payloads;
 pub use ordu_core::placement;
@@ -123,16 +125,16 @@ pub use ordu_core::placement::{
 };
 pub use ordu_core::transport::{Address, BoxFuture, Runtime, Transport};
 pub use ordu_core::{
-    Blob, Budget, CallError, Candidate, CatchUpError, CausalToken, ChildClaim, ChildId,
-    ConfigError, Conflict, ConflictRule, Contender, DecodeExportError, Delay, Escalation, Event,
-    EvictError, ExitReason, ExplainError, Explanation, Export, FencingToken, GivenUp, IdError,
-    Incarnation, JoinGroupError, LabelError, Labels, LeaveError, LeaveGroupError, Loss,
-    MemberStatus, Mode, Name, NameConflict, NameError, NodeId, Occupant, OnMinority, Origin,
+    Blob, Budget, CallError, Candidate, CatchUpError, CausalToken, ChangeVotersError, ChildClaim,
+    ChildId, ConfigError, Conflict, ConflictRule, Contender, DecodeExportError, Delay, Electorate,
+    Escalation, Event, EvictError, ExitReason, ExplainError, Explanation, Export, FencingToken,
+    GivenUp, IdError, Incarnation, JoinGroupError, LabelError, Labels, LeaveError, LeaveGroupError,
+    Loss, MemberStatus, Mode, Name, NameConflict, NameError, NodeId, Occupant, OnMinority, Origin,
     Outcome, Passage, PassageCause, PauseMovesError, Precedence, ProcessId, PublishError,
     Published, Quarantined, Quorum, QuorumError, QuorumView, Rank, RegisterError, ReleaseError,
     Replica, Replicas, Restart, RestartChildError, Role, Rule, Scope, SetMembersError, SettleError,
     Stamp, StartChildError, StartReason, StopReason, TerminateError, Terms, Time, UnknownRegistry,
-    UnregisterError, UpdateError, Voters, VotersError, Wall, WriteMetaError,
+    UnregisterError, UpdateError, VoterRecordError, Voters, VotersError, Wall, WriteMetaError,
 };
 
 pub use ordu_transport_tcp::{Secret, SecretError};
@@ -158,7 +160,9 @@ pub use crate::recipient::Recipient;
 pub use crate::registry::{Register, Registry, Unregister, UnregisterMatching};
 pub use crate::select::Select;
 pub use crate::spec::ChildSpec;
+pub use crate::store::{FileStore, LoadError, RecordStore};
 pub use crate::subscription::{NameEvent, Subscription};
 pub use crate::supervisor::{Child, ChildInfo, StartChild, StartChildren, Supervisor, Terminate};
 pub use crate::update::Update;
 pub use crate::view::Found;
+pub use crate::voters::ChangeVoters;

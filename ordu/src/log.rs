@@ -45,6 +45,9 @@ pub(crate) fn event(event: &Event) {
         Event::TermsRefused { peer, ours, theirs } => {
             tracing::warn!(%peer, ?ours, ?theirs, "refused a peer with other voters or modes");
         }
+        Event::VotersChanged { electorate } => {
+            tracing::info!(%electorate, "the voters are others from now on");
+        }
         Event::LeaseLapsed { child } => {
             tracing::warn!(%child, "the lease of a child ended before it was renewed");
         }

@@ -4,10 +4,11 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use ordu_core::{Config, Mode, Random, Rule, Time, Voters};
+use ordu_core::{Config, Mode, Random, Rule, Time, VoterStore, Voters};
 
 use crate::behaviour::{Behaviour, common};
 use crate::clock::Clock;
+use crate::electorates::Electorates;
 use crate::event::Queue;
 use crate::host::Host;
 use crate::invariants::Watch;
@@ -156,6 +157,7 @@ impl WorldBuilder {
             maker: self.maker,
             trace: Trace::new(self.seed),
             events: Vec::new(),
+            electorates: Electorates::default(),
             rounds: 0,
             watch: Watch::new(),
             sightings: Sightings::default(),
@@ -193,6 +195,7 @@ impl WorldBuilder {
         config.rule = self.rule.clone();
         if let Some(voters) = &self.voters {
             config.voters = Some(voters.clone());
+            config.voter_store = VoterStore::Empty;
             config.modes.insert(scope(), Mode::Exclusive);
         }
         (self.configure)(host, &mut config);

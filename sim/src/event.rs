@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ordu_core::message::CallFailure;
-use ordu_core::{Address, Blob, CallId, Time};
+use ordu_core::{Address, Blob, CallId, Time, VoterRecord};
 
 use crate::Host;
 use crate::processes::Turn;
@@ -40,6 +40,8 @@ pub(crate) enum Event {
     Process { number: u64, round: u64, turn: Turn },
     /// A process of it has a reply ready.
     Answer { number: u64, call: CallId, result: Result<Blob, CallFailure> },
+    /// What it wanted to store is on its disk.
+    Stored { number: u64, record: Box<VoterRecord> },
     /// Its machine wakes from its sleep.
     Resume,
 }

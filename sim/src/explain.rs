@@ -150,6 +150,7 @@ impl Teller {
                     | Command::PlanMoves { .. }
                     | Command::PauseMoves { .. }
                     | Command::AwaitQuorum
+                    | Command::ChangeVoters { .. }
                     | Command::Call { .. }
                     | Command::Send { .. }
                     | Command::JoinGroup { .. }
@@ -180,6 +181,7 @@ impl Teller {
             | Input::Answer { .. }
             | Input::Wall(_)
             | Input::Flush
+            | Input::Persisted { .. }
             | Input::Tick
             | Input::Seeds(_) => None,
         }
@@ -219,7 +221,10 @@ impl Teller {
             | Message::Publish(_)
             | Message::Excluded(_)
             | Message::LeaseRequest(_)
-            | Message::LeaseReply(_) => None,
+            | Message::LeaseReply(_)
+            | Message::Electorate(_)
+            | Message::Proposal(_)
+            | Message::Vote(_) => None,
         }
     }
 
@@ -298,6 +303,7 @@ impl Teller {
             Output::Dial { .. }
             | Output::HangUp { .. }
             | Output::Renew { .. }
+            | Output::Persist { .. }
             | Output::Disconnect { .. }
             | Output::Start(_)
             | Output::Absorb { .. }

@@ -180,11 +180,15 @@ impl World {
         }
         let (now, local) = (self.now, state.clock.local(self.now));
         let voters = state.config.voters.as_ref();
-        let is_voter = |host: &Host| voters.is_some_and(|voters| voters.nodes.contains(&host.id()));
-        // Whoever starts anew may have forgotten, and whoever is down may come back so.
-        let deaths = self.deaths.iter().filter(|(host, _)| is_voter(host));
-        let last_death = deaths.map(|&(_, at)| at).max();
-        let may_forget = |given: Time| last_death.is_some_and(|at| given <= at);
+        let is_voter = |host: &Host| {
+            let is_first = voters.is_some_and(|voters| voters.nodes.contains(&host.id()));
+            is_first || self.electorates.has_been(&host.id())
+        };
+        // Whoever starts anew may have forgotten, and whoever is down may come back so; whoever
+        // becomes a voter does not know what was promised before.
+        let deaths = self.deaths.iter().filter(|(host, _)| is_voter(host)).map(|&(_, at)| at);
+        let last_loss = deaths.chain(self.electorates.changed_at()).max();
+        let may_forget = |given: Time| last_loss.is_some_and(|at| given <= at);
         let hosts = &self.hosts;
         let clock = |host: Host| hosts[&host].clock.local(now);
         let begun = self.processes.leases.begin(host, start, (now, local), clock, may_forget);

@@ -53,6 +53,7 @@ mod behaviour;
 mod builder;
 mod checks;
 mod clock;
+mod electorates;
 mod event;
 pub mod explain;
 mod failure;

@@ -154,6 +154,7 @@ impl Sightings {
             | Output::Dial { .. }
             | Output::HangUp { .. }
             | Output::Renew { .. }
+            | Output::Persist { .. }
             | Output::Disconnect { .. }
             | Output::Start(_)
             | Output::Stop { .. }
@@ -192,7 +193,10 @@ fn of_message(message: &Message) -> Option<Mark> {
         | Message::Publish(_)
         | Message::Excluded(_)
         | Message::LeaseRequest(_)
-        | Message::LeaseReply(_) => None,
+        | Message::LeaseReply(_)
+        | Message::Electorate(_)
+        | Message::Proposal(_)
+        | Message::Vote(_) => None,
     }
 }
 

@@ -80,6 +80,7 @@ impl HostState {
             | Event::Opened { .. }
             | Event::Closed { .. }
             | Event::Process { .. }
+            | Event::Stored { .. }
             | Event::Answer { .. }
             | Event::Resume => false,
         };

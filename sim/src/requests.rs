@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use ordu_core::placement::{Move, Redistribution};
 use ordu_core::{
-    Blob, CallError, ChildId, ChildSpec, Command, EvictError, ExplainError, Explanation, Input,
-    JoinGroupError, LeaveError, LeaveGroupError, Name, ProcessId, PublishError, Published,
-    Quarantined, QuorumError, QuorumView, RegisterError, ReleaseError, Replicas, Reply,
-    RestartChildError, Scope, SetMembersError, SettleError, StartChildError, StartedChild, Target,
-    TerminateError, Time, UnregisterError, UpdateError, Updated, WriteMetaError,
+    Blob, CallError, ChangeVotersError, ChildId, ChildSpec, Command, Electorate, EvictError,
+    ExplainError, Explanation, Input, JoinGroupError, LeaveError, LeaveGroupError, Name, ProcessId,
+    PublishError, Published, Quarantined, QuorumError, QuorumView, RegisterError, ReleaseError,
+    Replicas, Reply, RestartChildError, Scope, SetMembersError, SettleError, StartChildError,
+    StartedChild, Target, TerminateError, Time, UnregisterError, UpdateError, Updated, VoterChange,
+    WriteMetaError,
 };
 
 use crate::World;
@@ -89,6 +90,7 @@ impl Requests {
             | (Command::Release { .. }, Reply::Release(_))
             | (Command::Quarantined { .. }, Reply::Quarantined(_))
             | (Command::Quorum { .. }, Reply::Quorum(_))
+            | (Command::ChangeVoters { .. }, Reply::ChangeVoters(_))
             | (Command::PlanMoves { .. }, Reply::PlanMoves(_))
             | (Command::PauseMoves { .. }, Reply::PauseMoves(_))
             | (Command::AwaitQuorum, Reply::AwaitQuorum(_))
@@ -289,6 +291,18 @@ impl World {
             self.out_of_kind()
         };
         view
+    }
+
+    /// Changes who grants leases through `host`, and returns the answer.
+    pub fn change_voters(
+        &mut self,
+        host: Host,
+        change: VoterChange,
+    ) -> Result<Electorate, ChangeVotersError> {
+        let Reply::ChangeVoters(result) = self.ask(host, Command::ChangeVoters { change }) else {
+            self.out_of_kind()
+        };
+        result
     }
 
     /// Waits through `host` until more than half of the members are up, and returns the answer.

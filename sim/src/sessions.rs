@@ -97,7 +97,10 @@ fn is_of_session(message: &Message) -> bool {
         | Message::Yield(_)
         | Message::Excluded(_)
         | Message::LeaseRequest(_)
-        | Message::LeaseReply(_) => false,
+        | Message::LeaseReply(_)
+        | Message::Electorate(_)
+        | Message::Proposal(_)
+        | Message::Vote(_) => false,
     }
 }
 

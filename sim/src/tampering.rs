@@ -132,6 +132,9 @@ fn is_routine(message: &Message) -> bool {
         | Message::Publish(_)
         | Message::Excluded(_)
         | Message::LeaseRequest(_)
-        | Message::LeaseReply(_) => false,
+        | Message::LeaseReply(_)
+        | Message::Electorate(_)
+        | Message::Proposal(_)
+        | Message::Vote(_) => false,
     }
 }

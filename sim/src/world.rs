@@ -12,6 +12,7 @@ use ordu_core::{
 use crate::behaviour::Behaviour;
 use crate::builder::WorldBuilder;
 use crate::clock::Clock;
+use crate::electorates::Electorates;
 use crate::event::{Due, Event, Queue};
 use crate::host::Host;
 use crate::invariants::{Broken, Watch};
@@ -62,6 +63,7 @@ pub struct World {
     pub(crate) maker: MachineMaker,
     pub(crate) trace: Trace,
     pub(crate) events: Vec<(Time, Host, NodeEvent)>,
+    pub(crate) electorates: Electorates,
     pub(crate) rounds: u32,
     pub(crate) watch: Watch,
     pub(crate) sightings: Sightings,
@@ -303,6 +305,7 @@ impl World {
             Event::Frame { session, from, frame } => self.arrive(host, session, from, &frame),
             Event::Hoarded { from, frame } => self.arrive_late(host, from, &frame),
             Event::Resume => self.resume(host),
+            Event::Stored { number, record } => self.stored(host, number, *record),
             Event::Process { number, round, turn } => {
                 let child = self.processes.child_of(host, number);
                 let (now, is_shut) = (self.now, self.is_shut(host, number));
@@ -412,6 +415,7 @@ impl World {
                 self.plan_all(host, plans);
             }
             Output::Renew { until, but } => self.renew_leases(host, until, &but),
+            Output::Persist { number, record } => self.store(host, number, record),
             Output::Deliver { number, payload, call } => {
                 let plans = self.processes.deliver(host, number, payload, call, &mut self.random);
                 self.plan_all(host, plans);
@@ -425,7 +429,12 @@ impl World {
                 self.oracle.handle_view(self.now, host, &change, (&self.processes, &up));
                 self.running_mut(host).view.handle(change);
             }
-            Output::Event(event) => self.events.push((self.now, host, event)),
+            Output::Event(event) => {
+                if let NodeEvent::VotersChanged { electorate } = &event {
+                    self.check_electorate(host, electorate);
+                }
+                self.events.push((self.now, host, event));
+            }
             Output::Exit(reason) => self.exit(host, reason),
         }
     }

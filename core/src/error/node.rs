@@ -3,6 +3,7 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +55,55 @@ pub enum SetMembersError {
     /// This node has not joined yet, or leaves; ask another.
     #[error("the node is not ready: it is joining, leaving or over")]
     NotReady,
+}
+
+/// Why the voters were not changed.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChangeVotersError {
+    /// No voters are configured, on this node nor on any other.
+    #[error("the cluster has no voters; configure some on all nodes")]
+    NoVoters,
+    /// No such node is a member here, so it cannot become a voter. Start it first.
+    #[error("{node} is no member; start it before it becomes a voter")]
+    Unknown {
+        /// The node that was to be added.
+        node: NodeId,
+    },
+    /// There are as many voters as there may be. Remove one first.
+    #[error("there are {max} voters, which is the most; remove one first")]
+    TooMany {
+        /// Most that may be.
+        max: usize,
+    },
+    /// The last voter cannot be removed: nothing would be granted any more. Add another first.
+    #[error("nobody would be left to grant leases; add another voter first")]
+    Last,
+    /// So many voters cannot store what they decide that they decide nothing. Start them with a
+    /// store. Nothing is changed.
+    #[error("of the voters, {} have no store, and so no say; start them with one", listed(nodes))]
+    NoStore {
+        /// Those without a store.
+        nodes: Vec<NodeId>,
+    },
+    /// It was not decided in time, and may be yet; ask again to find out.
+    #[error("the voters were not changed in time: {}", unsaid(silent, *settles_in))]
+    TimedOut {
+        /// Those whose word was asked for, and did not come.
+        silent: Vec<NodeId>,
+        /// In how long the last change is old enough for the next one.
+        settles_in: Option<Duration>,
+    },
+    /// This node has not joined yet, or leaves; ask another.
+    #[error("the node is not ready: it is joining, leaving or over")]
+    NotReady,
+}
+
+fn unsaid(silent: &[NodeId], settles_in: Option<Duration>) -> String {
+    match settles_in {
+        Some(wait) => format!("what was granted before the last change is over in {wait:?}"),
+        None => format!("no word came from {}", listed(silent)),
+    }
 }
 
 /// Why a member is not gone.
@@ -130,10 +180,6 @@ pub enum QuorumError {
 
 /// Returns what a leave did not get done before its deadline.
 fn undone(remaining: usize, unaware: &[NodeId], unshared: &[NodeId]) -> String {
-    let listed = |nodes: &[NodeId]| {
-        let names: Vec<&str> = nodes.iter().map(NodeId::as_str).collect();
-        names.join(", ")
-    };
     let mut undone = Vec::new();
     if 0 < remaining {
         undone.push(format!("{remaining} children had not stopped"));
@@ -148,6 +194,11 @@ fn undone(remaining: usize, unaware: &[NodeId], unshared: &[NodeId]) -> String {
         undone.push(String::from("it did not get to say that it left"));
     }
     undone.join(", and ")
+}
+
+fn listed(nodes: &[NodeId]) -> String {
+    let names: Vec<&str> = nodes.iter().map(NodeId::as_str).collect();
+    names.join(", ")
 }
 
 #[cfg(test)]

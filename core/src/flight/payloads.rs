@@ -88,6 +88,7 @@ macro_rules! way_to_payload {
                     | Self::Wall(_)
                     | Self::Flush
                     | Self::Tick
+                    | Self::Persisted { .. }
                     | Self::Seeds(_) => None,
                 }
             }
@@ -118,7 +119,10 @@ macro_rules! way_to_payload {
                     | Self::Condition(_)
                     | Self::Excluded(_)
                     | Self::LeaseRequest(_)
-                    | Self::LeaseReply(_) => None,
+                    | Self::LeaseReply(_)
+                    | Self::Electorate(_)
+                    | Self::Proposal(_)
+                    | Self::Vote(_) => None,
                 }
             }
         }
@@ -136,6 +140,7 @@ macro_rules! way_to_payload {
                     | Self::Release { .. }
                     | Self::Quarantined { .. }
                     | Self::Quorum { .. }
+                    | Self::ChangeVoters { .. }
                     | Self::PlanMoves { .. }
                     | Self::PauseMoves { .. }
                     | Self::Explain { .. }

@@ -166,6 +166,16 @@ impl LeaseHolder {
         }
     }
 
+    /// Asks `voters` from now on. What was granted stays granted for its time; what was asked of
+    /// others counts no more.
+    pub(crate) fn handle_voters(&mut self, now: Time, voters: Voters) {
+        self.voters = voters;
+        self.attempts.clear();
+        if self.has_open() {
+            self.next = now;
+        }
+    }
+
     /// Returns what follows next, in order.
     pub(crate) fn poll_news(&mut self) -> Option<News> {
         self.news.pop_front()

@@ -69,16 +69,22 @@ struct Claim {
 }
 
 impl Voter {
-    /// Creates a voter that has just started.
-    pub(crate) fn new(voters: &Voters, now: Time) -> Self {
+    /// Creates a voter on a node that started at `began`: what it promised before it has forgotten.
+    pub(crate) fn new(voters: &Voters, began: Time) -> Self {
         Self {
             epoch: voters.epoch,
             promise: voters.promise(),
-            abstains_until: now + voters.abstention(),
+            abstains_until: began + voters.abstention(),
             sessions: BTreeMap::new(),
             seats: BTreeMap::new(),
             idle: BTreeMap::new(),
         }
+    }
+
+    /// Goes by the electorate of that epoch from now on, which it belongs to; it keeps what it has
+    /// promised.
+    pub(crate) fn handle_epoch(&mut self, epoch: u64) {
+        self.epoch = epoch;
     }
 
     /// Takes in that the journal of `session` claims `key` at `version` with `ballot`, if that can

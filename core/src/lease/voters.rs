@@ -15,13 +15,17 @@ const MILLION: u32 = 1_000_000;
 ///
 /// A node is no voter by being a member, nor stops being one by being silent: with voters that come
 /// and go by what each node sees, both sides of a split would find that they are the majority. So
-/// they are named once, the same on all nodes, which refuse each other otherwise.
+/// they are named once, the same on all nodes, which refuse each other otherwise; and they are
+/// changed by their own decision, one at a time ([`VoterChange`](crate::VoterChange)).
 ///
 /// Whatever the network does, no two leases on one child overlap, as long as
+/// * all nodes that run are told the same: to change how long a lease is, or to name other voters
+///   by configuration, all of them are stopped first, and the old promise is waited out;
 /// * of any two clocks of nodes, neither runs faster than it should by more than `rate_error_ppm`,
 ///   nor slower, also while the machine sleeps ([`Runtime`](crate::transport::Runtime));
 /// * no two nodes that run go by the name of one voter;
-/// * a voter that is started again does so as a new [`Node`](crate::Node).
+/// * a voter that is started again does so as a new [`Node`](crate::Node), with what it stored last
+///   if it has a store ([`VoterStore`](crate::VoterStore)).
 ///
 /// Nothing is assumed of how far apart clocks are, of delays, loss, repetition or order of
 /// messages, or of how long a node stands still.

@@ -35,8 +35,8 @@ use crate::message::Message;
 use crate::placement::Weight;
 use crate::targets::Said;
 use crate::{
-    Address, Config, Event, ExitReason, Incarnation, Labels, NodeId, Random, Replica, ReplicaKey,
-    Role, Stamp, Terms, Time, Wall,
+    Address, Config, Electorate, Event, ExitReason, Incarnation, Labels, NodeId, Random, Replica,
+    ReplicaKey, Role, Stamp, Terms, Time, Wall,
 };
 
 pub(crate) use self::policy::Eviction;
@@ -72,6 +72,13 @@ pub(crate) enum Output {
     Opened {
         /// The peer.
         peer: NodeId,
+    },
+    /// A peer goes by these voters, which are others than ours and of one line with them.
+    Electorate {
+        /// The peer.
+        node: NodeId,
+        /// Its voters.
+        electorate: Electorate,
     },
     /// This node has a life: begin its journal, after taking in `stamp_floor`.
     Joined {

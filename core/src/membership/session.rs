@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{Answer, GREETING_BEATS, Known, Membership, Output, Phase, Seed, Session, State};
+use crate::electorate::Electorate;
 use crate::limits::MEMBERS_MAX;
 use crate::message::{Hello, Link, Message};
 use crate::placement::Ring;
@@ -112,9 +113,17 @@ impl Membership {
             let version = hello.ring;
             return self.bar(peer, Event::RingRefused { peer: peer.clone(), version });
         }
-        if hello.terms != self.settings.terms {
-            let (peer_id, ours, theirs) = (peer.clone(), self.settings.terms, hello.terms);
-            return self.bar(peer, Event::TermsRefused { peer: peer_id, ours, theirs });
+        let terms = &self.settings.terms;
+        if !terms.agree(&hello.terms) {
+            let (ours, theirs) = (terms.clone(), hello.terms.clone());
+            let refused = Event::TermsRefused { peer: peer.clone(), ours, theirs };
+            return self.bar(peer, refused);
+        }
+        if let Some(electorate) = &hello.terms.electorate
+            && hello.terms.electorate != terms.electorate
+        {
+            let (node, electorate) = (peer.clone(), electorate.clone());
+            self.outputs.push_back(Output::Electorate { node, electorate });
         }
         match hello.echo {
             None => self.send_hello(peer, Some(hello.sent)),
@@ -126,6 +135,11 @@ impl Membership {
             }
             Some(_) => (),
         }
+    }
+
+    /// Takes in which voters this node goes by from now on.
+    pub(crate) fn handle_electorate(&mut self, electorate: &Electorate) {
+        self.settings.terms.electorate = Some(electorate.clone());
     }
 
     /// Returns how our own session with a life is.
@@ -281,7 +295,7 @@ impl Membership {
         // Without a wall clock there is nothing to compare; the greeting is repeated each beat.
         let Some((low, _)) = self.walls_at(self.now, self.now) else { return };
         let (sent, rule) = (self.now, self.settings.rule.clone());
-        let terms = self.settings.terms;
+        let terms = self.settings.terms.clone();
         let hello = Hello { sent, wall: low, rule, echo, ring: Ring::VERSION, terms };
         self.outputs.push_back(Output::Send { to: to.clone(), message: Message::Hello(hello) });
     }

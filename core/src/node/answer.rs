@@ -43,6 +43,7 @@ impl Node {
                 let (up, of) = self.quorum();
                 Reply::AwaitQuorum(Err(QuorumError::TimedOut { up, of }))
             }
+            Wait::VotersChanged => Reply::ChangeVoters(Err(self.not_changed(ticket))),
             Wait::Start { key, .. } | Wait::Found { key, .. } => {
                 Reply::Start(Err(self.not_started(*key)))
             }
@@ -102,6 +103,7 @@ impl Node {
                 | Wait::Call
                 | Wait::Leave
                 | Wait::Quorum
+                | Wait::VotersChanged
                 | Wait::Settled => None,
             };
             if let Some(reply) = reply {
@@ -129,6 +131,7 @@ impl Node {
             | Wait::Call
             | Wait::Leave
             | Wait::Quorum
+            | Wait::VotersChanged
             | Wait::Settled => false,
         };
         let tickets = self.requests.of_child(key);
@@ -188,6 +191,7 @@ impl Node {
                 | Wait::Call
                 | Wait::Leave
                 | Wait::Quorum
+                | Wait::VotersChanged
                 | Wait::Settled => None,
             };
             if let Some(reply) = reply {

@@ -11,11 +11,11 @@ use crate::registry::Denial;
 use crate::requests::{Asked, Wait, Written};
 use crate::supervisor::ChildKey;
 use crate::{
-    Blob, CallError, CatchUpError, Command, EvictError, ExplainError, JoinGroupError,
-    LeaveGroupError, Name, Occupant, Outcome, PauseMovesError, ProcessId, PublishError,
-    RegisterError, ReleaseError, Replicas, Reply, RestartChildError, Scope, SetMembersError,
-    SettleError, StartChildError, Target, TerminateError, UnregisterError, UpdateError,
-    WriteMetaError,
+    Blob, CallError, CatchUpError, ChangeVotersError, Command, EvictError, ExplainError,
+    JoinGroupError, LeaveGroupError, Name, Occupant, Outcome, PauseMovesError, ProcessId,
+    PublishError, RegisterError, ReleaseError, Replicas, Reply, RestartChildError, Scope,
+    SetMembersError, SettleError, StartChildError, Target, TerminateError, UnregisterError,
+    UpdateError, WriteMetaError,
 };
 
 impl Node {
@@ -33,6 +33,7 @@ impl Node {
             Command::Release { scope, child } => self.release(ticket, (scope, child)),
             Command::Quarantined { scope } => self.tell_quarantined(ticket, scope),
             Command::Quorum { scope } => self.tell_quorum(ticket, scope),
+            Command::ChangeVoters { change } => self.change_voters(ticket, timeout, change),
             Command::Explain { scope, child } => self.explain(ticket, (scope, child)),
             Command::PlanMoves { scope, without } => {
                 let plan = self.moves(scope, without.as_ref());
@@ -114,6 +115,9 @@ impl Node {
             Command::PauseMoves { .. } if !takes_on => {
                 Some(Reply::PauseMoves(Err(PauseMovesError::NotReady)))
             }
+            Command::ChangeVoters { .. } if !takes_on => {
+                Some(Reply::ChangeVoters(Err(ChangeVotersError::NotReady)))
+            }
             Command::Explain { .. } if !is_ready => {
                 Some(Reply::Explain(Err(ExplainError::NotReady)))
             }
@@ -158,6 +162,7 @@ impl Node {
             | Command::Release { .. }
             | Command::Quarantined { .. }
             | Command::Quorum { .. }
+            | Command::ChangeVoters { .. }
             | Command::PlanMoves { .. }
             | Command::PauseMoves { .. }
             | Command::Explain { .. }

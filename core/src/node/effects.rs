@@ -214,6 +214,9 @@ impl Node {
             MembershipOutput::Disconnect { peer } => {
                 self.outputs.push_back(Output::Disconnect { peer });
             }
+            MembershipOutput::Electorate { node, electorate } => {
+                self.handle_electorate(&node, electorate);
+            }
             MembershipOutput::Opened { peer } => self.replication.handle_connected(self.now, peer),
             MembershipOutput::Joined { replica, stamp_floor } => {
                 self.clock.handle_stamp(stamp_floor);
@@ -266,6 +269,7 @@ impl Node {
         if let Some(holder) = &mut self.holder {
             holder.abandon();
         }
+        self.proposer.begin_again(self.now);
         for number in numbers {
             let (reason, grace) = (StopReason::NodeDown, Duration::ZERO);
             self.outputs.push_back(Output::Stop { number, reason, grace });

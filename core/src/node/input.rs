@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::message::{CallFailure, Envelope};
 use crate::{
     Address, Blob, CausalToken, ChildId, ChildSpec, Name, NodeId, Precedence, ProcessId, Scope,
-    Wall,
+    VoterChange, Wall,
 };
 
 /// Everything the outside world can do to a [`Node`](crate::Node).
@@ -68,6 +68,14 @@ pub enum Input {
     Flush,
     /// Nothing but time passed.
     Tick,
+    /// What [`Output::Persist`](crate::Output::Persist) brought is stored, and outlasts this node;
+    /// or it could not be stored.
+    Persisted {
+        /// Its number there.
+        number: u64,
+        /// Whether it is.
+        is_stored: bool,
+    },
     /// Members that know the cluster may be found at these addresses, and nowhere else: they take
     /// the place of those configured or found before. Given again they are tried again.
     Seeds(Vec<Address>),
@@ -127,6 +135,11 @@ pub enum Command {
     Quorum {
         /// The supervisor.
         scope: Scope,
+    },
+    /// Change who grants leases; answered once that is decided, or by a deadline.
+    ChangeVoters {
+        /// The change.
+        change: VoterChange,
     },
     /// Tell why a child runs where it runs, as this node sees it.
     Explain {

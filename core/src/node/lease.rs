@@ -89,9 +89,13 @@ impl Node {
     /// Takes in that `from` asks for all that it claims.
     pub(super) fn handle_lease_request(&mut self, from: &Replica, request: LeaseRequest) {
         let epoch = self.config.voters.as_ref().map(|voters| voters.epoch);
+        if epoch != Some(request.epoch) {
+            // One of the two has not heard of the last change of the voters.
+            return self.tell_electorate(from.node());
+        }
         let have = self.replication.closed_head(from);
-        let Some(voter) = self.voter.as_mut().filter(|_| epoch == Some(request.epoch)) else {
-            return self.refuse(from, "it asks for leases as if this were a voter it knows");
+        let Some(voter) = &mut self.voter else {
+            return self.refuse(from, "it asks for leases as if this were a voter");
         };
         for reply in voter.handle_request(self.now, from, request.attempt, have) {
             self.send(&from.node().clone(), Message::LeaseReply(reply));

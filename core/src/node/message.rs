@@ -85,7 +85,10 @@ impl Node {
             | Message::Probe(_)
             | Message::Condition(_)
             | Message::LeaseRequest(_)
-            | Message::LeaseReply(_) => (),
+            | Message::LeaseReply(_)
+            | Message::Electorate(_)
+            | Message::Proposal(_)
+            | Message::Vote(_) => (),
         }
     }
 
@@ -174,6 +177,9 @@ impl Node {
             Message::Condition(condition) => self.handle_condition(from, &condition),
             Message::LeaseRequest(request) => self.handle_lease_request(from, request),
             Message::LeaseReply(reply) => self.handle_lease_reply(from, reply),
+            Message::Electorate(electorate) => self.handle_electorate(from.node(), electorate),
+            Message::Proposal(proposal) => self.handle_proposal(from, proposal),
+            Message::Vote(vote) => self.handle_vote(from, vote),
         }
     }
 

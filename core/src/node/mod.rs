@@ -17,6 +17,8 @@ mod audit;
 mod changes;
 mod command;
 mod effects;
+mod electorate;
+mod event;
 mod explain;
 mod export;
 mod forward;
@@ -44,6 +46,8 @@ mod views;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::mem;
+use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -52,9 +56,10 @@ use crate::arrival::Arrival;
 use crate::board::Board;
 use crate::cells::Cells;
 use crate::conflict::Conflicts;
+use crate::electorate::{Acceptor, Electorate, Proposer};
 use crate::entry::{Entry, Key};
 use crate::groups::Groups;
-use crate::lease::{LeaseHolder, Voter};
+use crate::lease::{LeaseHolder, Voter, Voters};
 use crate::membership::{MemberEntry, Membership, Presence};
 use crate::message::{Envelope, Message};
 use crate::messaging::Messaging;
@@ -71,12 +76,12 @@ use crate::supervisor::{Around, Placing, Supervisor};
 use crate::targets::Targets;
 use crate::{Blob, Config, HybridClock, NodeId, Random, Replica, Time, hash64, wire};
 
+pub use crate::node::event::Event;
 pub use crate::node::input::{CallId, Command, Input, ProcessEvent, Replicas, Target};
 pub use crate::node::inspect::Tables;
 pub use crate::node::output::{
-    ChildView, Conflict, Event, ExitReason, Holder, Lease, Loss, MemberStatus, MemberView,
-    NameConflict, Output, Published, Reply, Start, StartReason, StartedChild, StopReason, Updated,
-    ViewChange,
+    ChildView, Conflict, ExitReason, Holder, Lease, Loss, MemberStatus, MemberView, NameConflict,
+    Output, Published, Reply, Start, StartReason, StartedChild, StopReason, Updated, ViewChange,
 };
 
 /// Most times that timers may make each other due in one instant.
@@ -99,6 +104,8 @@ pub enum TimerKind {
     Settle,
     /// To ask for leases again, or as one ends.
     Lease,
+    /// To ask voters again for their word on other voters.
+    Proposal,
 }
 
 /// One node of the cluster.
@@ -127,6 +134,8 @@ pub enum TimerKind {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Node {
     config: Config,
+    /// When it was started.
+    began: Time,
     now: Time,
     clock: HybridClock,
     random: Random,
@@ -178,6 +187,10 @@ pub struct Node {
     modes: Modes,
     /// What it has promised, if it is a voter.
     voter: Option<Voter>,
+    /// The voters that it goes by, if there are any, and what it has said to changes of them.
+    acceptor: Option<Acceptor>,
+    /// The changes of the voters that it was asked for.
+    proposer: Proposer,
     /// The leases that it asks for, if there are voters.
     holder: Option<LeaseHolder>,
     /// Whether it sees enough members to run children.
@@ -206,13 +219,23 @@ impl Node {
     /// # Panics
     ///
     /// Panics if `config` does not pass [`Config::check`].
-    pub fn new(config: Config, seed: u64, now: Time) -> Self {
+    pub fn new(mut config: Config, seed: u64, now: Time) -> Self {
         if let Err(error) = config.check() {
             panic!("the configuration makes no sense: {error}");
         }
+        let store = mem::take(&mut config.voter_store);
+        let acceptor = config.voters.as_mut().map(|voters| {
+            let acceptor = Acceptor::new(Electorate::of(voters), &store, voters.promise(), now);
+            let Electorate { epoch, nodes, .. } = acceptor.electorate().clone();
+            (voters.epoch, voters.nodes) = (epoch, nodes);
+            acceptor
+        });
         let mut random = Random::new(seed);
         let mut fork = || Random::new(random.draw());
         let mut membership = Membership::new(&config, config.rule.name(), fork(), now);
+        if let Some(acceptor) = &acceptor {
+            membership.handle_electorate(acceptor.electorate());
+        }
         membership.start(now);
         let next_upkeep = now + config.beat_interval;
         let barrier = Some(now + config.min_members_wait);
@@ -226,6 +249,7 @@ impl Node {
         let replication = Replication::new(settings, fork());
         let supervisor = Supervisor::new(&config, fork());
         let (modes, voters) = (Modes::new(config.modes.clone()), config.voters.as_ref());
+        let period = voters.map_or(Duration::ZERO, Voters::period);
         Self {
             clock: HybridClock::new(config.clock_bound),
             membership,
@@ -237,10 +261,13 @@ impl Node {
                 .filter(|voters| voters.nodes.contains(&config.id))
                 .map(|voters| Voter::new(voters, now)),
             holder: voters.map(|voters| LeaseHolder::new(voters.clone(), now)),
+            proposer: Proposer::new(period, Random::new(hash64(&seed.to_le_bytes()))),
+            acceptor,
             said_majority: false,
             quorums: Quorums::new(&modes, now),
             modes,
             config,
+            began: now,
             now,
             me: None,
             numbers: 0,
@@ -354,6 +381,7 @@ impl Node {
                 }
             }
             Input::Tick => (),
+            Input::Persisted { number, is_stored } => self.handle_persisted(number, is_stored),
             Input::Seeds(addresses) => self.membership.handle_seeds(now, &addresses),
         }
         // What follows from one timer may make another one due.
@@ -389,6 +417,7 @@ impl Node {
             (self.requests.next_deadline(), TimerKind::Deadline),
             (self.settling.poll_timeout(), TimerKind::Settle),
             (self.holder.as_ref().and_then(LeaseHolder::poll_timeout), TimerKind::Lease),
+            (self.next_proposal(), TimerKind::Proposal),
         ];
         timers.into_iter().filter_map(|(at, kind)| Some((at?, kind))).min()
     }
@@ -428,6 +457,9 @@ impl Node {
         }
         while let Some((ticket, pending)) = self.requests.pop_expired(now) {
             self.expire(ticket, &pending);
+        }
+        if self.next_proposal().is_some_and(|at| at <= now) {
+            self.handle_proposer_timeout();
         }
         if self.settling.poll_timeout().is_some_and(|at| at <= now) {
             let rest = self.rest();

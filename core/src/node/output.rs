@@ -8,15 +8,16 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::message::Envelope;
+use crate::node::event::Event;
 use crate::node::input::CallId;
 use crate::placement::{MovePlan, Weight};
 use crate::{
-    Address, Blob, CallError, CatchUpError, CausalToken, ChildId, EvictError, ExplainError,
-    Explanation, FencingToken, Incarnation, JoinGroupError, Labels, LeaveError, LeaveGroupError,
-    Name, NodeId, PauseMovesError, ProcessId, PublishError, Quarantined, QuorumError, QuorumView,
-    Rank, RegisterError, ReleaseError, Replica, RestartChildError, Role, Scope, SetMembersError,
-    SettleError, StartChildError, TerminateError, Terms, Time, UnregisterError, UpdateError, Wall,
-    WriteMetaError,
+    Address, Blob, CallError, CatchUpError, CausalToken, ChangeVotersError, ChildId, Electorate,
+    EvictError, ExplainError, Explanation, FencingToken, Incarnation, JoinGroupError, Labels,
+    LeaveError, LeaveGroupError, Name, NodeId, PauseMovesError, ProcessId, PublishError,
+    Quarantined, QuorumError, QuorumView, Rank, RegisterError, ReleaseError, RestartChildError,
+    Role, Scope, SetMembersError, SettleError, StartChildError, TerminateError, Time,
+    UnregisterError, UpdateError, VoterRecord, WriteMetaError,
 };
 
 /// Everything a [`Node`](crate::Node) can ask of the outside world, in the order it must be done.
@@ -63,6 +64,14 @@ pub enum Output {
         until: Time,
         /// The numbers of those that run until they were told last.
         but: Vec<u64>,
+    },
+    /// Store this in place of what was stored last, for [`Config::voter_store`](crate::Config) of
+    /// the next node of this name; then say so by [`Input::Persisted`](crate::Input::Persisted).
+    Persist {
+        /// Tells it from the others.
+        number: u64,
+        /// What to store.
+        record: VoterRecord,
     },
     /// Hand the state of the loser of a conflict to the process that won.
     Absorb {
@@ -197,6 +206,8 @@ pub enum Reply {
     Quarantined(Vec<Quarantined>),
     /// To [`Command::Quorum`](crate::Command::Quorum).
     Quorum(QuorumView),
+    /// To [`Command::ChangeVoters`](crate::Command::ChangeVoters): the voters from then on.
+    ChangeVoters(Result<Electorate, ChangeVotersError>),
     /// To [`Command::Explain`](crate::Command::Explain).
     Explain(Result<Explanation, ExplainError>),
     /// To [`Command::PlanMoves`](crate::Command::PlanMoves).
@@ -430,141 +441,6 @@ pub struct Conflict {
     pub winner: Rank,
     /// The process that stops.
     pub loser: Rank,
-}
-
-/// Something a log or a test wants to know.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub enum Event {
-    /// This node took its place in the cluster.
-    Joined {
-        /// Its new life.
-        replica: Replica,
-    },
-    /// This node knows what the others knew when it joined, and takes part from now on.
-    Ready {
-        /// Its life.
-        replica: Replica,
-    },
-    /// A member began to beat, or beats again.
-    MemberUp {
-        /// Its life.
-        replica: Replica,
-    },
-    /// A member has been silent for half of the failure timeout.
-    MemberSuspect {
-        /// Its life.
-        replica: Replica,
-    },
-    /// A member is down: nothing was heard of it, by any path.
-    MemberDown {
-        /// Its life.
-        replica: Replica,
-        /// For how long nothing was heard.
-        silent: Duration,
-    },
-    /// A life of a member is over for good: it left, or a newer one was admitted.
-    MemberRetired {
-        /// The life that is over.
-        replica: Replica,
-    },
-    /// Two processes claim one thing. The loser's node says so when it begins to yield, and the
-    /// winner's when it took the loser in.
-    Conflict(Conflict),
-    /// A process of this node handed its state over and is gone.
-    Merged {
-        /// The process that went on.
-        winner: ProcessId,
-        /// The number of the process that stopped.
-        loser: u64,
-    },
-    /// A process of this node ended or did not start, and will be started again.
-    ChildFailed {
-        /// The child.
-        child: ChildId,
-        /// What went wrong.
-        reason: String,
-        /// How long it waits before the next attempt.
-        backoff: Duration,
-    },
-    /// This node gives a child up, which failed here more often than its budget lets it.
-    ChildGivenUp {
-        /// The child.
-        child: ChildId,
-        /// How it failed last.
-        reason: String,
-        /// The nodes that have given it up, this one among them.
-        given_up_by: usize,
-        /// Whether nobody tries it any more.
-        is_in_quarantine: bool,
-    },
-    /// A peer's clock is too far from ours; its session was refused.
-    ClockRefused {
-        /// The peer.
-        peer: NodeId,
-        /// Our wall clock.
-        ours: Wall,
-        /// Its wall clock.
-        theirs: Wall,
-    },
-    /// A peer goes by another conflict rule; its session was refused.
-    RuleRefused {
-        /// The peer.
-        peer: NodeId,
-        /// Its rule.
-        rule: String,
-    },
-    /// A peer places children by another version of the ring, so that both would start them; its
-    /// session was refused.
-    RingRefused {
-        /// The peer.
-        peer: NodeId,
-        /// Its version.
-        version: u16,
-    },
-    /// A peer goes by other voters, or other modes, by which leases mean something else; its
-    /// session was refused.
-    TermsRefused {
-        /// The peer.
-        peer: NodeId,
-        /// By what we go.
-        ours: Terms,
-        /// By what it goes.
-        theirs: Terms,
-    },
-    /// The lease of a child that ran here has ended: no majority of the voters renewed it in time.
-    LeaseLapsed {
-        /// The child.
-        child: ChildId,
-    },
-    /// More than half of the voters are up, as this node sees it, or not any more.
-    Majority {
-        /// Whether they are.
-        is_up: bool,
-        /// How many voters are up.
-        up: usize,
-        /// How many there are.
-        of: usize,
-    },
-    /// This node sees enough members to run the children of a supervisor that it stops otherwise
-    /// ([`OnMinority::Stop`](crate::OnMinority::Stop)), or not any more.
-    Quorum {
-        /// The supervisor.
-        scope: Scope,
-        /// Whether it does.
-        is_met: bool,
-        /// How many are up that count.
-        up: usize,
-        /// Of how many; where a fixed number is needed, that one.
-        of: usize,
-    },
-    /// Something a peer sent was not believed.
-    Refused {
-        /// The peer.
-        peer: NodeId,
-        /// What was wrong with it.
-        reason: String,
-    },
 }
 
 /// Why a node is over.

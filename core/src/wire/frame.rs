@@ -45,6 +45,9 @@ pub fn encode_frame(envelope: &Envelope) -> Vec<u8> {
         Message::Excluded(body) => with(18, 0, body),
         Message::LeaseRequest(body) => with(19, 0, body),
         Message::LeaseReply(body) => with(20, 0, body),
+        Message::Electorate(body) => with(21, 0, body),
+        Message::Proposal(body) => with(22, 0, body),
+        Message::Vote(body) => with(23, 0, body),
     }
 }
 
@@ -82,6 +85,9 @@ pub fn decode_frame(frame: &[u8]) -> Result<Option<Envelope>, WireError> {
         18 => body_of(body, Message::Excluded),
         19 => body_of(body, Message::LeaseRequest),
         20 => body_of(body, Message::LeaseReply),
+        21 => body_of(body, Message::Electorate),
+        22 => body_of(body, Message::Proposal),
+        23 => body_of(body, Message::Vote),
         _ if flags & SKIPPABLE != 0 => Ok(None),
         kind => Err(WireError::UnknownType { kind }),
     }

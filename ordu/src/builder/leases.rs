@@ -1,14 +1,17 @@
 //! What a node is told of leases: who grants them, and which children need one.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use ordu_core::{Mode, Name, NodeId, Scope, Voters};
+use ordu_core::{Mode, Name, NodeId, Scope, VoterStore, Voters};
 
 use crate::builder::{NodeBuilder, StartNodeError};
+use crate::store::{self, RecordStore};
 
 /// What a node was told of leases.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Leases {
+    store: Option<Arc<dyn RecordStore>>,
     voters: Option<Named>,
     modes: BTreeMap<String, Mode>,
 }
@@ -71,9 +74,29 @@ impl NodeBuilder {
         self.leases.modes.insert(supervisor.to_owned(), mode);
         self
     }
+
+    /// Keeps what this node decides as a voter in `store`, so that it has a say in changes of the
+    /// voters ([`Node::add_voter`](crate::Node::add_voter)): give one to every node that is a voter
+    /// or may become one. A node that finds later voters there goes by those.
+    ///
+    /// Without a store a voter grants leases all the same.
+    pub fn voter_store(mut self, store: impl RecordStore) -> Self {
+        self.leases.store = Some(Arc::new(store));
+        self
+    }
 }
 
 impl Leases {
+    /// Returns where this node stores what it decides, and what is stored there.
+    pub(super) async fn stored(
+        &self,
+    ) -> Result<(Option<Arc<dyn RecordStore>>, VoterStore), StartNodeError> {
+        let Some(store) = &self.store else { return Ok((None, VoterStore::Absent)) };
+        let stored = store::load(&**store).await;
+        let stored = stored.map_err(|source| StartNodeError::VoterStore { source })?;
+        Ok((Some(Arc::clone(store)), stored))
+    }
+
     /// Returns the voters, as the state machine is told.
     pub(super) fn voters(&self) -> Result<Option<Voters>, StartNodeError> {
         match &self.voters {

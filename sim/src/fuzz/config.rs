@@ -223,6 +223,7 @@ impl Pair {
                     | Output::Dial { .. }
                     | Output::HangUp { .. }
                     | Output::Renew { .. }
+                    | Output::Persist { .. }
                     | Output::Disconnect { .. }
                     | Output::View(_)
                     | Output::Event(_)

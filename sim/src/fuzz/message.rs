@@ -46,7 +46,7 @@ pub fn message(bytes: &[u8]) -> MessageRun {
 }
 
 /// How many kinds of messages there are.
-const KINDS: u8 = 21;
+const KINDS: u8 = 24;
 /// Bytes before the body: the kind and the flags.
 const HEADER_BYTES: usize = 2;
 
@@ -113,5 +113,8 @@ fn kind(message: &Message) -> u8 {
         Message::Excluded(_) => 18,
         Message::LeaseRequest(_) => 19,
         Message::LeaseReply(_) => 20,
+        Message::Electorate(_) => 21,
+        Message::Proposal(_) => 22,
+        Message::Vote(_) => 23,
     }
 }

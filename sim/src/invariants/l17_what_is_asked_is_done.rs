@@ -85,6 +85,7 @@ fn is_late(reply: &Reply) -> bool {
         | Reply::Leave(_)
         | Reply::Settled(_)
         | Reply::AwaitQuorum(_)
+        | Reply::ChangeVoters(_)
         | Reply::Publish(_) => false,
         // These are answered at once.
         Reply::Release(_)

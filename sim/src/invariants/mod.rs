@@ -203,7 +203,7 @@ pub fn promises() -> Vec<Promise> {
 }
 
 /// What the world itself watches for, as it carries out what nodes ask for.
-const ELSEWHERE: [Promise; 13] = [
+const ELSEWHERE: [Promise; 14] = [
     Promise {
         id: "S7",
         says: "what a node sends, its peers can read",
@@ -275,6 +275,12 @@ const ELSEWHERE: [Promise; 13] = [
         says: "time goes on: nothing is woken or answered without end at one moment",
         made_in: "ordu_core::Node::poll_timeout",
         class: Class::Bounds,
+    },
+    Promise {
+        id: "S41",
+        says: "of each epoch there is one electorate",
+        made_in: "ordu_core::Electorate",
+        class: Class::Safety,
     },
     Promise {
         id: "L11",

@@ -112,6 +112,7 @@ impl Invariant for NodesReadTheirWrites {
             | Command::PlanMoves { .. }
             | Command::PauseMoves { .. }
             | Command::AwaitQuorum
+            | Command::ChangeVoters { .. }
             | Command::Explain { .. }
             | Command::Spawn { .. }
             | Command::Call { .. }
@@ -179,6 +180,7 @@ impl Invariant for NodesReadTheirWrites {
             | Output::Dial { .. }
             | Output::HangUp { .. }
             | Output::Renew { .. }
+            | Output::Persist { .. }
             | Output::Disconnect { .. }
             | Output::Start(_)
             | Output::Absorb { .. }

@@ -115,6 +115,7 @@ impl Invariant for TheReplicatedIsOnTwoNodes {
             | Input::Answer { .. }
             | Input::Wall(_)
             | Input::Flush
+            | Input::Persisted { .. }
             | Input::Tick => {}
         }
         Ok(())

@@ -86,6 +86,7 @@ impl Invariant for WhatIsDoneStaysDone {
             | Input::Answer { .. }
             | Input::Wall(_)
             | Input::Flush
+            | Input::Persisted { .. }
             | Input::Tick
             | Input::Seeds(_) => {}
         }
@@ -137,6 +138,7 @@ impl Invariant for WhatIsDoneStaysDone {
             | Output::Dial { .. }
             | Output::HangUp { .. }
             | Output::Renew { .. }
+            | Output::Persist { .. }
             | Output::Disconnect { .. }
             | Output::Absorb { .. }
             | Output::Deliver { .. }

@@ -71,6 +71,7 @@ impl Invariant for WhoLeftIsKnownToHave {
             | Input::Answer { .. }
             | Input::Wall(_)
             | Input::Flush
+            | Input::Persisted { .. }
             | Input::Tick => {}
         }
         Ok(())
@@ -87,6 +88,7 @@ impl Invariant for WhoLeftIsKnownToHave {
             | Output::Dial { .. }
             | Output::HangUp { .. }
             | Output::Renew { .. }
+            | Output::Persist { .. }
             | Output::Start(_)
             | Output::Stop { .. }
             | Output::Absorb { .. }

@@ -6,6 +6,7 @@
 mod arrivals;
 mod broken;
 mod discovery;
+mod electorates;
 mod ends;
 mod ensures;
 mod exports;

@@ -176,6 +176,7 @@ impl Toy {
             | Command::PlanMoves { .. }
             | Command::PauseMoves { .. }
             | Command::AwaitQuorum
+            | Command::ChangeVoters { .. }
             | Command::Explain { .. }
             | Command::Register { .. }
             | Command::Unregister { .. }
@@ -280,6 +281,7 @@ impl Machine for Toy {
                 self.beat += OUTSIDE.fetch_add(1, Ordering::Relaxed);
                 self.speak(now);
             }
+            Input::Persisted { .. } => (),
             Input::Tick => self.speak(now),
             Input::Refused { .. }
             | Input::Message { .. }

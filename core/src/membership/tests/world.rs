@@ -518,6 +518,7 @@ impl World {
                 | Output::Retired { .. }
                 | Output::Forgotten { .. }
                 | Output::Changed { .. }
+                | Output::Electorate { .. }
                 | Output::Event(_) => (),
             }
             self.log.push((self.now, number, output));

@@ -42,6 +42,7 @@ impl Request {
             Reply::PlanMoves(_) => matches!(command, Command::PlanMoves { .. }),
             Reply::PauseMoves(_) => matches!(command, Command::PauseMoves { .. }),
             Reply::AwaitQuorum(_) => matches!(command, Command::AwaitQuorum),
+            Reply::ChangeVoters(_) => matches!(command, Command::ChangeVoters { .. }),
             Reply::Explain(_) => matches!(command, Command::Explain { .. }),
             Reply::Terminate(_) => matches!(command, Command::Terminate { .. }),
             Reply::Spawn(_) => matches!(command, Command::Spawn { .. }),
@@ -122,6 +123,7 @@ impl Member {
             | Reply::Quorum(_)
             | Reply::PauseMoves(_)
             | Reply::AwaitQuorum(_)
+            | Reply::ChangeVoters(_)
             | Reply::Explain(_)
             | Reply::Terminate(_)
             | Reply::Register(_)
