@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::electorate::{Electorate, Persist, Proposal, Verdict, Vote, VoterChange};
+use crate::electorate::{Acceptor, Electorate, Persist, Proposal, Verdict, Vote, VoterChange};
 use crate::entry::{ClaimEntry, Entry, Key};
 use crate::lease::{Voter, Voters, ballot};
 use crate::message::Message;
@@ -11,6 +11,11 @@ use crate::requests::Wait;
 use crate::{ChangeVotersError, Event, NodeId, Output, Replica, Reply, Time};
 
 impl Node {
+    /// Returns the voters that it goes by; `None` if it was told of none.
+    pub fn electorate(&self) -> Option<&Electorate> {
+        self.acceptor.as_ref().map(Acceptor::electorate)
+    }
+
     /// Changes the voters for a user.
     pub(super) fn change_voters(&mut self, ticket: u64, timeout: Duration, change: VoterChange) {
         let refused = |error| Reply::ChangeVoters(Err(error));

@@ -23,6 +23,8 @@ const FAULTS_MS: u64 = 8 * 60 * 1_000;
 const GAP_MS: (u64, u64) = (4_000, 250_000);
 /// The longest and the shortest mean time between two requests.
 const ASK_GAP_MS: (u64, u64) = (300, 5_000);
+/// The longest and the shortest mean time between two changes of the voters.
+const CHANGE_GAP_MS: (u64, u64) = (1_000, 100_000);
 /// How many names children contend for.
 const CONTENDED_NAMES: u64 = 3;
 /// How many names are given to processes that run already.
@@ -64,6 +66,9 @@ pub(super) fn draw(seed: u64, profile: Option<Profile>) -> Plan {
     let mut drawing = Drawing { hosts, profile, tuning: setup.tuning, random, steps: Vec::new() };
     drawing.draw_faults();
     drawing.draw_asks();
+    if profile == Profile::Leases {
+        drawing.draw_changes();
+    }
     let ending = drawing.draw_ending();
     let mut steps = drawing.steps;
     steps.sort_by_key(|step| step.at_ms);
@@ -211,6 +216,21 @@ impl Drawing {
         while at_ms < FAULTS_MS {
             let host = self.draw_host();
             let ask = clients.draw(&mut self.random);
+            self.steps.push(Step { at_ms, action: Action::Ask { host, ask } });
+            at_ms += 1 + self.random.below(2 * gap_ms);
+        }
+    }
+
+    /// Draws how voters are changed, if they are.
+    fn draw_changes(&mut self) {
+        if happens(400, &mut self.random) {
+            return;
+        }
+        let gap_ms = log_uniform(CHANGE_GAP_MS, &mut self.random);
+        let mut at_ms = self.random.below(2 * gap_ms);
+        while at_ms < FAULTS_MS {
+            let (host, voter) = (self.draw_host(), self.draw_host());
+            let ask = Ask::ChangeVoters { voter, adds: happens(550, &mut self.random) };
             self.steps.push(Step { at_ms, action: Action::Ask { host, ask } });
             at_ms += 1 + self.random.below(2 * gap_ms);
         }

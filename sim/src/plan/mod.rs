@@ -184,6 +184,13 @@ pub enum Ask {
     Care(Care),
     /// To leave the cluster.
     Leave,
+    /// To change who grants leases.
+    ChangeVoters {
+        /// Whose node is to become a voter, or to be one no more.
+        voter: Host,
+        /// Which of the two.
+        adds: bool,
+    },
     /// To call who holds a name, with any message.
     Message {
         /// The name.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ordu_core::limits::{DELTA_BYTES_MAX, DELTA_ENTRIES_MAX};
 use ordu_core::placement::Redistribution;
-use ordu_core::{Config, Mode, Random, Voters};
+use ordu_core::{Config, Mode, Random, VoterStore, Voters};
 use serde::{Deserialize, Serialize};
 
 use crate::host::Host;
@@ -183,6 +183,7 @@ impl Tuning {
         config.redistribution = self.redistribution();
         if let Some(leases) = self.leases {
             config.voters = Some(leases.voters());
+            config.voter_store = VoterStore::Empty;
             config.modes.insert(scope(), Mode::Exclusive);
         }
     }

@@ -1,6 +1,8 @@
 //! How the steps of a plan are carried out.
 
-use ordu_core::{Blob, ChildSpec, Command, Holder, ProcessId, Reply, Target};
+use std::time::Duration;
+
+use ordu_core::{Blob, ChildSpec, Command, Holder, ProcessId, Reply, Target, VoterChange};
 
 use crate::host::Host;
 use crate::plan::{Action, Ask, Care, Fault, Holding, Writing, key_of, need_of, placed};
@@ -52,6 +54,12 @@ impl Run<'_> {
             }
             Ask::Spawn { process } => return self.spawn(host, *process),
             Ask::Leave => Command::Leave,
+            Ask::ChangeVoters { voter, adds } => {
+                let change = if *adds { VoterChange::Add } else { VoterChange::Remove };
+                let command = Command::ChangeVoters { change: change(voter.id()) };
+                self.world.request_within(host, command, Duration::from_secs(30));
+                return;
+            }
             Ask::Terminate { child } => {
                 let Some(&child) = self.children.get(child) else { return };
                 Command::Terminate { scope: scope(), child }

@@ -10,7 +10,7 @@ use ordu_core::{
 };
 use ordu_sim::{Host, N1, N2, N3, N4, N5, World, WorldBuilder, seeds, spec};
 
-use crate::start_at_once;
+use crate::{home, start_at_once};
 
 /// Longer than voters that have just started, or have just changed, grant or decide nothing.
 const ABSTENTION: Duration = Duration::from_secs(6);
@@ -171,15 +171,17 @@ fn changes_that_meet_are_both_made() {
     }
 }
 
-/// All nodes crash at once, at any moment of a change: those that come back go by what they stored,
-/// and by one electorate.
+/// All nodes crash at once, at any moment of a change: what was decided is not decided otherwise by
+/// those that come back.
 #[test]
 fn what_was_decided_outlasts_a_crash_of_all() {
-    for seed in seeds(30) {
-        let (mut world, children) = world(seed, 4, 3);
+    let mut decided = 0;
+    for seed in seeds(20) {
+        let (mut world, _) = world(seed, 4, 3);
         let command = Command::ChangeVoters { change: add(N4) };
-        let _ = world.request_within(N1, command, Duration::from_secs(10));
-        world.run_for(Duration::from_millis(seed % 30 * 2));
+        let ticket = world.request_within(N1, command, Duration::from_secs(10));
+        world.run_for(Duration::from_millis(seed % 20 * 2));
+        decided += u32::from(world.reply(ticket).is_some());
         let hosts = [N1, N2, N3, N4];
         for host in hosts {
             world.kill(host);
@@ -188,14 +190,81 @@ fn what_was_decided_outlasts_a_crash_of_all() {
             world.start(host);
         }
         world.run_for(ABSTENTION + ABSTENTION);
-        change_by(&mut world, N2, add(N4)).expect("whether it was decided or not");
+        let electorate = change_by(&mut world, N2, remove(N3)).expect("all are there");
         world.run_for(Duration::from_secs(11));
         let stored = |host| match world.voter_store(host) {
-            VoterStore::Holds(record) => names(&record.electorate).len(),
-            VoterStore::Absent | VoterStore::Empty => 0,
+            VoterStore::Holds(record) => Some(&record.electorate),
+            VoterStore::Absent | VoterStore::Empty => None,
         };
-        assert_eq!(hosts.map(stored), [4; 4], "seed {seed}");
-        drop(children);
+        assert_eq!(hosts.map(stored), [Some(&electorate); 4], "seed {seed}");
+        match names(&electorate)[..] {
+            ["n1", "n2"] => assert_eq!(electorate.epoch, 2, "seed {seed}"),
+            ["n1", "n2", "n4"] => assert_eq!(electorate.epoch, 3, "seed {seed}"),
+            ref other => panic!("nobody asked for {other:?}; seed {seed}"),
+        }
+    }
+    assert!(0 < decided, "in some worlds it was decided before");
+}
+
+/// The voters are replaced as fast as they decide it, while one that is cut off holds leases of
+/// those that were voters first: nobody else is granted these before they are over.
+#[test]
+fn what_the_first_voters_granted_is_over_before_the_last_grant_it() {
+    for seed in seeds(5) {
+        let mut world = builder(seed, 6, 3).joined();
+        world.run_for(ABSTENTION);
+        let holder = Host::new(6);
+        // One of the voters promises it nothing.
+        world.cut_link(N3, holder);
+        world.run_for(ABSTENTION);
+        let hosts = [holder; 40];
+        let children: Vec<_> = hosts.map(|host| (host, spec("counter"))).into();
+        let children = start_at_once(&mut world, children);
+        let others = [N1, N2, N3, N4, N5];
+        let held: Vec<ChildId> =
+            children.into_iter().filter(|&child| home(&world, child) == holder).collect();
+        assert!(!held.is_empty(), "seed {seed}");
+        world.partition(&[holder], &others);
+        for change in [add(N4), remove(N1), add(N5), remove(N2)] {
+            change_by(&mut world, N3, change).expect("all voters are there");
+        }
+        let elsewhere = |world: &World| {
+            let on = |&child: &ChildId| world.running_child(child);
+            held.iter().all(|child| on(child).iter().any(|host| *host != holder))
+        };
+        assert!(world.run_until(TAKEOVER, elsewhere), "seed {seed}: {}", world.tail());
+    }
+}
+
+/// Who becomes a voter knows what is claimed already, and promises it to nobody else.
+#[test]
+fn a_new_voter_keeps_what_it_grants_of_older_claims() {
+    for seed in seeds(5) {
+        let mut world = builder(seed, 6, 3).joined();
+        world.run_for(ABSTENTION);
+        let holder = Host::new(6);
+        let children: Vec<_> = [holder; 40].map(|host| (host, spec("counter"))).into();
+        let children = start_at_once(&mut world, children);
+        let held: Vec<ChildId> =
+            children.into_iter().filter(|&child| home(&world, child) == holder).collect();
+        assert!(!held.is_empty(), "seed {seed}");
+        for change in [add(N4), remove(N1)] {
+            change_by(&mut world, N3, change).expect("all voters are there");
+        }
+        // From here on it is the new voter that makes the difference.
+        world.cut_link(N2, holder);
+        world.run_for(Duration::from_secs(10));
+        assert!(held.iter().all(|&child| home(&world, child) == holder), "seed {seed}");
+        world.partition(&[holder], &[N1, N2, N3, N4, N5]);
+        let elsewhere = |world: &World| {
+            let on = |&child: &ChildId| world.running_child(child);
+            held.iter().all(|child| on(child).iter().any(|host| *host != holder))
+        };
+        let at = world.now();
+        // Of three voters the other old one is out of reach, too: two are left to grant it.
+        world.kill(N3);
+        assert!(world.run_until(3 * TAKEOVER, elsewhere), "seed {seed}: {}", world.tail());
+        assert!(Duration::from_millis(3_500) < world.now().since(at), "seed {seed}");
     }
 }
 

@@ -68,9 +68,12 @@ impl Core {
     pub(crate) fn may_run(&self, world: &World) -> bool {
         let Some(config) = self.first().map(|host| &world.hosts[&host].config) else { return true };
         let mode = config.modes.get(&scope()).copied().unwrap_or_default();
-        let Some(voters) = config.voters.as_ref().filter(|_| mode.is_exclusive()) else {
+        if !mode.is_exclusive() {
             return true;
-        };
+        }
+        // By rest all of them go by the latest voters that any of them has heard of.
+        let known = self.hosts.iter().filter_map(|&host| world.node(host)?.electorate());
+        let Some(voters) = known.max_by_key(|voters| voters.epoch) else { return true };
         let up = self.hosts.iter().filter(|host| voters.nodes.contains(&host.id()));
         voters.majority() <= up.count()
     }
