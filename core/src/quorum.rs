@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::minority::Tally;
 use crate::mode::Modes;
-use crate::{Mode, Scope, Time};
+use crate::{Electorate, Mode, Scope, Time};
 
 /// Whether the children of a supervisor may run on a node, as that node sees it.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -25,6 +25,8 @@ pub struct QuorumView {
     pub lasts: Duration,
     /// For how long `up` and `of` have been what they are.
     pub unchanged: Duration,
+    /// Who grants leases, as this node goes by; `None` if it was told of nobody.
+    pub electorate: Option<Electorate>,
     /// If this node is a voter, for how long it grants nothing yet, as it may have granted before
     /// it was started what it does not remember; zero once it grants.
     pub abstains: Option<Duration>,

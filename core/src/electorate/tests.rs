@@ -358,6 +358,29 @@ fn a_change_that_needs_voters_without_a_store_is_refused_at_once() {
     assert_eq!(proposer.poll_timeout(), None);
 }
 
+/// Electorates know each other by where they came from, however they were told of first.
+#[test]
+fn an_electorate_follows_those_that_it_came_from_and_no_others() {
+    let one = first(3);
+    let two = one.followed_by((0..4).map(id).collect());
+    let three = two.followed_by((0..5).map(id).collect());
+    assert!(three.follows(&one) && three.follows(&two) && three.follows(&three));
+    assert!(!one.follows(&three) && one.is_kin(&three));
+    let named = Electorate { lineage: Vec::new(), ..two.clone() };
+    assert!(named.is_kin(&two) && three.follows(&named) && !named.is_kin(&one));
+    let other = one.followed_by((0..2).map(id).collect());
+    assert!(!other.is_kin(&two), "of one epoch there is one");
+
+    let mut last = one.clone();
+    for round in 0..LINEAGE_MAX {
+        last = last.followed_by((0..3 + round % 2).map(id).collect());
+    }
+    assert!(last.follows(&one) && last.is_sound());
+    let next = last.followed_by((0..3).map(id).collect());
+    assert!(!next.follows(&one), "what is too long ago is not known any more");
+    assert!(next.is_sound());
+}
+
 /// What no electorate may be is refused before anybody is asked.
 #[test]
 fn voters_are_neither_none_nor_too_many() {

@@ -1,5 +1,7 @@
 //! Who the voters are, as this node goes by, and its part in changing them.
 
+use alloc::vec::Vec;
+use core::cmp::Ordering;
 use core::time::Duration;
 
 use crate::electorate::{Acceptor, Electorate, Persist, Proposal, Verdict, Vote, VoterChange};
@@ -62,7 +64,7 @@ impl Node {
                 }
                 Verdict::Decided(electorate) => {
                     self.go_by(electorate.clone());
-                    let peers: alloc::vec::Vec<NodeId> = self.membership.peers().cloned().collect();
+                    let peers: Vec<NodeId> = self.membership.peers().cloned().collect();
                     for peer in peers {
                         self.send(&peer, Message::Electorate(electorate.clone()));
                     }
@@ -120,10 +122,12 @@ impl Node {
             // The greeting said otherwise; the next one ends the session.
             return;
         }
-        if ours.epoch < theirs.epoch || ours.lineage.len() < theirs.lineage.len() {
-            self.go_by(theirs);
-        } else if theirs.epoch < ours.epoch {
-            self.tell_electorate(from);
+        match theirs.epoch.cmp(&ours.epoch) {
+            Ordering::Greater => self.go_by(theirs),
+            // The same, of which they know more.
+            Ordering::Equal if ours.lineage.len() < theirs.lineage.len() => self.go_by(theirs),
+            Ordering::Equal => (),
+            Ordering::Less => self.tell_electorate(from),
         }
     }
 

@@ -108,6 +108,7 @@ impl Node {
             of: tally.of,
             lasts: self.now.since(since),
             unchanged: self.now.since(changed),
+            electorate: self.electorate().cloned(),
             abstains: self.voter.as_ref().map(|voter| voter.abstains_for(self.now)),
             leases_held: held,
             leases_asked: asked,

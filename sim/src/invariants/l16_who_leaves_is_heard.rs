@@ -57,7 +57,14 @@ fn head(ack: &Ack, node: &NodeId, life: Option<Incarnation>) -> Option<Version> 
 
 /// Returns whether a message is one of those that nodes ask voters by, be they there or not.
 fn is_of_leases(message: &Message) -> bool {
-    matches!(message, Message::LeaseRequest(_) | Message::LeaseReply(_))
+    matches!(
+        message,
+        Message::LeaseRequest(_)
+            | Message::LeaseReply(_)
+            | Message::Electorate(_)
+            | Message::Proposal(_)
+            | Message::Vote(_)
+    )
 }
 
 /// Returns what the life `life` of `node` says.

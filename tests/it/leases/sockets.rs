@@ -1,10 +1,12 @@
 //! Nodes in one process, each with sockets of its own that can be cut off.
 
+use std::fs;
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use ordu::{ChildSpec, Context, Event, Node, NodeId, Secret, Voters};
+use ordu::{ChildSpec, Context, Event, FileStore, Node, NodeId, Secret, Voters};
 use ordu_transport_mem::{FaultControl, Faulty};
 use ordu_transport_tcp::{Config, Tcp, TokioNet};
 use tokio::time::{sleep, timeout};
@@ -96,9 +98,11 @@ impl Log {
     }
 }
 
-/// Nodes called `n1` and so on, all of them voters.
+/// Nodes called `n1` and so on, the first of which are voters.
 struct Cluster {
     voters: Voters,
+    /// Where nodes store what they decide as voters.
+    stores: PathBuf,
     nodes: Vec<Node>,
     cuts: Vec<FaultControl>,
     log: Log,
@@ -108,11 +112,20 @@ impl Cluster {
     /// Starts `count` nodes whose leases last for `lease`, and which take each other for dead after
     /// as long.
     async fn start(count: usize, lease: Duration) -> Self {
+        Self::start_with(count, count, lease).await
+    }
+
+    /// Starts `count` nodes, of which the first `voters` grant leases.
+    async fn start_with(count: usize, voters: usize, lease: Duration) -> Self {
         let ids: Vec<NodeId> =
             (1..=count).map(|number| NodeId::new(format!("n{number}")).unwrap()).collect();
-        let voters = Voters { lease, ..Voters::new(ids.clone()) };
+        let voters = Voters { lease, ..Voters::new(ids[..voters].to_vec()) };
         let (nodes, cuts, log) = (Vec::new(), Vec::new(), Log::default());
-        let mut cluster = Self { voters, nodes, cuts, log };
+        let begun = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
+        let stores = format!("ordu-voters-{}-{begun}", std::process::id());
+        let stores = std::env::temp_dir().join(stores);
+        fs::create_dir(&stores).unwrap();
+        let mut cluster = Self { voters, stores, nodes, cuts, log };
         for id in &ids {
             let (node, cut) = cluster.boot(id, cluster.nodes.first()).await;
             cluster.nodes.push(node);
@@ -133,6 +146,7 @@ impl Cluster {
         let node = Node::builder("bank", id.as_str())
             .kind_fn("ledger", move |context| log.clone().work(name.clone(), context))
             .leases_granted_by(self.voters.clone())
+            .voter_store(FileStore::new(self.stores.join(id.as_str())))
             .exclusive(SUPERVISOR)
             .failure_timeout(lease)
             .beat_interval(lease / 6)
@@ -171,6 +185,7 @@ impl Cluster {
         for node in &self.nodes {
             node.halt().await;
         }
+        fs::remove_dir_all(&self.stores).unwrap();
     }
 }
 
@@ -268,6 +283,39 @@ async fn a_holder_that_leaves_hands_its_child_over_before_its_lease_would_have_e
     let after = goes_on_elsewhere(&cluster.log, &before).await;
     let took = after.first.duration_since(begin);
     assert!(took < Duration::from_secs(8), "it took {took:?}");
+    cluster.halt().await;
+    cluster.log.assert_exclusive();
+}
+
+/// A machine that holds a voter is lost for good, and another takes its place while children work.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_voter_is_replaced_and_what_was_decided_is_found_again() {
+    let mut cluster = Cluster::start_with(4, 3, SHORT).await;
+    cluster.start_children(4).await;
+    let ids: Vec<NodeId> = cluster.nodes.iter().map(|node| node.id().clone()).collect();
+    cluster.nodes[2].halt().await;
+    cluster.log.wait("all work", |_| (cluster.log.alive() == 4).then_some(())).await;
+
+    let added = cluster.nodes[0].add_voter(&ids[3]).timeout(PATIENCE).await.unwrap();
+    assert_eq!((added.epoch, added.nodes.len()), (2, 4));
+    let removed = cluster.nodes[3].remove_voter(&ids[2]).timeout(PATIENCE).await.unwrap();
+    assert_eq!(removed.nodes.iter().collect::<Vec<_>>(), [&ids[0], &ids[1], &ids[3]]);
+
+    // The new voter counts: with it, two of three are left when another one dies.
+    cluster.nodes[0].halt().await;
+    sleep(3 * SHORT).await;
+    cluster.log.wait("all work", |_| (cluster.log.alive() == 4).then_some(())).await;
+
+    // Told of the first voters only, a node finds in its store by whom they were followed.
+    let (node, cut) = cluster.boot(&ids[0], Some(&cluster.nodes[1])).await;
+    (cluster.nodes[0], cluster.cuts[0]) = (node, cut);
+    let same = cluster.nodes[0].remove_voter(&ids[2]).timeout(PATIENCE).await.unwrap();
+    assert_eq!(same, removed);
+
+    let dead = cluster.nodes[1].remove_voter(&ids[2]).timeout(PATIENCE).await.unwrap();
+    assert_eq!(dead, removed, "to ask again changes nothing");
+    let seen = cluster.nodes[1].supervisor(SUPERVISOR).quorum().await.unwrap();
+    assert_eq!(seen.electorate, Some(removed));
     cluster.halt().await;
     cluster.log.assert_exclusive();
 }
