@@ -168,6 +168,8 @@ pub(crate) struct MemberEntry {
     pub(crate) weight: Weight,
     /// Whether it reaches so many voters that they could grant it a lease.
     pub(crate) can_lease: bool,
+    /// When this life of it joined, by its hybrid clock: after all that had welcomed it.
+    pub(crate) joined: Stamp,
 }
 
 impl MemberEntry {

@@ -15,8 +15,8 @@ use crate::{
     Explanation, FencingToken, Incarnation, JoinGroupError, Labels, LeaveError, LeaveGroupError,
     Name, NodeId, PauseMovesError, ProcessId, PublishError, Quarantined, QuorumError, QuorumView,
     Rank, RegisterError, ReleaseError, Replica, RestartChildError, Role, Scope, SetMembersError,
-    SettleError, StartChildError, TerminateError, Terms, Time, UnregisterError, UpdateError, Wall,
-    WriteMetaError,
+    SettleError, Stamp, StartChildError, TerminateError, Terms, Time, UnregisterError, UpdateError,
+    Wall, WriteMetaError,
 };
 
 /// Everything a [`Node`](crate::Node) can ask of the outside world, in the order it must be done.
@@ -373,6 +373,9 @@ pub struct MemberView {
     pub is_full: bool,
     /// How many children it takes, beside others ([`Config::weight`](crate::Config)).
     pub weight: Weight,
+    /// When its present life joined, by its hybrid clock, once it said so: after all that had
+    /// welcomed it. The lower, the older ([`Quorum::KeepOldest`](crate::Quorum::KeepOldest)).
+    pub joined: Option<Stamp>,
 }
 
 /// How a member is, in the judgement of this node.

@@ -25,6 +25,7 @@ mod minorities;
 mod moves;
 mod names;
 mod nested;
+mod oldest;
 mod placements;
 mod policy;
 mod quarantines;

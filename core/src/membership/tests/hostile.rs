@@ -107,6 +107,7 @@ fn one_address_for_two_names_and_two_for_one_confuse_nobody() {
             strategies: Vec::new(),
             weight: crate::placement::Weight::USUAL,
             can_lease: false,
+            joined: crate::Stamp::default(),
         };
         let (now, four) = (world.now, world.replica(4));
         for number in 1..=2 {
