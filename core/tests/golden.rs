@@ -31,7 +31,8 @@ fn messages() -> Vec<Message> {
     let entry = DeltaEntry { step: 1, key: Blob::from("k"), written: Written::Value(blob.clone()) };
     let gone = DeltaEntry { step: 2, key: Blob::from("l"), written: Written::Deleted(1) };
     let terms = Terms { epoch: 2, digest: 300 };
-    let pulse = Pulse { replica: key, counter: 1, age_ms: 2, head: 3, link: Link::Refused };
+    let link = Link::Refused;
+    let pulse = Pulse { replica: key, counter: 1, age_ms: 2, head: 3, link, silent_ms: 4 };
     vec![
         Message::Hello(Hello { sent: time, wall, rule, echo: Some(time), ring: 1, terms }),
         Message::Join,

@@ -7,8 +7,8 @@ use std::time::Duration;
 use ordu_core::placement::{Move, Redistribution};
 use ordu_core::{
     Blob, CallError, ChildId, ChildSpec, Command, EvictError, ExplainError, Explanation, Input,
-    JoinGroupError, LeaveError, LeaveGroupError, Name, ProcessId, PublishError, Published,
-    Quarantined, QuorumError, QuorumView, RegisterError, ReleaseError, Replicas, Reply,
+    JoinGroupError, LeaveError, LeaveGroupError, LinksView, Name, ProcessId, PublishError,
+    Published, Quarantined, QuorumError, QuorumView, RegisterError, ReleaseError, Replicas, Reply,
     RestartChildError, Scope, SetMembersError, SettleError, StartChildError, StartedChild, Target,
     TerminateError, Time, UnregisterError, UpdateError, Updated, WriteMetaError,
 };
@@ -89,6 +89,7 @@ impl Requests {
             | (Command::Release { .. }, Reply::Release(_))
             | (Command::Quarantined { .. }, Reply::Quarantined(_))
             | (Command::Quorum { .. }, Reply::Quorum(_))
+            | (Command::Links, Reply::Links(_))
             | (Command::PlanMoves { .. }, Reply::PlanMoves(_))
             | (Command::PauseMoves { .. }, Reply::PauseMoves(_))
             | (Command::AwaitQuorum, Reply::AwaitQuorum(_))
@@ -288,6 +289,12 @@ impl World {
         let Reply::Quorum(view) = self.ask(host, Command::Quorum { scope: scope() }) else {
             self.out_of_kind()
         };
+        view
+    }
+
+    /// Returns which members hear each other, as `host` sees it.
+    pub fn links(&mut self, host: Host) -> LinksView {
+        let Reply::Links(view) = self.ask(host, Command::Links) else { self.out_of_kind() };
         view
     }
 

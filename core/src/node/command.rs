@@ -33,6 +33,10 @@ impl Node {
             Command::Release { scope, child } => self.release(ticket, (scope, child)),
             Command::Quarantined { scope } => self.tell_quarantined(ticket, scope),
             Command::Quorum { scope } => self.tell_quorum(ticket, scope),
+            Command::Links => {
+                let links = self.membership.links();
+                self.reply(ticket, Reply::Links(links));
+            }
             Command::Explain { scope, child } => self.explain(ticket, (scope, child)),
             Command::PlanMoves { scope, without } => {
                 let plan = self.moves(scope, without.as_ref());
@@ -158,6 +162,7 @@ impl Node {
             | Command::Release { .. }
             | Command::Quarantined { .. }
             | Command::Quorum { .. }
+            | Command::Links
             | Command::PlanMoves { .. }
             | Command::PauseMoves { .. }
             | Command::Explain { .. }

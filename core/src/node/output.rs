@@ -13,10 +13,10 @@ use crate::placement::{MovePlan, Weight};
 use crate::{
     Address, Blob, CallError, CatchUpError, CausalToken, ChildId, EvictError, ExplainError,
     Explanation, FencingToken, Incarnation, JoinGroupError, Labels, LeaveError, LeaveGroupError,
-    Name, NodeId, PauseMovesError, ProcessId, PublishError, Quarantined, QuorumError, QuorumView,
-    Rank, RegisterError, ReleaseError, Replica, RestartChildError, Role, Scope, SetMembersError,
-    SettleError, Stamp, StartChildError, TerminateError, Terms, Time, UnregisterError, UpdateError,
-    Wall, WriteMetaError,
+    LinksView, Name, NodeId, PauseMovesError, ProcessId, PublishError, Quarantined, QuorumError,
+    QuorumView, Rank, RegisterError, ReleaseError, Replica, RestartChildError, Role, Scope,
+    SetMembersError, SettleError, Stamp, StartChildError, TerminateError, Terms, Time,
+    UnregisterError, UpdateError, Wall, WriteMetaError,
 };
 
 /// Everything a [`Node`](crate::Node) can ask of the outside world, in the order it must be done.
@@ -197,6 +197,8 @@ pub enum Reply {
     Quarantined(Vec<Quarantined>),
     /// To [`Command::Quorum`](crate::Command::Quorum).
     Quorum(QuorumView),
+    /// To [`Command::Links`](crate::Command::Links).
+    Links(LinksView),
     /// To [`Command::Explain`](crate::Command::Explain).
     Explain(Result<Explanation, ExplainError>),
     /// To [`Command::PlanMoves`](crate::Command::PlanMoves).

@@ -12,6 +12,7 @@ mod exports;
 mod failovers;
 mod faults;
 mod groups;
+mod hearing;
 mod joins;
 mod leases;
 mod leaves;

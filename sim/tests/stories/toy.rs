@@ -181,6 +181,7 @@ impl Toy {
             | Command::Release { .. }
             | Command::Quarantined { .. }
             | Command::Quorum { .. }
+            | Command::Links
             | Command::PlanMoves { .. }
             | Command::PauseMoves { .. }
             | Command::AwaitQuorum

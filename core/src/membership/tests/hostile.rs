@@ -11,7 +11,8 @@ use crate::message::{Beat, Link, Message, Pulse};
 use crate::{Event, Incarnation, NodeId, Replica, ReplicaKey};
 
 fn pulse(replica: ReplicaKey, counter: u64) -> Message {
-    let pulses = Vec::from([Pulse { replica, counter, age_ms: 0, head: 0, link: Link::Open }]);
+    let (age_ms, head, link, silent_ms) = (0, 0, Link::Open, 0);
+    let pulses = Vec::from([Pulse { replica, counter, age_ms, head, link, silent_ms }]);
     Message::Beat(Beat { pulses })
 }
 
