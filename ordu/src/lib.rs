@@ -116,6 +116,7 @@ mod tcp;
 mod testing;
 mod update;
 mod view;
+mod watchdog;
 
 pub use ordu_core::flight::Payloads;
 pub use ordu_core::message::Link;
@@ -166,3 +167,4 @@ pub use crate::subscription::{NameEvent, Subscription};
 pub use crate::supervisor::{Child, ChildInfo, StartChild, StartChildren, Supervisor, Terminate};
 pub use crate::update::Update;
 pub use crate::view::Found;
+pub use crate::watchdog::OnLapse;
