@@ -47,8 +47,8 @@ pub struct LinkView {
     ///
     /// Who hears nothing ends the session, and then the other one hears nothing either. So of the
     /// two directions between two members that alone is named which fell silent by half of the
-    /// failure timeout before the other; both, if they fell silent at once. A link that works may be
-    /// named for a moment, where frames are lost by chance or the subject has just died.
+    /// failure timeout before the other; both, if they fell silent at once. A link that works may
+    /// be named for a moment, where frames are lost by chance or the subject has just died.
     pub is_broken: bool,
 }
 

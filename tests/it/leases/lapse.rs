@@ -49,7 +49,8 @@ fn describe(node: &str) -> NodeBuilder {
 
 /// What the child does.
 async fn work(context: Context, blocks: bool) {
-    writeln!(io::stdout(), "\n@works").unwrap();
+    let mut output = io::stdout();
+    writeln!(output, "\n@works").unwrap();
     if blocks {
         std::thread::sleep(BLOCKED);
     }
