@@ -32,6 +32,7 @@ mod id;
 pub mod laws;
 mod lease;
 pub mod limits;
+mod links;
 mod membership;
 pub mod message;
 mod messaging;
@@ -81,6 +82,7 @@ pub use crate::id::{
     ChildId, Incarnation, NodeId, ProcessId, Replica, ReplicaKey, RequestId, Scope,
 };
 pub use crate::lease::{FencingToken, Voters, VotersError};
+pub use crate::links::{LinkView, LinksView};
 pub use crate::minority::{OnMinority, Quorum};
 pub use crate::mode::{Mode, Terms};
 pub use crate::name::{Name, NameError};

@@ -216,6 +216,9 @@ pub struct Pulse {
     pub head: Version,
     /// How the sender's own session with it is.
     pub link: Link,
+    /// For how long no frame of its node has reached the sender on a session of their own, in
+    /// milliseconds; if none ever has, since the sender learned of it.
+    pub silent_ms: u64,
 }
 
 /// How a node's own session with another is.

@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{NodeId, Voters};
+use crate::{NodeId, Stamp, Voters};
 
 /// What a node does about the children of a supervisor while it sees too few members.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq, Serialize, Deserialize)]
@@ -74,6 +74,24 @@ pub enum Quorum {
         /// How many; 1 at least, best more than half of all that there will be.
         size: usize,
     },
+    /// The oldest of the members that do not leave is heard: the one whose life joined first, and
+    /// of two that joined at once the one of the lower name.
+    ///
+    /// Exactly one side has a quorum, the oldest's, however small it is; with `down_if_alone` the
+    /// other one, where the oldest is alone and they are two at least. A member that was started
+    /// anew, or takes a new life as it was forgotten, is the youngest. The oldest counts until it
+    /// leaves, is evicted or forgotten, or lives anew: where it dies nobody has a quorum until
+    /// then; with `down_if_alone` the others go on as long as nobody else is down.
+    ///
+    /// How old a member is goes by [`MemberView::joined`](crate::MemberView::joined), as it says
+    /// itself. Who joins is younger than all that welcomed it, as far as their clocks agree
+    /// ([`Config::clock_bound`](crate::Config::clock_bound)); of those that began alone and met
+    /// later the one is oldest whose clock says so. It is the rule of Pekko's `keep-oldest`.
+    KeepOldest {
+        /// Whether the oldest stops its children where it is alone and at least two others are not
+        /// heard, and those go on.
+        down_if_alone: bool,
+    },
 }
 
 /// A member as this node sees it.
@@ -91,6 +109,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) is_leaving: bool,
     /// Whether it counts when members are counted.
     pub(crate) counts: bool,
+    /// When its life joined, if it has said so.
+    pub(crate) joined: Option<Stamp>,
 }
 
 impl Seen<'_> {
@@ -156,6 +176,27 @@ impl Quorum {
                 }
             }
             Self::Static { size } => Tally { of: size, ..tally(&stay, &|up, _| size <= up) },
+            Self::KeepOldest { down_if_alone } => {
+                let aged = stay.iter().filter_map(|member| Some((member.joined?, member)));
+                let oldest = aged.min_by_key(|(joined, member)| (*joined, member.node));
+                // Who has not said how old it is is younger than who has; where nobody has, no side
+                // has the oldest.
+                let keeps = |is_here: &dyn Fn(&Seen<'_>) -> bool| {
+                    let Some((_, oldest)) = oldest else { return false };
+                    let here = stay.iter().filter(|member| is_here(member)).count();
+                    let there = stay.len() - here;
+                    if is_here(oldest) {
+                        !(down_if_alone && here == 1 && 2 <= there)
+                    } else {
+                        down_if_alone && there == 1 && 2 <= here
+                    }
+                };
+                Tally {
+                    is_met: keeps(&|member| member.is_heard),
+                    is_sure: keeps(&|member| member.is_heard && !member.is_suspect),
+                    ..tally(&stay, &|_, _| false)
+                }
+            }
         }
     }
 }
@@ -184,15 +225,17 @@ mod tests {
     }
 
     fn seen<'a>(names: &'a [NodeId], are: &[Is]) -> Vec<Seen<'a>> {
-        let member = |(node, is): (&'a NodeId, &Is)| Seen {
+        let member = |(number, (node, is)): (u64, (&'a NodeId, &Is))| Seen {
             node,
             is_heard: *is != Down,
             is_suspect: *is == Suspect,
             is_ready: *is != Joining,
             is_leaving: *is == Leaving,
             counts: true,
+            // The higher the name, the older.
+            joined: Some(Stamp::from_u64(100 - number)),
         };
-        names.iter().zip(are).map(member).collect()
+        (0..).zip(names.iter().zip(are)).map(member).collect()
     }
 
     fn tally(quorum: Quorum, are: &[Is]) -> Tally {
@@ -247,6 +290,67 @@ mod tests {
     }
 
     #[test]
+    fn the_oldest_is_kept_and_with_it_its_side() {
+        let keep = Quorum::KeepOldest { down_if_alone: false };
+        assert_eq!(counts(keep, &[Down, Down, Down, Up]), (true, 1, 4));
+        assert_eq!(counts(keep, &[Up, Up, Up, Down]), (false, 3, 4));
+        assert!(is_met(keep, &[Down, Down, Joining]), "who is heard, be it not ready");
+        assert!(is_met(keep, &[Down, Up, Leaving]), "of those that stay");
+        assert!(!is_met(keep, &[Up, Down, Leaving]));
+        assert!(!is_met(keep, &[]));
+        assert!(!is_met(keep, &[Leaving]));
+
+        let names = names(3);
+        let oldest_is = |ages: [Option<u64>; 3], is: [Is; 3]| {
+            let mut members = seen(&names, &is);
+            for (member, age) in members.iter_mut().zip(ages) {
+                member.joined = age.map(Stamp::from_u64);
+            }
+            keep.tally(&members, None).is_met
+        };
+        assert!(oldest_is([Some(7), Some(7), Some(9)], [Up, Down, Down]), "the lower of two names");
+        assert!(!oldest_is([Some(7), Some(7), Some(9)], [Down, Up, Up]));
+        assert!(
+            oldest_is([None, Some(7), None], [Down, Up, Down]),
+            "who has said nothing is young"
+        );
+        assert!(!oldest_is([None, None, None], [Up, Up, Up]), "and where nobody has, none is old");
+        let mut members = seen(&names, &[Up, Up, Down]);
+        members[2].counts = false;
+        assert!(keep.tally(&members, None).is_met, "who does not count is not the oldest");
+    }
+
+    #[test]
+    fn the_oldest_that_is_alone_gives_way_to_two_others() {
+        let keep = Quorum::KeepOldest { down_if_alone: true };
+        assert!(!is_met(keep, &[Down, Down, Up]));
+        assert!(is_met(keep, &[Up, Up, Down]), "the others go on when it has died");
+        assert!(!is_met(keep, &[Up, Down, Up, Up, Down]), "but not once another one is down, too");
+        assert!(is_met(keep, &[Down, Up]), "of two it is kept");
+        assert!(!is_met(keep, &[Up, Down]));
+        assert!(is_met(keep, &[Up]));
+        assert!(is_met(keep, &[Down, Down, Down, Up, Up]), "it is not alone with one other");
+        assert!(!is_met(keep, &[Down, Down, Leaving, Up]), "nor is it with who leaves");
+    }
+
+    #[test]
+    fn while_the_oldest_may_be_down_nobody_is_sure_but_of_going_on_without_it() {
+        let sure = |down_if_alone, are: &[Is]| {
+            let Tally { is_met, is_sure, .. } = tally(Quorum::KeepOldest { down_if_alone }, are);
+            (is_met, is_sure)
+        };
+        for down_if_alone in [true, false] {
+            assert_eq!(sure(down_if_alone, &[Up, Suspect, Up]), (true, true));
+            assert_eq!(sure(down_if_alone, &[Up, Suspect, Suspect]), (true, false));
+            assert_eq!(sure(down_if_alone, &[Up, Suspect, Down]), (down_if_alone, false));
+        }
+        assert_eq!(sure(false, &[Up, Up, Suspect]), (true, false));
+        assert_eq!(sure(true, &[Up, Up, Suspect]), (true, true), "the others go on in any case");
+        assert_eq!(sure(true, &[Suspect, Suspect, Up]), (true, false), "it may be alone");
+        assert_eq!(sure(false, &[Suspect, Suspect, Up]), (true, true));
+    }
+
+    #[test]
     fn who_is_suspect_is_up_and_nothing_to_be_sure_of() {
         let three = Quorum::Static { size: 3 };
         for quorum in [Quorum::Voters, Quorum::Uniform, Quorum::KeepMajority, three] {
@@ -284,6 +388,7 @@ mod tests {
         #[test]
         fn of_two_sides_of_a_split_one_may_place(
             members in prop::collection::vec((any::<bool>(), prop::bool::weighted(0.2)), 2..12),
+            ages in prop::collection::vec(0..4_u64, 12),
         ) {
             let side = |is_left: bool| -> Vec<Is> {
                 let is = |&(left, leaves): &(bool, bool)| match (left == is_left, leaves) {
@@ -301,6 +406,9 @@ mod tests {
                 for (seen, (_, leaves)) in members_seen.iter_mut().zip(&members) {
                     seen.is_leaving = *leaves;
                 }
+                for (seen, age) in members_seen.iter_mut().zip(&ages) {
+                    seen.joined = Some(Stamp::from_u64(*age));
+                }
                 members_seen
             };
             let sides = |quorum: Quorum| {
@@ -311,9 +419,44 @@ mod tests {
             let expected = usize::from(!all_leave);
             prop_assert_eq!(sides(Quorum::Uniform), expected);
             prop_assert_eq!(sides(Quorum::KeepMajority), expected);
+            for down_if_alone in [true, false] {
+                prop_assert_eq!(sides(Quorum::KeepOldest { down_if_alone }), expected);
+            }
             prop_assert!(sides(Quorum::Voters) <= 1);
             let most = Quorum::Static { size: members.len() / 2 + 1 };
             prop_assert!(sides(most) <= 1);
+        }
+
+        /// Who is sure has a quorum whoever of those that are suspect goes down.
+        #[test]
+        fn who_is_sure_has_a_quorum_whoever_falls(
+            members in prop::collection::vec((0..4_u8, any::<bool>(), 0..4_u64), 1..9),
+        ) {
+            let names = names(members.len());
+            let voters = Voters::new(names.iter().take(5).cloned());
+            let tally = |quorum: Quorum, fall: bool| {
+                let are: Vec<Is> = members
+                    .iter()
+                    .map(|(is, falls, _)| match is {
+                        0 if fall && *falls => Down,
+                        0 => Suspect,
+                        1 => Down,
+                        _ => Up,
+                    })
+                    .collect();
+                let mut members_seen = seen(&names, &are);
+                for (seen, (_, _, age)) in members_seen.iter_mut().zip(&members) {
+                    seen.joined = Some(Stamp::from_u64(*age));
+                }
+                quorum.tally(&members_seen, Some(&voters))
+            };
+            let oldest = [true, false].map(|down_if_alone| Quorum::KeepOldest { down_if_alone });
+            let others = [Quorum::Voters, Quorum::Uniform, Quorum::KeepMajority];
+            for quorum in oldest.into_iter().chain(others) {
+                if tally(quorum, false).is_sure {
+                    prop_assert!(tally(quorum, true).is_met, "{:?}", quorum);
+                }
+            }
         }
     }
 }

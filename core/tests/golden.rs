@@ -39,7 +39,8 @@ fn messages() -> Vec<Message> {
     let terms = Terms { electorate: Some(electorate.clone()), digest: 300 };
     let ballot = Ballot { round: 3, proposer: key };
     let accepted = Some(Accepted { ballot, nodes: nodes.clone() });
-    let pulse = Pulse { replica: key, counter: 1, age_ms: 2, head: 3, link: Link::Refused };
+    let link = Link::Refused;
+    let pulse = Pulse { replica: key, counter: 1, age_ms: 2, head: 3, link, silent_ms: 4 };
     vec![
         Message::Hello(Hello { sent: time, wall, rule, echo: Some(time), ring: 1, terms }),
         Message::Join,

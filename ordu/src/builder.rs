@@ -3,8 +3,8 @@
 mod leases;
 mod minority;
 mod placing;
+mod said;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -13,12 +13,13 @@ use std::time::Duration;
 use ordu_core::limits::CLUSTER_BYTES_MAX;
 use ordu_core::transport::{Runtime, Transport};
 use ordu_core::{
-    Address, Blob, Config, ConfigError, Export, IdError, LabelError, Labels, Name, NameError,
-    NodeId, Role, Rule, Scope, UnknownRegistry, VoterStore,
+    Address, Blob, Config, ConfigError, Export, IdError, LabelError, Name, NameError, NodeId, Role,
+    Rule, UnknownRegistry, VoterStore,
 };
 use tokio::sync::mpsc;
 
 use crate::builder::leases::Leases;
+use crate::builder::said::listed;
 use crate::conflicts::ConflictJournal;
 use crate::context::Context;
 use crate::declared::Declared;
@@ -138,7 +139,7 @@ impl NodeBuilder {
     }
 
     /// Says something of the node that all members see, such as its zone; to give a key again
-    /// changes its value. See [`Labels`] for how many there may be, and how long.
+    /// changes its value. See [`Labels`](ordu_core::Labels) for how many there may be, and how long.
     pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.labels.push((key.into(), value.into()));
         self
@@ -339,6 +340,7 @@ impl NodeBuilder {
         let mut config = self.config(stored)?;
         let id = config.id.clone();
         let (transport, runtime) = self.world(&id).await?;
+        let watchdog = self.leases.watchdog(&runtime)?;
         let address = transport.local_address();
         config.address = address.clone();
 
@@ -370,7 +372,7 @@ impl NodeBuilder {
         });
         let records = store.map(|store| store::keep(store, mailbox.clone(), &runtime));
         let hands = Hands::new(node.clone(), Arc::clone(&transport), self.kinds);
-        let hands = hands.with_store(records);
+        let hands = hands.with_store(records).watched_by(watchdog);
         let post = (mailbox.clone(), mails);
         let driver = Driver::new((machine, flight), hands, post, Arc::clone(&runtime), announcer);
         runtime.spawn(Box::pin(driver.run()));
@@ -422,25 +424,6 @@ impl NodeBuilder {
         Ok(config)
     }
 
-    fn labels(&mut self) -> Result<Labels, StartNodeError> {
-        let mut labels = Labels::new();
-        for (key, value) in std::mem::take(&mut self.labels) {
-            labels.insert(key, value).map_err(|source| StartNodeError::Label { source })?;
-        }
-        Ok(labels)
-    }
-
-    fn first_metadata(&mut self) -> Result<BTreeMap<(Scope, Name), Blob>, StartNodeError> {
-        let mut metadata = BTreeMap::new();
-        for (registry, key, value) in std::mem::take(&mut self.metadata) {
-            let scope = self.registries.scope(&registry);
-            let scope = scope.map_err(|source| StartNodeError::UnknownRegistry { source })?;
-            let key = key.map_err(|source| StartNodeError::MetadataKey { registry, source })?;
-            metadata.insert((scope, key), value);
-        }
-        Ok(metadata)
-    }
-
     /// Returns what the node runs on.
     async fn world(
         &mut self,
@@ -453,12 +436,6 @@ impl NodeBuilder {
             (None, Some(_)) => Err(StartNodeError::NoTransport),
         }
     }
-}
-
-/// Returns the nodes that are called `names`.
-fn listed(names: Vec<String>) -> Result<BTreeSet<NodeId>, StartNodeError> {
-    let bad = |member: String| move |source| StartNodeError::Member { member, source };
-    names.into_iter().map(|name| NodeId::new(name.as_str()).map_err(bad(name))).collect()
 }
 
 impl fmt::Debug for NodeBuilder {
@@ -566,6 +543,19 @@ pub enum StartNodeError {
     VoterStore {
         /// What is wrong with it.
         source: LoadError,
+    },
+    /// It was said what to do when leases of a supervisor end whose children need none; let it be
+    /// exclusive.
+    #[error("the supervisor {supervisor:?} is not exclusive, so that its leases cannot lapse")]
+    NotExclusive {
+        /// The supervisor.
+        supervisor: String,
+    },
+    /// There is no thread to be had for who watches over leases.
+    #[error("the watchdog of leases has no thread")]
+    Watchdog {
+        /// What the system says.
+        source: std::io::Error,
     },
     /// Two kinds of processes have one name; which of them a child is could not be told.
     #[error("two kinds of processes are called {kind:?}")]

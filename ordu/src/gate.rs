@@ -11,6 +11,8 @@ use ordu_core::transport::{BoxFuture, Runtime};
 use tokio::select;
 use tokio::sync::Notify;
 
+use crate::watchdog::{Polls, UnderWay};
+
 /// Until when a process may run; shared by all that is polled on its behalf.
 ///
 /// It closes at the earlier of two moments: when the process must have stopped, which is moved and
@@ -21,6 +23,23 @@ pub(crate) struct Gate {
     closes_at_us: AtomicU64,
     lease_ends_at_us: AtomicU64,
     changed: Notify,
+    /// The polls of what is behind it, if somebody watches them.
+    polls: Option<Polls>,
+}
+
+/// How it is with the lease of a process.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Lease {
+    /// It has not ended.
+    Lasts {
+        /// When it ends, unless it is renewed.
+        until: Time,
+    },
+    /// It has ended.
+    Over {
+        /// Whether a poll is under way that began before.
+        is_polled: bool,
+    },
 }
 
 impl Gate {
@@ -35,7 +54,12 @@ impl Gate {
     pub(crate) fn new(closes_at: Option<Time>, lease_ends_at: Option<Time>) -> Self {
         let stored = |at: Option<Time>| AtomicU64::new(at.map_or(Self::NEVER, Time::as_micros));
         let (closes_at_us, lease_ends_at_us) = (stored(closes_at), stored(lease_ends_at));
-        Self { closes_at_us, lease_ends_at_us, changed: Notify::new() }
+        Self { closes_at_us, lease_ends_at_us, changed: Notify::new(), polls: None }
+    }
+
+    /// Returns the gate with the polls of what is behind it counted from here on.
+    pub(crate) fn counted(self) -> Self {
+        Self { polls: Some(Polls::default()), ..self }
     }
 
     /// Moves the closing to `closes_at`, or takes it back if that is `None`; a lease ends when it
@@ -89,12 +113,39 @@ impl Gate {
         if closes_at != Self::NEVER && closes_at <= runtime.now().as_micros() {
             return true;
         }
+        self.has_ended(runtime)
+    }
+
+    /// Returns whether there was a lease that has ended; from then on it has for everybody.
+    fn has_ended(&self, runtime: &dyn Runtime) -> bool {
         let ended = |us| match us {
             Self::NEVER => None,
             us => (us <= runtime.now().as_micros()).then_some(Self::ENDED),
         };
         let (set, fetch) = (Ordering::AcqRel, Ordering::Acquire);
         self.lease_ends_at_us.fetch_update(set, fetch, ended).is_ok()
+    }
+
+    /// Returns how it is with the lease of a process whose polls are counted. Once it has ended no
+    /// poll begins any more, whenever the clock was read for it.
+    pub(crate) fn lease(&self, runtime: &dyn Runtime) -> Lease {
+        if self.has_ended(runtime) {
+            return Lease::Over { is_polled: self.polls.as_ref().is_some_and(Polls::close) };
+        }
+        Lease::Lasts { until: Time::from_micros(self.lease_ends_at_us.load(Ordering::Acquire)) }
+    }
+
+    /// Returns whether a poll is under way that is counted.
+    pub(crate) fn is_polled(&self) -> bool {
+        self.polls.as_ref().is_some_and(Polls::any)
+    }
+
+    /// Begins a poll that goes on until what is returned is dropped; `None` if none may begin.
+    pub(crate) fn begin_poll(&self) -> Option<Option<UnderWay<'_>>> {
+        match &self.polls {
+            Some(polls) => polls.begin().map(Some),
+            None => Some(None),
+        }
     }
 
     /// Returns when the gate closes, unless that is moved.
@@ -162,12 +213,18 @@ impl<T> Future for Gated<T> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        if this.gate.is_closed(&*this.runtime) {
+        // In this order: what is counted as a poll is one.
+        let is_closed = this.gate.is_closed(&*this.runtime);
+        let begun = if is_closed { None } else { this.gate.begin_poll() };
+        let polled = begun.map(|_under_way| {
+            let future = this.future.as_mut().expect("a future that ended is not polled again");
+            future.as_mut().poll(context)
+        });
+        let Some(polled) = polled else {
             this.discard();
             return Poll::Ready(Err(Closed));
-        }
-        let future = this.future.as_mut().expect("a future that ended is not polled again");
-        if let Poll::Ready(output) = future.as_mut().poll(context) {
+        };
+        if let Poll::Ready(output) = polled {
             this.discard();
             return Poll::Ready(Ok(output));
         }
@@ -186,41 +243,14 @@ mod tests {
     use std::task::Waker;
     use std::time::Duration;
 
-    use ordu_core::Wall;
-
     use super::*;
-    use crate::testing::TestRuntime;
+    use crate::testing::{SetClock, TestRuntime};
 
     struct SetOnDrop(Arc<AtomicBool>);
 
     impl Drop for SetOnDrop {
         fn drop(&mut self) {
             self.0.store(true, Ordering::SeqCst);
-        }
-    }
-
-    /// A clock that shows what the test has set it to, in microseconds.
-    struct SetClock(Arc<AtomicU64>);
-
-    impl Runtime for SetClock {
-        fn spawn(&self, _: BoxFuture<()>) {
-            unreachable!("only its clock is read");
-        }
-
-        fn now(&self) -> Time {
-            Time::from_micros(self.0.load(Ordering::SeqCst))
-        }
-
-        fn wall(&self) -> Wall {
-            Wall::from_millis(0)
-        }
-
-        fn sleep_until(&self, _: Time) -> BoxFuture<()> {
-            Box::pin(pending())
-        }
-
-        fn fill_random(&self, bytes: &mut [u8]) {
-            bytes.fill(7);
         }
     }
 
@@ -341,14 +371,13 @@ mod tests {
     /// A renewal that has read the clock in time is overtaken by whoever sees that it is too late.
     #[test]
     fn a_lease_that_was_seen_to_end_is_not_renewed_by_a_clock_that_was_read_before() {
-        let clock = Arc::new(AtomicU64::new(7));
+        let (clock, time) = SetClock::shared(7);
         let gate = Gate::new(None, Some(Time::from_micros(5)));
-        assert!(gate.is_closed(&SetClock(Arc::clone(&clock))));
+        assert!(gate.is_closed(&*clock));
 
-        clock.store(3, Ordering::SeqCst);
-        let early = SetClock(clock);
-        assert!(!gate.renew(Time::from_micros(100), &early));
-        assert!(gate.is_closed(&early));
+        time.store(3, Ordering::SeqCst);
+        assert!(!gate.renew(Time::from_micros(100), &*clock));
+        assert!(gate.is_closed(&*clock));
     }
 
     #[tokio::test(start_paused = true)]

@@ -21,6 +21,7 @@ use crate::log;
 use crate::node::Node;
 use crate::runner::{BeginOnce, Birth, End, Life, run};
 use crate::store::Records;
+use crate::watchdog::Watchdog;
 
 /// The hands of a driver: its processes, its sessions, and all who wait for an answer.
 ///
@@ -32,6 +33,8 @@ pub(crate) struct Hands {
     kinds: Kinds,
     processes: BTreeMap<u64, Arc<Inbox>>,
     leased: BTreeMap<u64, Arc<Gate>>,
+    /// Watches those whose supervisor was told to abort.
+    watchdog: Option<Watchdog>,
     waiting: BTreeMap<u64, Waiting>,
     tickets: u64,
     replica: Option<Replica>,
@@ -59,6 +62,8 @@ struct Limits {
     start: Option<(Time, Duration)>,
     /// When its lease ends unless it is renewed; `None` if it needs none.
     leased_until: Option<Time>,
+    /// Whether the program is aborted if it is being polled when its lease ends.
+    is_watched: bool,
 }
 
 impl Hands {
@@ -75,6 +80,7 @@ impl Hands {
             kinds,
             processes: BTreeMap::new(),
             leased: BTreeMap::new(),
+            watchdog: None,
             waiting: BTreeMap::new(),
             tickets: 0,
             records: None,
@@ -90,6 +96,12 @@ impl Hands {
     /// Saves what is to be stored by sending it to `records`.
     pub(crate) fn with_store(mut self, records: Option<Records>) -> Self {
         self.records = records;
+        self
+    }
+
+    /// Returns them with `watchdog` to watch their processes.
+    pub(crate) fn watched_by(mut self, watchdog: Option<Watchdog>) -> Self {
+        self.watchdog = watchdog;
         self
     }
 
@@ -186,7 +198,7 @@ impl Hands {
     }
 
     fn start(&mut self, now: Time, start: Start) {
-        let Start { number, scope: _, child, kind, args, reason, state, timeout, lease } = start;
+        let Start { number, scope, child, kind, args, reason, state, timeout, lease } = start;
         let Some(begin) = self.kinds.find(&kind) else {
             let reason = format!("this node has no code for kind {kind:?}");
             let event = ProcessEvent::StartFailed { reason };
@@ -196,7 +208,8 @@ impl Hands {
         let (process, token) = (self.process(number), lease.map(|lease| lease.token));
         let birth = Birth { process, child: Some(child), args, reason, state, token };
         let leased_until = lease.map(|Lease { until, .. }| until);
-        let limits = Limits { start: Some((now, timeout)), leased_until };
+        let is_watched = self.watchdog.as_ref().is_some_and(|watchdog| watchdog.watches(scope));
+        let limits = Limits { start: Some((now, timeout)), leased_until, is_watched };
         self.launch(birth, limits, |life| begin(life));
     }
 
@@ -226,10 +239,14 @@ impl Hands {
         begin: impl FnOnce(Arc<Life>) -> BoxFuture<End>,
     ) {
         let number = birth.process.number;
-        let Limits { start, leased_until } = limits;
+        let Limits { start, leased_until, is_watched } = limits;
         let starts_by = start.map(|(now, timeout)| now + timeout);
-        let inbox = Inbox::new(starts_by, leased_until, self.node.messages_max());
-        let inbox = Arc::new(inbox);
+        let gate = Gate::new(starts_by, leased_until);
+        let gate = match self.watchdog.as_ref().filter(|_| is_watched) {
+            Some(watchdog) => watchdog.watch(gate, &birth.process),
+            None => Arc::new(gate),
+        };
+        let inbox = Arc::new(Inbox::new(gate, self.node.messages_max()));
         let before = self.processes.insert(number, Arc::clone(&inbox));
         assert!(before.is_none(), "process {number} runs already");
         if leased_until.is_some() {

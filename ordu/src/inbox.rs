@@ -100,15 +100,10 @@ impl Inbox {
     /// Capacity that an empty queue may keep.
     const SPARE_MAX: usize = 64;
 
-    /// Creates the inbox of a process that may take until `starts_by` to start, and may run until
-    /// `leased_until`; longer, if its gate is renewed.
-    pub(crate) fn new(
-        starts_by: Option<Time>,
-        leased_until: Option<Time>,
-        messages_max: usize,
-    ) -> Self {
+    /// Creates the inbox of a process that everything is polled of through `gate`: it must have
+    /// started when that closes.
+    pub(crate) fn new(gate: Arc<Gate>, messages_max: usize) -> Self {
         assert!(0 < messages_max, "a process that takes no message cannot be talked to");
-        let gate = Arc::new(Gate::new(starts_by, leased_until));
         Self { state: Mutex::default(), changed: Notify::new(), gate, messages_max }
     }
 
@@ -333,7 +328,7 @@ mod tests {
     }
 
     fn running() -> Inbox {
-        let inbox = Inbox::new(None, None, 3);
+        let inbox = Inbox::new(Arc::new(Gate::new(None, None)), 3);
         inbox.mark_started();
         inbox
     }
@@ -376,7 +371,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_process_told_to_stop_while_it_came_up_has_its_grace() {
         let runtime = TestRuntime::shared();
-        let inbox = Inbox::new(None, None, 3);
+        let inbox = Inbox::new(Arc::new(Gate::new(None, None)), 3);
         let begin = runtime.now();
         inbox.stop(StopReason::Terminated, begin + Duration::from_secs(5));
         inbox.mark_started();
@@ -418,7 +413,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_flooded_process_lets_others_run() {
-        let inbox = Inbox::new(None, None, 1_000);
+        let inbox = Inbox::new(Arc::new(Gate::new(None, None)), 1_000);
         inbox.mark_started();
         for number in 0..200 {
             inbox.deliver(call(number)).unwrap();

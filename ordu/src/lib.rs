@@ -94,6 +94,7 @@ mod hands;
 mod inbox;
 mod index;
 mod kinds;
+mod links;
 mod log;
 mod meta;
 mod node;
@@ -117,8 +118,10 @@ mod testing;
 mod update;
 mod view;
 mod voters;
+mod watchdog;
 
 pub use ordu_core::flight::Payloads;
+pub use ordu_core::message::Link;
 pub use ordu_core::placement;
 pub use ordu_core::placement::{
     Exclusion, Move, MovePlan, Need, Placement, PlacementStrategy, Redistribution, Weight,
@@ -129,12 +132,13 @@ pub use ordu_core::{
     ChildId, ConfigError, Conflict, ConflictRule, Contender, DecodeExportError, Delay, Electorate,
     Escalation, Event, EvictError, ExitReason, ExplainError, Explanation, Export, FencingToken,
     GivenUp, IdError, Incarnation, JoinGroupError, LabelError, Labels, LeaveError, LeaveGroupError,
-    Loss, MemberStatus, Mode, Name, NameConflict, NameError, NodeId, Occupant, OnMinority, Origin,
-    Outcome, Passage, PassageCause, PauseMovesError, Precedence, ProcessId, PublishError,
-    Published, Quarantined, Quorum, QuorumError, QuorumView, Rank, RegisterError, ReleaseError,
-    Replica, Replicas, Restart, RestartChildError, Role, Rule, Scope, SetMembersError, SettleError,
-    Stamp, StartChildError, StartReason, StopReason, TerminateError, Terms, Time, UnknownRegistry,
-    UnregisterError, UpdateError, VoterRecordError, Voters, VotersError, Wall, WriteMetaError,
+    LinkView, LinksView, Loss, MemberStatus, Mode, Name, NameConflict, NameError, NodeId, Occupant,
+    OnMinority, Origin, Outcome, Passage, PassageCause, PauseMovesError, Precedence, ProcessId,
+    PublishError, Published, Quarantined, Quorum, QuorumError, QuorumView, Rank, RegisterError,
+    ReleaseError, Replica, Replicas, Restart, RestartChildError, Role, Rule, Scope,
+    SetMembersError, SettleError, Stamp, StartChildError, StartReason, StopReason, TerminateError,
+    Terms, Time, UnknownRegistry, UnregisterError, UpdateError, VoterRecordError, Voters,
+    VotersError, Wall, WriteMetaError,
 };
 
 pub use ordu_transport_tcp::{Secret, SecretError};
@@ -151,6 +155,7 @@ pub use crate::events::{Events, Missed};
 pub use crate::export::ExportError;
 pub use crate::flight::{DumpFlightError, FlightRecorder};
 pub use crate::groups::{GroupMember, Groups, JoinGroup, LeaveGroup, Publish};
+pub use crate::links::AskLinks;
 pub use crate::meta::WriteMeta;
 pub use crate::node::{Leave, Member, Node, ReadyError, Settled, Spawn, SpawnError};
 pub use crate::policy::{Evict, SetMembers, WaitForQuorum};
@@ -166,3 +171,4 @@ pub use crate::supervisor::{Child, ChildInfo, StartChild, StartChildren, Supervi
 pub use crate::update::Update;
 pub use crate::view::Found;
 pub use crate::voters::ChangeVoters;
+pub use crate::watchdog::OnLapse;

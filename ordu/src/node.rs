@@ -10,7 +10,7 @@ use ordu_core::transport::Runtime;
 use ordu_core::{
     Address, Blob, CausalToken, Command, Conflict, Event, ExitReason, IdError, Incarnation, Labels,
     LeaveError, MemberStatus, MemberView, NodeId, Precedence, ProcessId, Reply, Role, SettleError,
-    Time,
+    Stamp, Time,
 };
 use tokio::select;
 use tokio::sync::{mpsc, oneshot};
@@ -154,9 +154,20 @@ impl Node {
     /// Reads the node's own view, without waiting.
     pub fn members(&self) -> Vec<Member> {
         let member = |(node, view)| {
-            let MemberView { incarnation, address, status, role, kinds, labels, is_full, weight } =
-                view;
-            Member { node, incarnation, address, status, role, kinds, labels, is_full, weight }
+            let MemberView { incarnation, address, status, role, kinds, labels, .. } = view;
+            let MemberView { is_full, weight, joined, .. } = view;
+            Member {
+                node,
+                incarnation,
+                address,
+                status,
+                role,
+                kinds,
+                labels,
+                is_full,
+                weight,
+                joined,
+            }
         };
         self.shared.view.members().into_iter().map(member).collect()
     }
@@ -359,6 +370,8 @@ pub struct Member {
     pub is_full: bool,
     /// How many children it takes, beside others.
     pub weight: Weight,
+    /// When its present life joined, by its hybrid clock, once it said so; the lower, the older.
+    pub joined: Option<Stamp>,
 }
 
 /// A leave; await it.

@@ -1,5 +1,6 @@
 //! What the unit tests run on: tokio's clock, and a transport that only listens.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -51,6 +52,39 @@ impl Runtime for TestRuntime {
     fn sleep_until(&self, at: Time) -> BoxFuture<()> {
         let wait = at.since(self.now());
         Box::pin(tokio::time::sleep(wait))
+    }
+
+    fn fill_random(&self, bytes: &mut [u8]) {
+        bytes.fill(7);
+    }
+}
+
+/// A clock that shows what the test has set it to, in microseconds.
+pub(crate) struct SetClock(Arc<AtomicU64>);
+
+impl SetClock {
+    /// Returns a clock that shows `us`, and what it is set by.
+    pub(crate) fn shared(us: u64) -> (Arc<dyn Runtime>, Arc<AtomicU64>) {
+        let time = Arc::new(AtomicU64::new(us));
+        (Arc::new(Self(Arc::clone(&time))), time)
+    }
+}
+
+impl Runtime for SetClock {
+    fn spawn(&self, _: BoxFuture<()>) {
+        unreachable!("only its clock is read");
+    }
+
+    fn now(&self) -> Time {
+        Time::from_micros(self.0.load(Ordering::SeqCst))
+    }
+
+    fn wall(&self) -> Wall {
+        Wall::from_millis(0)
+    }
+
+    fn sleep_until(&self, _: Time) -> BoxFuture<()> {
+        Box::pin(std::future::pending())
     }
 
     fn fill_random(&self, bytes: &mut [u8]) {

@@ -147,6 +147,7 @@ impl Teller {
                     Command::Spawn { .. }
                     | Command::Quarantined { .. }
                     | Command::Quorum { .. }
+                    | Command::Links
                     | Command::PlanMoves { .. }
                     | Command::PauseMoves { .. }
                     | Command::AwaitQuorum

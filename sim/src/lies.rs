@@ -120,8 +120,9 @@ fn digest(of: &Replica, head: u64, floor: u64) -> Message {
 }
 
 fn pulse(of: &Replica, counter: u64) -> Message {
-    let (replica, age_ms, head, link) = (of.key(), 0, 0, Link::Open);
-    Message::Beat(Beat { pulses: vec![Pulse { replica, counter, age_ms, head, link }] })
+    let (replica, age_ms, head, link, silent_ms) = (of.key(), 0, 0, Link::Open, 0);
+    let pulse = Pulse { replica, counter, age_ms, head, link, silent_ms };
+    Message::Beat(Beat { pulses: vec![pulse] })
 }
 
 impl World {

@@ -7,11 +7,11 @@ use std::time::Duration;
 use ordu_core::placement::{Move, Redistribution};
 use ordu_core::{
     Blob, CallError, ChangeVotersError, ChildId, ChildSpec, Command, Electorate, EvictError,
-    ExplainError, Explanation, Input, JoinGroupError, LeaveError, LeaveGroupError, Name, ProcessId,
-    PublishError, Published, Quarantined, QuorumError, QuorumView, RegisterError, ReleaseError,
-    Replicas, Reply, RestartChildError, Scope, SetMembersError, SettleError, StartChildError,
-    StartedChild, Target, TerminateError, Time, UnregisterError, UpdateError, Updated, VoterChange,
-    WriteMetaError,
+    ExplainError, Explanation, Input, JoinGroupError, LeaveError, LeaveGroupError, LinksView, Name,
+    ProcessId, PublishError, Published, Quarantined, QuorumError, QuorumView, RegisterError,
+    ReleaseError, Replicas, Reply, RestartChildError, Scope, SetMembersError, SettleError,
+    StartChildError, StartedChild, Target, TerminateError, Time, UnregisterError, UpdateError,
+    Updated, VoterChange, WriteMetaError,
 };
 
 use crate::World;
@@ -91,6 +91,7 @@ impl Requests {
             | (Command::Quarantined { .. }, Reply::Quarantined(_))
             | (Command::Quorum { .. }, Reply::Quorum(_))
             | (Command::ChangeVoters { .. }, Reply::ChangeVoters(_))
+            | (Command::Links, Reply::Links(_))
             | (Command::PlanMoves { .. }, Reply::PlanMoves(_))
             | (Command::PauseMoves { .. }, Reply::PauseMoves(_))
             | (Command::AwaitQuorum, Reply::AwaitQuorum(_))
@@ -303,6 +304,12 @@ impl World {
             self.out_of_kind()
         };
         result
+    }
+
+    /// Returns which members hear each other, as `host` sees it.
+    pub fn links(&mut self, host: Host) -> LinksView {
+        let Reply::Links(view) = self.ask(host, Command::Links) else { self.out_of_kind() };
+        view
     }
 
     /// Waits through `host` until more than half of the members are up, and returns the answer.

@@ -157,6 +157,7 @@ macro_rules! way_to_payload {
                     | Self::CatchUp { .. }
                     | Self::Leave
                     | Self::AwaitQuorum
+                    | Self::Links
                     | Self::Settled => None,
                 }
             }

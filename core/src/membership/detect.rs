@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::cmp::Ordering;
 use core::time::Duration;
 
+use super::links::Hearing;
 use super::{JUMP_MAX, Life, MemberEntry, Membership, Output, Phase, Presence, State, Verdict};
 use crate::crdt::Version;
 use crate::limits::{MEMBERS_MAX, REPLICAS_MAX};
@@ -24,6 +25,7 @@ impl Life {
             state: State::Alive,
             entry: None,
             has_spoken: false,
+            hearing: None,
             cut_off_by: BTreeSet::new(),
             doomed: None,
             fell: None,
@@ -61,6 +63,7 @@ impl Membership {
         let Some(known) = self.nodes.get_mut(peer) else { return Verdict::Unchecked };
         let Some(session) = &mut known.session else { return Verdict::Unchecked };
         session.heard = now;
+        known.heard = Some(now);
         if !session.agreed {
             return Verdict::Unchecked;
         }
@@ -135,6 +138,9 @@ impl Membership {
                 life.state = State::Returning { head: Some(pulse.head) };
                 self.settle_return(pulse.replica);
             }
+        }
+        if let Some(life) = self.lives.get_mut(&witness).filter(|life| life.state.is_up()) {
+            life.hearing = Some(Hearing::of(beat, now));
         }
         self.weigh_doom();
         self.check();
@@ -259,15 +265,16 @@ impl Membership {
     /// much of its journal as it had when it came back, and whoever hears of it through us takes
     /// our head for what to wait for.
     pub(super) fn pulses(&self) -> Beat {
+        let in_ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let pulse = |key: ReplicaKey, life: &Life| {
             let own = self.own == Some(key);
-            let age = self.now.since(life.heard).as_millis();
             Pulse {
                 replica: key,
                 counter: if own { self.beat } else { life.counter },
-                age_ms: if own { 0 } else { u64::try_from(age).unwrap_or(u64::MAX) },
+                age_ms: if own { 0 } else { in_ms(self.now.since(life.heard)) },
                 head: life.closed,
                 link: self.link(key),
+                silent_ms: if own { 0 } else { in_ms(self.silent(life)) },
             }
         };
         let ours = self.own.map(|own| pulse(own, &self.lives[&own]));
@@ -413,7 +420,7 @@ impl Membership {
             return;
         }
         life.state = State::Retired;
-        life.doomed = None;
+        (life.doomed, life.hearing) = (None, None);
         (life.fell, life.is_refused) = (None, false);
         life.cut_off_by.clear();
         let replica = life.replica.clone();

@@ -132,8 +132,11 @@ impl Membership {
             life.judged = (life.judged + gap).min(self.now);
             life.doomed = life.doomed.map(|since| since + gap);
         }
-        for session in self.nodes.values_mut().filter_map(|known| known.session.as_mut()) {
-            session.heard = (session.heard + gap).min(self.now);
+        for known in self.nodes.values_mut() {
+            known.heard = known.heard.map(|heard| (heard + gap).min(self.now));
+            if let Some(session) = &mut known.session {
+                session.heard = (session.heard + gap).min(self.now);
+            }
         }
         if let Some(rival) = &mut self.rival {
             rival.until = rival.until.max(self.grace_until);
@@ -164,6 +167,7 @@ impl Membership {
         let life = self.lives.get_mut(&key).expect("just judged");
         let was_up = life.state.is_up();
         life.state = State::Down;
+        life.hearing = None;
         life.is_refused = life.doomed.take().is_some();
         life.fell = (!life.is_refused).then_some(now);
         let (replica, silent) = (life.replica.clone(), now.since(life.heard));

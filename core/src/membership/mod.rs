@@ -13,6 +13,7 @@
 mod detect;
 mod join;
 mod judge;
+mod links;
 mod policy;
 mod seeds;
 mod session;
@@ -28,6 +29,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use self::links::Hearing;
 use self::policy::Policy;
 
 use crate::crdt::Version;
@@ -175,6 +177,8 @@ pub(crate) struct MemberEntry {
     pub(crate) weight: Weight,
     /// Whether it reaches so many voters that they could grant it a lease.
     pub(crate) can_lease: bool,
+    /// When this life of it joined, by its hybrid clock: after all that had welcomed it.
+    pub(crate) joined: Stamp,
 }
 
 impl MemberEntry {
@@ -319,6 +323,8 @@ struct Known {
     session: Option<Session>,
     redial_at: Option<Time>,
     round_trip: Option<Duration>,
+    /// When a frame last came from it, on any session with it.
+    heard: Option<Time>,
     current: Option<ReplicaKey>,
     /// The highest life admitted; stays when it left and is forgotten. When it is forgotten for
     /// its silence, the highest that is remembered still.
@@ -376,6 +382,8 @@ struct Life {
     entry: Option<MemberEntry>,
     /// It has said something of itself, be it in a format that is not known here.
     has_spoken: bool,
+    /// How it hears others, by its last beat; kept while it is up.
+    hearing: Option<Hearing>,
     /// The members whose own session with it is not open, by their last beat.
     cut_off_by: BTreeSet<ReplicaKey>,
     /// Since when nobody can reach it and its address refuses us.

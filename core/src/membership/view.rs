@@ -50,6 +50,7 @@ impl Membership {
             labels: entry.map(|entry| entry.labels.clone()).unwrap_or_default(),
             is_full: entry.is_some_and(|entry| entry.is_full),
             weight: entry.map_or(Weight::USUAL, |entry| entry.weight),
+            joined: entry.map(|entry| entry.joined),
         })
     }
 
@@ -60,8 +61,8 @@ impl Membership {
         let (Some((key, life, now)), Some(view)) = (present, view) else {
             return present.is_none() && view.is_none();
         };
-        let MemberView { incarnation, address, status, role, kinds, labels, is_full, weight } =
-            view;
+        let MemberView { incarnation, address, status, role, kinds, labels, .. } = view;
+        let MemberView { is_full, weight, joined, .. } = view;
         let says_so = match &life.entry {
             Some(entry) => {
                 address.as_ref() == Some(&entry.address)
@@ -69,6 +70,7 @@ impl Membership {
                     && *labels == entry.labels
                     && *is_full == entry.is_full
                     && *weight == entry.weight
+                    && *joined == Some(entry.joined)
             }
             None => {
                 address.is_none()
@@ -76,6 +78,7 @@ impl Membership {
                     && labels.is_empty()
                     && !is_full
                     && *weight == Weight::USUAL
+                    && joined.is_none()
             }
         };
         says_so
@@ -97,6 +100,7 @@ impl Membership {
                 is_ready: !life.is_arriving(),
                 is_leaving: self.leaving && self.own == Some(key) || life.is_leaving(),
                 counts: self.role_of(key, life).counts(),
+                joined: life.entry.as_ref().map(|entry| entry.joined),
             })
         })
     }

@@ -34,6 +34,10 @@ impl Node {
             Command::Quarantined { scope } => self.tell_quarantined(ticket, scope),
             Command::Quorum { scope } => self.tell_quorum(ticket, scope),
             Command::ChangeVoters { change } => self.change_voters(ticket, timeout, change),
+            Command::Links => {
+                let links = self.membership.links();
+                self.reply(ticket, Reply::Links(links));
+            }
             Command::Explain { scope, child } => self.explain(ticket, (scope, child)),
             Command::PlanMoves { scope, without } => {
                 let plan = self.moves(scope, without.as_ref());
@@ -163,6 +167,7 @@ impl Node {
             | Command::Quarantined { .. }
             | Command::Quorum { .. }
             | Command::ChangeVoters { .. }
+            | Command::Links
             | Command::PlanMoves { .. }
             | Command::PauseMoves { .. }
             | Command::Explain { .. }

@@ -254,6 +254,7 @@ impl Node {
     fn begin(&mut self, replica: Replica) {
         self.visible.insert(replica.clone());
         let is_first = self.me.replace(replica).is_none();
+        self.joined = self.clock.stamp();
         let presence = self.arrive();
         self.write_member(presence);
         self.members_changed = true;

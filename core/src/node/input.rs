@@ -141,6 +141,9 @@ pub enum Command {
         /// The change.
         change: VoterChange,
     },
+    /// Tell which members hear each other, as this node sees it. Answered by
+    /// [`Reply::Links`](crate::Reply::Links).
+    Links,
     /// Tell why a child runs where it runs, as this node sees it.
     Explain {
         /// The supervisor.

@@ -74,7 +74,7 @@ use crate::seen::Seen;
 use crate::settle::Settling;
 use crate::supervisor::{Around, Placing, Supervisor};
 use crate::targets::Targets;
-use crate::{Blob, Config, HybridClock, NodeId, Random, Replica, Time, hash64, wire};
+use crate::{Blob, Config, HybridClock, NodeId, Random, Replica, Stamp, Time, hash64, wire};
 
 pub use crate::node::event::Event;
 pub use crate::node::input::{CallId, Command, Input, ProcessEvent, Replicas, Target};
@@ -173,6 +173,8 @@ pub struct Node {
     /// What readers were told of the members.
     shown_members: BTreeMap<NodeId, MemberView>,
     presence: Presence,
+    /// When its life joined, by its hybrid clock.
+    joined: Stamp,
     /// What is still to be taken in before it is ready, and then before it places children.
     arrival: Option<Arrival>,
     /// Whether it has said that it is ready.
@@ -289,6 +291,7 @@ impl Node {
             members_changed: false,
             shown_members: BTreeMap::new(),
             presence: Presence::Arriving,
+            joined: Stamp::default(),
             arrival: None,
             said_ready: false,
             exit_as: ExitReason::Left,
@@ -529,6 +532,7 @@ impl Node {
             strategies: self.strategies.clone(),
             weight: self.config.weight,
             can_lease: self.can_lease,
+            joined: self.joined,
         };
         self.replication.put(Key::Member.encode(), entry.encode());
     }

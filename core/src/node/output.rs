@@ -14,9 +14,9 @@ use crate::placement::{MovePlan, Weight};
 use crate::{
     Address, Blob, CallError, CatchUpError, CausalToken, ChangeVotersError, ChildId, Electorate,
     EvictError, ExplainError, Explanation, FencingToken, Incarnation, JoinGroupError, Labels,
-    LeaveError, LeaveGroupError, Name, NodeId, PauseMovesError, ProcessId, PublishError,
+    LeaveError, LeaveGroupError, LinksView, Name, NodeId, PauseMovesError, ProcessId, PublishError,
     Quarantined, QuorumError, QuorumView, Rank, RegisterError, ReleaseError, RestartChildError,
-    Role, Scope, SetMembersError, SettleError, StartChildError, TerminateError, Time,
+    Role, Scope, SetMembersError, SettleError, Stamp, StartChildError, TerminateError, Time,
     UnregisterError, UpdateError, VoterRecord, WriteMetaError,
 };
 
@@ -208,6 +208,8 @@ pub enum Reply {
     Quorum(QuorumView),
     /// To [`Command::ChangeVoters`](crate::Command::ChangeVoters): the voters from then on.
     ChangeVoters(Result<Electorate, ChangeVotersError>),
+    /// To [`Command::Links`](crate::Command::Links).
+    Links(LinksView),
     /// To [`Command::Explain`](crate::Command::Explain).
     Explain(Result<Explanation, ExplainError>),
     /// To [`Command::PlanMoves`](crate::Command::PlanMoves).
@@ -384,6 +386,9 @@ pub struct MemberView {
     pub is_full: bool,
     /// How many children it takes, beside others ([`Config::weight`](crate::Config)).
     pub weight: Weight,
+    /// When its present life joined, by its hybrid clock, once it said so: after all that had
+    /// welcomed it. The lower, the older ([`Quorum::KeepOldest`](crate::Quorum::KeepOldest)).
+    pub joined: Option<Stamp>,
 }
 
 /// How a member is, in the judgement of this node.

@@ -59,6 +59,7 @@ impl Node {
             is_ready: false,
             is_leaving: false,
             counts: true,
+            joined: None,
         });
         let unseen: Vec<Seen<'_>> = unseen.collect();
         seen.extend(unseen);

@@ -1,12 +1,14 @@
 //! What a node is told of leases: who grants them, and which children need one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use ordu_core::transport::Runtime;
 use ordu_core::{Mode, Name, NodeId, Scope, VoterStore, Voters};
 
 use crate::builder::{NodeBuilder, StartNodeError};
 use crate::store::{self, RecordStore};
+use crate::watchdog::{OnLapse, Watchdog};
 
 /// What a node was told of leases.
 #[derive(Default)]
@@ -14,6 +16,7 @@ pub(super) struct Leases {
     store: Option<Arc<dyn RecordStore>>,
     voters: Option<Named>,
     modes: BTreeMap<String, Mode>,
+    on_lapse: BTreeMap<String, OnLapse>,
 }
 
 /// The voters, as they were given.
@@ -66,6 +69,31 @@ impl NodeBuilder {
     /// Give all nodes of the cluster the same; they refuse each other otherwise.
     pub fn exclusive(self, supervisor: &str) -> Self {
         self.mode(supervisor, Mode::Exclusive)
+    }
+
+    /// Sets what the node does when the lease of a child of the [exclusive](Self::exclusive)
+    /// supervisor called `supervisor` ends while its process still runs; it drops the process by
+    /// default, once the poll that is under way has ended. Each node may be told otherwise.
+    ///
+    /// A process that does its work in short polls needs nothing else. Where polls may block for
+    /// longer than a lease lasts, such as in calls to a disk, they would work on while another node
+    /// runs the child: [`OnLapse::Abort`] ends the program then, which takes a thread that watches
+    /// the clock. It is of no use under simulation.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use ordu::{Node, OnLapse};
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = Node::builder("shop", "a").voters(["a", "b", "c"]).exclusive("payments");
+    /// let node = node.on_lapse("payments", OnLapse::Abort).start().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn on_lapse(mut self, supervisor: &str, on_lapse: OnLapse) -> Self {
+        self.leases.on_lapse.insert(supervisor.to_owned(), on_lapse);
+        self
     }
 
     /// Sets what becomes of the children of the supervisor called `supervisor` when the network
@@ -124,6 +152,29 @@ impl Leases {
             }
             modes.insert(Scope::named(supervisor), mode);
         }
-        Ok(modes)
+        let is_exclusive = |supervisor: &String| {
+            self.modes.get(supervisor).is_some_and(|mode| mode.is_exclusive())
+        };
+        match self.on_lapse.keys().find(|&supervisor| !is_exclusive(supervisor)) {
+            Some(supervisor) => {
+                Err(StartNodeError::NotExclusive { supervisor: supervisor.clone() })
+            }
+            None => Ok(modes),
+        }
+    }
+
+    /// Starts the watchdog, if there is anything to abort for.
+    pub(super) fn watchdog(
+        &self,
+        runtime: &Arc<dyn Runtime>,
+    ) -> Result<Option<Watchdog>, StartNodeError> {
+        let aborts = self.on_lapse.iter().filter(|(_, on_lapse)| **on_lapse == OnLapse::Abort);
+        let scopes: BTreeSet<Scope> =
+            aborts.map(|(supervisor, _)| Scope::named(supervisor)).collect();
+        if scopes.is_empty() {
+            return Ok(None);
+        }
+        let watchdog = Watchdog::start(scopes, Arc::clone(runtime));
+        watchdog.map(Some).map_err(|source| StartNodeError::Watchdog { source })
     }
 }

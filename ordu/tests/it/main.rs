@@ -10,6 +10,7 @@ mod children;
 mod cluster;
 mod flight;
 mod groups;
+mod links;
 mod metadata;
 mod minority;
 mod names;

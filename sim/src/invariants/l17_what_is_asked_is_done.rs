@@ -92,6 +92,7 @@ fn is_late(reply: &Reply) -> bool {
         | Reply::Quarantined(_)
         | Reply::PlanMoves(_)
         | Reply::Quorum(_)
+        | Reply::Links(_)
         | Reply::PauseMoves(_)
         | Reply::Explain(_) => false,
     }

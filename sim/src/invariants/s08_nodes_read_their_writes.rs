@@ -109,6 +109,7 @@ impl Invariant for NodesReadTheirWrites {
             | Command::Release { .. }
             | Command::Quarantined { .. }
             | Command::Quorum { .. }
+            | Command::Links
             | Command::PlanMoves { .. }
             | Command::PauseMoves { .. }
             | Command::AwaitQuorum

@@ -117,11 +117,19 @@ impl Toy {
         let (incarnation, kinds) = (self.replica.incarnation(), self.config.kinds.clone());
         let (role, labels) = (Role::Worker, Labels::new());
         let (address, is_full) = (None, false);
-        let weight = Weight::USUAL;
-        let view =
-            MemberView { incarnation, address, status, role, kinds, labels, is_full, weight };
-        self.outputs
-            .push_back(Output::View(ViewChange::Member { node: node.clone(), view: Some(view) }));
+        let (weight, joined) = (Weight::USUAL, None);
+        let view = Some(MemberView {
+            incarnation,
+            address,
+            status,
+            role,
+            kinds,
+            labels,
+            is_full,
+            weight,
+            joined,
+        });
+        self.outputs.push_back(Output::View(ViewChange::Member { node: node.clone(), view }));
     }
 
     fn request(&mut self, ticket: u64, command: Command) {
@@ -173,6 +181,7 @@ impl Toy {
             | Command::Release { .. }
             | Command::Quarantined { .. }
             | Command::Quorum { .. }
+            | Command::Links
             | Command::PlanMoves { .. }
             | Command::PauseMoves { .. }
             | Command::AwaitQuorum

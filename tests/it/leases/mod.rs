@@ -2,4 +2,6 @@
 
 #[cfg(unix)]
 mod freeze;
+#[cfg(unix)]
+mod lapse;
 mod sockets;

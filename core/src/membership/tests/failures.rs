@@ -234,8 +234,8 @@ fn old_news_keep_nobody_alive() {
         // A beat of n3 that nobody here heard of comes a long way round.
         let link = crate::message::Link::Closed;
         let replica = three.key();
-        let pulse =
-            crate::message::Pulse { replica, counter: count + 1, age_ms: 2_200, head: 0, link };
+        let (counter, age_ms, silent_ms) = (count + 1, 2_200, 2_200);
+        let pulse = crate::message::Pulse { replica, counter, age_ms, head: 0, link, silent_ms };
         let beat = world.of(2).beat();
         let message = crate::message::Beat { pulses: Vec::from([pulse]) };
         world.replay(1, 2, life, beat, crate::message::Message::Beat(message));

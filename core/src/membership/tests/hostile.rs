@@ -11,7 +11,8 @@ use crate::message::{Beat, Link, Message, Pulse};
 use crate::{Event, Incarnation, NodeId, Replica, ReplicaKey};
 
 fn pulse(replica: ReplicaKey, counter: u64) -> Message {
-    let pulses = Vec::from([Pulse { replica, counter, age_ms: 0, head: 0, link: Link::Open }]);
+    let (age_ms, head, link, silent_ms) = (0, 0, Link::Open, 0);
+    let pulses = Vec::from([Pulse { replica, counter, age_ms, head, link, silent_ms }]);
     Message::Beat(Beat { pulses })
 }
 
@@ -107,6 +108,7 @@ fn one_address_for_two_names_and_two_for_one_confuse_nobody() {
             strategies: Vec::new(),
             weight: crate::placement::Weight::USUAL,
             can_lease: false,
+            joined: crate::Stamp::default(),
         };
         let (now, four) = (world.now, world.replica(4));
         for number in 1..=2 {

@@ -126,7 +126,8 @@ fn a_higher_life_that_beats_ends_ours() {
     let life = world.of(1).incarnation();
     let pulse = |counter, age_ms| {
         let (replica, link) = (higher.key(), Link::Open);
-        let pulses = Vec::from([Pulse { replica, counter, age_ms, head: 0, link }]);
+        let pulses =
+            Vec::from([Pulse { replica, counter, age_ms, head: 0, link, silent_ms: age_ms }]);
         Message::Beat(Beat { pulses })
     };
     world.replay(3, 1, life, 50, pulse(7, 1_100));
@@ -153,7 +154,8 @@ fn a_higher_life_of_which_only_its_last_beat_is_told_is_a_memory() {
     let higher = Replica::new(id(3), Incarnation { counter: 9, nonce: 1 });
     let pulse = |counter, age_ms| {
         let (replica, link) = (higher.key(), Link::Open);
-        let pulses = Vec::from([Pulse { replica, counter, age_ms, head: 0, link }]);
+        let pulses =
+            Vec::from([Pulse { replica, counter, age_ms, head: 0, link, silent_ms: age_ms }]);
         Message::Beat(Beat { pulses })
     };
     let now = world.now;

@@ -255,6 +255,7 @@ impl World {
             strategies: Vec::new(),
             weight: Weight::USUAL,
             can_lease: false,
+            joined: Stamp::default(),
         };
         machine.entries.insert(own.clone(), entry.clone());
         machine.membership.handle_member(now, &own, entry);

@@ -39,6 +39,7 @@ impl Request {
             Reply::Release(_) => matches!(command, Command::Release { .. }),
             Reply::Quarantined(_) => matches!(command, Command::Quarantined { .. }),
             Reply::Quorum(_) => matches!(command, Command::Quorum { .. }),
+            Reply::Links(_) => matches!(command, Command::Links),
             Reply::PlanMoves(_) => matches!(command, Command::PlanMoves { .. }),
             Reply::PauseMoves(_) => matches!(command, Command::PauseMoves { .. }),
             Reply::AwaitQuorum(_) => matches!(command, Command::AwaitQuorum),
@@ -121,6 +122,7 @@ impl Member {
             | Reply::Quarantined(_)
             | Reply::PlanMoves(_)
             | Reply::Quorum(_)
+            | Reply::Links(_)
             | Reply::PauseMoves(_)
             | Reply::AwaitQuorum(_)
             | Reply::ChangeVoters(_)
