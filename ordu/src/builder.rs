@@ -139,7 +139,8 @@ impl NodeBuilder {
     }
 
     /// Says something of the node that all members see, such as its zone; to give a key again
-    /// changes its value. See [`Labels`](ordu_core::Labels) for how many there may be, and how long.
+    /// changes its value. See [`Labels`](ordu_core::Labels) for how many there may be, and how
+    /// long.
     pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.labels.push((key.into(), value.into()));
         self

@@ -178,7 +178,7 @@ fn a_delta_that_lacks_an_entry_is_seen() {
 fn a_delta_with_an_entry_that_was_overwritten_is_seen() {
     // A seed by which the entry was overwritten before anybody was told of it: else S2 sees it
     // first.
-    live_on(4, |_, output| {
+    live_on(5, |_, output| {
         let Output::Send { to, envelope } = output else { return None };
         let mut envelope = envelope.clone();
         let Message::Delta(delta) = &mut envelope.message else { return None };
