@@ -203,7 +203,7 @@ pub fn promises() -> Vec<Promise> {
 }
 
 /// What the world itself watches for, as it carries out what nodes ask for.
-const ELSEWHERE: [Promise; 13] = [
+const ELSEWHERE: [Promise; 14] = [
     Promise {
         id: "S7",
         says: "what a node sends, its peers can read",
@@ -244,6 +244,12 @@ const ELSEWHERE: [Promise; 13] = [
         id: "S22",
         says: "a node that is awake stops what its leases have ended for, before all else",
         made_in: "ordu_core::StopReason::Lapsed",
+        class: Class::Safety,
+    },
+    Promise {
+        id: "S23",
+        says: "a node releases a child under a lease only once its process is gone",
+        made_in: "ordu_core::Mode::Exclusive",
         class: Class::Safety,
     },
     Promise {

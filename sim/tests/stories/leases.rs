@@ -1,13 +1,15 @@
 //! Children that run under leases: one process of each at a time, whatever the network does.
 //!
-//! Every world holds all starts and renewals against true time (S18 to S22), so what the stories
+//! Every world holds all starts and renewals against true time (S18 to S23), so what the stories
 //! themselves look at is that children do run, when, and where.
 
 use std::time::Duration;
 
 use ordu_core::limits::REFUSALS_MAX;
 use ordu_core::{ChildId, ChildSpec, Event, Node, StartReason, StopReason, Time, Voters};
-use ordu_sim::{Behaviour, Host, N1, N2, N3, N4, N5, Network, Topology, World, WorldBuilder, seeds, spec};
+use ordu_sim::{
+    Behaviour, Host, N1, N2, N3, N4, N5, Network, Topology, World, WorldBuilder, seeds, spec,
+};
 
 use crate::{home, others, start_at_once};
 
