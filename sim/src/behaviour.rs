@@ -12,8 +12,8 @@ pub struct Behaviour {
     pub life: Option<(Duration, Option<String>)>,
     /// How long they take to stop; forced to at the end of their grace.
     pub stop: Duration,
-    /// For how long nothing makes them stop once they are told to, whatever their grace: they are in
-    /// the middle of something that is not interrupted.
+    /// For how long nothing makes them stop once they are told to, whatever their grace: they are
+    /// in the middle of something that is not interrupted.
     pub blocks: Duration,
     /// What they do with messages.
     pub replies: Replies,

@@ -205,8 +205,8 @@ fn cuts_one_way_flapping_links_and_slow_nodes_are_lived_through() {
     }
 }
 
-/// A node is frozen that children belong to which are started right then. They do not wait until it
-/// is taken for dead: who comes next stands in for it.
+/// A node is frozen that children belong to which are started right then. They do not wait until
+/// it is taken for dead: who comes next stands in for it.
 #[test]
 fn who_comes_next_stands_in_for_a_node_that_is_frozen() {
     for seed in seeds(10) {
@@ -297,8 +297,8 @@ fn without_a_majority_nothing_runs() {
     }
 }
 
-/// Half of an even number of voters start anew and grant nothing for a while. The others alone renew
-/// nothing, though nobody else is granted anything meanwhile.
+/// Half of an even number of voters start anew and grant nothing for a while. The others alone
+/// renew nothing, though nobody else is granted anything meanwhile.
 #[test]
 fn half_of_the_voters_renew_nothing() {
     for seed in seeds(10) {
@@ -314,8 +314,8 @@ fn half_of_the_voters_renew_nothing() {
     }
 }
 
-/// One of three voters has forgotten what it promised, and promises it to another as soon as it may:
-/// it is the only one that the holder reaches by then, which alone is no majority.
+/// Of three voters a holder reaches itself and one that has forgotten what it promised, and grants
+/// nothing for a while: one voter alone renews nothing.
 #[test]
 fn one_of_three_voters_renews_nothing() {
     for seed in seeds(10) {
