@@ -19,8 +19,8 @@
 //! Where a test of `ordu-core` is the instrument, since what is wrong shows in one machine and
 //! the cluster around it makes good for it, one line names it, or its module, `TEST: replication`,
 //! in place of the promise, the profile and the seeds; where it is a story of the simulator, since
-//! chance alone leads nobody there, a line `STORY: arrivals` does. What only the shell does, tests of
-//! `ordu` see: `SHELL: gate`.
+//! chance alone leads nobody there, a line `STORY: arrivals` does. What only the shell does, tests
+//! of `ordu` see: `SHELL: gate`.
 //!
 //! There may be more blocks, and more files. What a block replaces must stand in its file exactly
 //! once, so that a bug whose place has moved is noticed, not planted somewhere else. A *lie* is the
