@@ -12,6 +12,9 @@ pub struct Behaviour {
     pub life: Option<(Duration, Option<String>)>,
     /// How long they take to stop; forced to at the end of their grace.
     pub stop: Duration,
+    /// For how long nothing makes them stop once they are told to, whatever their grace: they are
+    /// in the middle of something that is not interrupted.
+    pub blocks: Duration,
     /// What they do with messages.
     pub replies: Replies,
 }
@@ -52,6 +55,7 @@ impl Behaviour {
             start: Starting::Takes(Duration::from_millis(1)),
             life: None,
             stop: Duration::from_millis(1),
+            blocks: Duration::ZERO,
             replies: Replies::None,
         }
     }
@@ -111,6 +115,12 @@ impl Behaviour {
     #[must_use]
     pub fn stopping_in(self, stop: Duration) -> Self {
         Self { stop, ..self }
+    }
+
+    /// Makes it stop no sooner than `blocks` after it was told to.
+    #[must_use]
+    pub fn blocking_for(self, blocks: Duration) -> Self {
+        Self { blocks, ..self }
     }
 
     /// Returns whether it starts when told and then runs until it is stopped.

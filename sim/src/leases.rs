@@ -6,7 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use ordu_core::{ChildId, FencingToken, Lease, Scope, Start, Time};
+use ordu_core::crdt::Version;
+use ordu_core::{ChildId, FencingToken, Lease, Node, Replica, Scope, Start, Time};
 
 use crate::host::Host;
 use crate::verdict::Class;
@@ -21,6 +22,9 @@ pub(crate) struct Leases {
     held: BTreeMap<(Host, u64), Held>,
     /// The last token of each child, and when it was given.
     tokens: BTreeMap<(Scope, ChildId), (FencingToken, Time)>,
+    /// How far each node's journal went when it was last looked at for what it releases, and whose
+    /// that was.
+    looked_at: BTreeMap<Host, (Replica, Version)>,
     /// How many processes were started under leases.
     pub(crate) started: u64,
     /// How many of them were dropped since their lease had ended.
@@ -130,6 +134,29 @@ impl Leases {
         }
     }
 
+    /// Takes in what `node` of `host` has written into its journal since it was last looked at.
+    ///
+    /// # Errors
+    ///
+    /// Says if it has released a child whose process is not gone.
+    pub(crate) fn release(&mut self, host: Host, node: &Node) -> Result<(), Breach> {
+        let journal = |me: &Replica| Some((me.clone(), node.journal(me)?.head()));
+        let Some((me, head)) = node.replica().and_then(journal) else { return Ok(()) };
+        let before = self.looked_at.insert(host, (me.clone(), head));
+        // What earlier lives of it have started is not in this journal.
+        let from = before.filter(|(life, _)| *life == me).map_or(0, |(_, head)| head);
+        if from == head || self.on(host).next().is_none() {
+            return Ok(());
+        }
+        for key in node.withdrawn_after(from) {
+            if let Some((number, (_, child), _)) = self.on(host).find(|&(_, held, _)| held == key) {
+                let reason = format!("{host} releases {child}, and process {number} is not gone");
+                return Err(("S23", reason));
+            }
+        }
+        Ok(())
+    }
+
     /// Returns whether the gate of a process is closed on `host`, whose clock shows `local`; once
     /// it is found so, it stays so.
     pub(crate) fn is_shut(&mut self, host: Host, number: u64, local: Time) -> bool {
@@ -210,8 +237,13 @@ impl World {
     }
 
     /// Checks, once `host` has handled something, that it has told every process whose lease has
-    /// ended to stop.
-    pub(crate) fn check_leases(&self, host: Host) {
+    /// ended to stop, and has released nothing that is not gone.
+    pub(crate) fn check_leases(&mut self, host: Host) {
+        let running = self.hosts.get(&host).and_then(|state| state.node.as_ref());
+        if let Some(node) = running.and_then(|running| running.machine.node()) {
+            let released = self.processes.leases.release(host, node);
+            self.hold_lease(released);
+        }
         let local = self.state(host).clock.local(self.now);
         let late =
             self.processes.leases.on(host).find(|&(number, _, until)| {

@@ -209,7 +209,7 @@ impl Processes {
     ) -> Plans {
         let Some(process) = self.live.get_mut(&(host, number)) else { return Vec::new() };
         let forced = grace < process.behaviour.stop;
-        let delay = process.behaviour.stop.min(grace);
+        let delay = process.behaviour.stop.min(grace).max(process.behaviour.blocks);
         if let Phase::Stopping { until } = process.phase
             && until <= now + delay
         {

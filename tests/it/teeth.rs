@@ -30,7 +30,7 @@ fn every_bug_can_be_planted_and_every_lie_on_top_of_what_it_hides() {
 #[test]
 fn every_bug_names_promises_and_a_profile_that_there_are() {
     let known: BTreeSet<&str> = promises().iter().map(|promise| promise.id).collect();
-    for bug in read("bugs") {
+    for bug in &read("bugs") {
         match &bug.instrument {
             Instrument::Simulator { promises, profile, .. } => {
                 for promise in promises {
@@ -38,11 +38,8 @@ fn every_bug_names_promises_and_a_profile_that_there_are() {
                 }
                 assert!(profile.parse::<Profile>().is_ok(), "{}: {profile}", bug.name);
             }
-            Instrument::Tests(name) => {
-                let module = root().join("core/src").join(name.replace("::", "/"));
-                let is_there = module.is_dir() || module.with_extension("rs").is_file();
-                assert!(is_there, "{}: there is no {}", bug.name, module.display());
-            }
+            Instrument::Tests(name) => check_module(bug, "core/src", name),
+            Instrument::Shell(name) => check_module(bug, "ordu/src", name),
             Instrument::Stories(name) => {
                 let stories = root().join("sim/tests/stories").join(name).with_extension("rs");
                 assert!(stories.is_file(), "{}: there is no {}", bug.name, stories.display());
@@ -65,11 +62,20 @@ fn a_bug_that_has_lost_its_place_is_refused() {
     assert_eq!(instrument, Instrument::Tests("crdt".to_owned()));
     let told = Bug::parse("it", &tested.replace("TEST: crdt", "STORY: joins")).unwrap();
     assert_eq!(told.instrument, Instrument::Stories("joins".to_owned()));
+    let kept = Bug::parse("it", &tested.replace("TEST: crdt", "SHELL: gate")).unwrap();
+    assert_eq!(kept.instrument, Instrument::Shell("gate".to_owned()));
     let both = bug.replace("SEEDS: 1", "SEEDS: 1\nTEST: crdt");
     assert!(Bug::parse("it", &both).is_err(), "two instruments");
     for missing in ["PROMISE: S1\n", "PROFILE: full\n", "SEEDS: 1\n", "FILE: f\n", ">>>>"] {
         assert!(Bug::parse("it", &bug.replace(missing, "")).is_err(), "without {missing:?}");
     }
+}
+
+/// Checks that there is the module `name` below `sources`, in whose tests `bug` dies.
+fn check_module(bug: &Bug, sources: &str, name: &str) {
+    let module = root().join(sources).join(name.replace("::", "/"));
+    let is_there = module.is_dir() || module.with_extension("rs").is_file();
+    assert!(is_there, "{}: there is no {}", bug.name, module.display());
 }
 
 /// Plants `bugs`, one on top of the other, in copies of the files that they change.

@@ -19,7 +19,8 @@
 //! Where a test of `ordu-core` is the instrument, since what is wrong shows in one machine and
 //! the cluster around it makes good for it, one line names it, or its module, `TEST: replication`,
 //! in place of the promise, the profile and the seeds; where it is a story of the simulator, since
-//! chance alone leads nobody there, a line `STORY: arrivals` does.
+//! chance alone leads nobody there, a line `STORY: arrivals` does. What only the shell does, tests
+//! of `ordu` see: `SHELL: gate`.
 //!
 //! There may be more blocks, and more files. What a block replaces must stand in its file exactly
 //! once, so that a bug whose place has moved is noticed, not planted somewhere else. A *lie* is the
@@ -59,6 +60,8 @@ pub enum Instrument {
     Tests(String),
     /// The stories of `ordu-sim` whose names contain this.
     Stories(String),
+    /// The tests of `ordu` itself whose names contain this.
+    Shell(String),
 }
 
 /// A text of a file that another one takes the place of.
@@ -122,6 +125,7 @@ impl Bug {
                 }
                 ("TEST", name) => tests = Some(Instrument::Tests(name.to_owned())),
                 ("STORY", name) => tests = Some(Instrument::Stories(name.to_owned())),
+                ("SHELL", name) => tests = Some(Instrument::Shell(name.to_owned())),
                 ("HIDES", hidden) => hides = Some(hidden.to_owned()),
                 ("FILE", path) => file = Some(PathBuf::from(path)),
                 (word, _) => return Err(format!("line {number} begins with {word:?}")),

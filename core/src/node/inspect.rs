@@ -3,7 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use crate::crdt::Journal;
+use crate::crdt::{Journal, Version};
 use crate::entry::{CellKey, Entry, GroupEntry, Key};
 use crate::message::Seat;
 use crate::node::Node;
@@ -77,6 +77,26 @@ impl Node {
     pub fn journals(&self) -> impl Iterator<Item = (&Replica, &Journal)> {
         let replicas = self.replication.replicas();
         replicas.filter_map(|replica| Some((replica, self.replication.journal(replica)?)))
+    }
+
+    /// Iterates over the children that this life of the node has withdrawn its claims on after
+    /// `version` of its journal, and claims no more: leases on them are released by that.
+    pub fn withdrawn_after(&self, version: Version) -> impl Iterator<Item = (Scope, ChildId)> {
+        let own = self.me.as_ref().and_then(|me| self.replication.journal(me));
+        let written = own.into_iter().flat_map(move |own| own.entries_after(version));
+        written.filter_map(|(_, key, value)| {
+            match Key::decode(key).filter(|_| value.is_none())? {
+                Key::Claim(scope, child) => Some((scope, child)),
+                Key::Member
+                | Key::Name(..)
+                | Key::Spec(..)
+                | Key::Ended(..)
+                | Key::Absorbed(..)
+                | Key::Group(..)
+                | Key::Cell(..)
+                | Key::Assigned(..) => None,
+            }
+        })
     }
 
     /// Returns whether names and children of `replica` show here.

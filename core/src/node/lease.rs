@@ -155,3 +155,51 @@ impl Node {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Address, ChildId, Config, Incarnation, Scope, Time, Voters};
+
+    fn life(node: &str, counter: u64) -> Replica {
+        Replica::new(NodeId::new(node).unwrap(), Incarnation { counter, nonce: counter })
+    }
+
+    /// Each life counts its requests from one on, so that the answers to an earlier one look like
+    /// those to the present one. Voters have promised the present one nothing by them.
+    #[test]
+    fn what_voters_answer_to_an_earlier_life_grants_nothing() {
+        let voters = ["n1", "n2", "n3"];
+        let nodes = voters.map(|node| NodeId::new(node).unwrap());
+        let mut config = Config::new(nodes[0].clone(), Address::new("n1").unwrap());
+        config.voters = Some(Voters::new(nodes));
+        let mut node = Node::new(config, 1, Time::ZERO);
+        let (earlier, present) = (life("n1", 1), life("n1", 2));
+        node.me = Some(present.clone());
+
+        let key = (Scope::named("payments"), ChildId::from_bytes([3; 16]));
+        let holder = node.holder.as_mut().unwrap();
+        holder.handle_claimed(Time::ZERO, key, 1, 1, 7);
+        holder.handle_flush(Time::ZERO, 1);
+        while node.next_news().is_some() {}
+        let mut answer = |session: &Replica| {
+            for voter in voters {
+                let reply = LeaseReply {
+                    session: session.key(),
+                    epoch: 1,
+                    attempt: 1,
+                    part: 0,
+                    parts: 1,
+                    have: 1,
+                    refused: alloc::vec::Vec::new(),
+                    abstains_ms: 0,
+                };
+                node.handle_lease_reply(&life(voter, 1), reply);
+            }
+            node.next_news()
+        };
+        assert_eq!(answer(&earlier), None);
+        let granted = answer(&present);
+        assert!(matches!(granted, Some(News::Granted { number: 1, .. })), "{granted:?}");
+    }
+}

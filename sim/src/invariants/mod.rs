@@ -247,6 +247,12 @@ const ELSEWHERE: [Promise; 14] = [
         class: Class::Safety,
     },
     Promise {
+        id: "S23",
+        says: "a node releases a child under a lease only once its process is gone",
+        made_in: "ordu_core::Mode::Exclusive",
+        class: Class::Safety,
+    },
+    Promise {
         id: "S26",
         says: "each request is answered once, by whom it was asked, and in kind",
         made_in: "ordu_core::Input::Request",

@@ -1,13 +1,15 @@
 //! Children that run under leases: one process of each at a time, whatever the network does.
 //!
-//! Every world holds all starts and renewals against true time (S18 to S22), so what the stories
+//! Every world holds all starts and renewals against true time (S18 to S23), so what the stories
 //! themselves look at is that children do run, when, and where.
 
 use std::time::Duration;
 
 use ordu_core::limits::REFUSALS_MAX;
 use ordu_core::{ChildId, ChildSpec, Event, Node, StartReason, StopReason, Time, Voters};
-use ordu_sim::{Host, N1, N2, N3, N4, N5, Network, Topology, World, WorldBuilder, seeds, spec};
+use ordu_sim::{
+    Behaviour, Host, N1, N2, N3, N4, N5, Network, Topology, World, WorldBuilder, seeds, spec,
+};
 
 use crate::{home, others, start_at_once};
 
@@ -203,6 +205,57 @@ fn cuts_one_way_flapping_links_and_slow_nodes_are_lived_through() {
     }
 }
 
+/// A node is frozen that children belong to which are started right then. They do not wait until
+/// it is taken for dead: who comes next stands in for it.
+#[test]
+fn who_comes_next_stands_in_for_a_node_that_is_frozen() {
+    for seed in seeds(10) {
+        let mut world = world(seed, 3);
+        world.pause(N3);
+        let specs: Vec<_> = (0..12).map(|_| (N1, spec("counter"))).collect();
+        let at = world.now();
+        let children = start_at_once(&mut world, specs);
+        let took = world.now().since(at);
+        assert!(took < Duration::from_secs(1), "{took:?}; seed {seed}");
+        let owners = children.iter().filter_map(|child| world.explain(N1, *child).ok()?.owner);
+        assert!(owners.into_iter().any(|owner| owner == N3.id()), "seed {seed}");
+        world.thaw(N3);
+        world.settle(Duration::from_secs(20));
+        assert!(all_run(&children)(&world), "seed {seed}: {}", world.tail());
+    }
+}
+
+/// A process is in the middle of something that nothing can interrupt when its lease ends, and is
+/// not gone while its node is granted others, and has them renewed. It is not renewed with them.
+#[test]
+fn what_has_lapsed_and_is_not_gone_is_not_renewed_with_the_others() {
+    for seed in seeds(5) {
+        let stubborn = Behaviour::ok().blocking_for(Duration::from_secs(4));
+        let mut world = builder(seed, 3)
+            .kind("stubborn", stubborn)
+            .lacking(N2, "ok")
+            .lacking(N3, "ok")
+            .joined();
+        world.run_for(ABSTENTION);
+        let children = start_at_once(&mut world, (0..6).map(|_| (N1, spec("stubborn"))));
+        let held: Vec<ChildId> =
+            children.iter().copied().filter(|&child| home(&world, child) == N1).collect();
+        assert!(!held.is_empty(), "seed {seed}");
+        world.pause(N1);
+        world.run_for(Duration::from_secs(10));
+        world.thaw(N1);
+        start_at_once(&mut world, [(N1, spec("ok"))]);
+        // S21 holds what is renewed meanwhile to have lasted.
+        world.run_for(Duration::from_secs(2));
+        let goes = |child: &ChildId| world.running_child(*child).contains(&N1);
+        assert!(held.iter().all(goes), "they are not gone yet; seed {seed}");
+        world.run_for(Duration::from_secs(3));
+        assert!(all_run(&children)(&world), "seed {seed}: {}", world.tail());
+        assert_eq!(lapses(&world), held.len(), "seed {seed}");
+        assert_eq!(world.leases().1, held.len() as u64, "dropped at the gate; seed {seed}");
+    }
+}
+
 /// A machine is frozen beyond the end of its leases. When it goes on, nothing of what it ran does.
 #[test]
 fn what_a_frozen_node_ran_is_over_when_it_thaws() {
@@ -241,6 +294,43 @@ fn without_a_majority_nothing_runs() {
         world.heal();
         let within = Duration::from_secs(4);
         assert!(world.run_until(within, all_run(&children)), "seed {seed}: {}", world.tail());
+    }
+}
+
+/// Half of an even number of voters start anew and grant nothing for a while. The others alone
+/// renew nothing, though nobody else is granted anything meanwhile.
+#[test]
+fn half_of_the_voters_renew_nothing() {
+    for seed in seeds(10) {
+        let mut world = world(seed, 4);
+        let specs: Vec<_> = (0..12).map(|_| (N1, spec("counter"))).collect();
+        let children = start_at_once(&mut world, specs);
+        let held = world.load(N1) + world.load(N2);
+        world.restart(N3);
+        world.restart(N4);
+        world.run_for(LEASE);
+        assert_eq!(lapses(&world), held, "seed {seed}");
+        assert!(world.run_until(TAKEOVER, all_run(&children)), "seed {seed}: {}", world.tail());
+    }
+}
+
+/// Of three voters a holder reaches itself and one that has forgotten what it promised, and grants
+/// nothing for a while: one voter alone renews nothing.
+#[test]
+fn one_of_three_voters_renews_nothing() {
+    for seed in seeds(10) {
+        let mut world = World::builder(seed, 3).exclusive(3).joined();
+        world.run_for(ABSTENTION);
+        let children = start(&mut world, 12);
+        let held = world.load(N1);
+        world.cut_link(N1, N3);
+        world.restart(N2);
+        world.run_for(LEASE);
+        assert_eq!(world.load(N1), 0, "seed {seed}");
+        assert!(held <= lapses(&world), "seed {seed}");
+        world.run_for(TAKEOVER);
+        world.heal();
+        assert!(world.run_until(TAKEOVER, all_run(&children)), "seed {seed}: {}", world.tail());
     }
 }
 
@@ -283,6 +373,27 @@ fn split_votes_come_together() {
         assert!(world.run_until(2 * TAKEOVER, all_run(&children)), "seed {seed}: {}", world.tail());
         children.extend(start(&mut world, 10));
         assert!(all_run(&children)(&world), "seed {seed}: {}", world.tail());
+    }
+}
+
+/// A node is so far from the voters that whatever they answer comes too late. What belongs to it is
+/// not asked for by it all the time: those near them have their turns.
+#[test]
+fn who_is_granted_nothing_lets_others_have_their_turns() {
+    for seed in seeds(10) {
+        let builder = World::builder(seed, 5).exclusive(3);
+        let mut world = [N1, N2, N3].into_iter().fold(builder, |b, h| b.lacking(h, "ok")).joined();
+        world.run_for(ABSTENTION);
+        let far = Network { delay: Duration::from_millis(1_200), ..Network::lan() };
+        for voter in [N1, N2, N3] {
+            world.set_link(N4, voter, &far);
+        }
+        world.run_for(Duration::from_secs(5));
+        let specs: Vec<_> = (0..20).map(|_| (N5, spec("ok"))).collect();
+        let children = start_at_once(&mut world, specs);
+        assert_eq!(world.load(N5), 20, "seed {seed}");
+        let owners = children.iter().filter_map(|child| world.explain(N5, *child).ok()?.owner);
+        assert!(owners.into_iter().any(|owner| owner == N4.id()), "seed {seed}");
     }
 }
 
@@ -363,7 +474,11 @@ fn leases_are_counted_from_before_they_were_asked_for() {
 #[test]
 fn more_is_refused_than_one_part_of_an_answer_holds() {
     for seed in seeds(1) {
-        let mut world = builder(seed, 3).lacking(N3, "ok").joined();
+        let mut world = builder(seed, 3)
+            .lacking(N3, "ok")
+            // As many wait for their leases at once.
+            .configure(|_, config| config.starts_at_once = 5_000)
+            .joined();
         world.run_for(ABSTENTION);
         let specs: Vec<_> = (0..2_600).map(|_| (N3, spec("ok"))).collect();
         let children = start_at_once(&mut world, specs);
@@ -414,6 +529,29 @@ fn nodes_with_other_voters_refuse_each_other() {
     }
 }
 
+/// All wall clocks are set on by a minute, or back, right after a holder was cut off: what was
+/// promised to it lasts as long as it would have.
+#[test]
+fn wall_clocks_that_step_end_no_promise() {
+    for seed in seeds(6) {
+        let mut world = world(seed, 3);
+        let children = start(&mut world, 12);
+        let holder = home(&world, children[0]);
+        let rest = others(&world, holder);
+        world.partition(&[holder], &rest);
+        let step_ms = if seed.is_multiple_of(2) { 60_000 } else { -60_000 };
+        for host in world.up() {
+            world.set_wall_offset_ms(host, step_ms);
+        }
+        let at = world.now();
+        let elsewhere = |world: &World| {
+            children.iter().all(|&child| world.running_child(child).iter().any(|h| *h != holder))
+        };
+        assert!(world.run_until(TAKEOVER, elsewhere), "seed {seed}: {}", world.tail());
+        assert!(Duration::from_millis(3_900) < world.now().since(at), "seed {seed}");
+    }
+}
+
 /// What the promise assumes of clocks is needed: if they run more differently than nodes are told,
 /// a lease outlasts what was promised, and the world sees it.
 #[test]
@@ -430,6 +568,18 @@ fn clocks_beyond_the_bound_are_seen_to_break_the_promise() {
     world.set_clock_gain_ppm(slow, -200_000);
     let rest = others(&world, slow);
     world.partition(&[slow], &rest);
+    world.run_for(2 * TAKEOVER);
+}
+
+/// What the promise assumes of clocks is needed: if one stands still while its machine sleeps, as
+/// `CLOCK_MONOTONIC` does, a lease outlasts the sleep, and the world sees it.
+#[test]
+#[should_panic(expected = "S19")]
+fn a_clock_that_stands_still_in_sleep_is_seen_to_break_the_promise() {
+    let mut world = world(1, 3);
+    let children = start(&mut world, 12);
+    let asleep = home(&world, children[0]);
+    world.suspend(asleep, Duration::from_secs(10));
     world.run_for(2 * TAKEOVER);
 }
 

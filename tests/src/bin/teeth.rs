@@ -33,6 +33,9 @@ const CORE: [&str; 3] = ["-p", "ordu-core", "--lib"];
 /// The stories of the simulator.
 const STORIES: [&str; 4] = ["-p", "ordu-sim", "--test", "stories"];
 
+/// The tests of the shell.
+const SHELL: [&str; 3] = ["-p", "ordu", "--lib"];
+
 /// How long one soak may take, or a run of tests: a bug may well make a node go on for ever.
 const SOAK_MAX: Duration = Duration::from_secs(20 * 60);
 
@@ -182,6 +185,7 @@ impl Workshop {
             }
             Instrument::Tests(name) => self.test(&CORE, name, &planted)?,
             Instrument::Stories(name) => self.test(&STORIES, name, &planted)?,
+            Instrument::Shell(name) => self.test(&SHELL, name, &planted)?,
         };
         let under = lie.map(|lie| format!(" under {}", lie.name)).unwrap_or_default();
         Ok(Fate {
@@ -354,7 +358,7 @@ impl Fate {
                 let took = death.seeds.unwrap_or_default();
                 (format!("{took} of {seeds}"), death.broke.as_str())
             }
-            (Ok(death), Instrument::Tests(_) | Instrument::Stories(_)) => {
+            (Ok(death), Instrument::Tests(_) | Instrument::Stories(_) | Instrument::Shell(_)) => {
                 remarks.push(death.broke.clone());
                 (String::new(), "a test")
             }
@@ -362,7 +366,9 @@ impl Fate {
                 remarks.push(why.clone());
                 let seeds = match instrument {
                     Instrument::Simulator { seeds, .. } => format!("> {seeds}"),
-                    Instrument::Tests(_) | Instrument::Stories(_) => String::new(),
+                    Instrument::Tests(_) | Instrument::Stories(_) | Instrument::Shell(_) => {
+                        String::new()
+                    }
                 };
                 (seeds, "nothing")
             }
