@@ -102,6 +102,7 @@ impl Cluster {
             | Output::Stop { .. }
             | Output::Absorb { .. }
             | Output::Renew { .. }
+            | Output::Hold { .. }
             | Output::HangUp { .. }
             | Output::Disconnect { .. }
             | Output::View(_)

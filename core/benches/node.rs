@@ -113,6 +113,7 @@ impl Cluster {
             | Output::Deliver { .. }
             | Output::Absorb { .. }
             | Output::Renew { .. }
+            | Output::Hold { .. }
             | Output::HangUp { .. }
             | Output::Disconnect { .. }
             | Output::View(_)

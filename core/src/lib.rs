@@ -30,6 +30,7 @@ mod hash;
 mod id;
 pub mod laws;
 mod lease;
+mod leased;
 pub mod limits;
 mod membership;
 pub mod message;

@@ -95,6 +95,7 @@ impl Cluster {
             Output::Deliver { call: None, .. }
             | Output::Absorb { .. }
             | Output::Renew { .. }
+            | Output::Hold { .. }
             | Output::HangUp { .. }
             | Output::Disconnect { .. }
             | Output::View(_)

@@ -8,8 +8,8 @@ use ordu_core::message::{CallFailure, Envelope};
 use ordu_core::transport::{BoxFuture, Runtime, SendError, Transport};
 use ordu_core::wire::encode_frame;
 use ordu_core::{
-    Blob, Event, ExitReason, Input, Lease, NodeId, Output, ProcessEvent, ProcessId, Replica, Reply,
-    Start, StartReason, StopReason, Time,
+    Blob, Event, ExitReason, Input, Lease, Name, NodeId, Output, ProcessEvent, ProcessId, Replica,
+    Reply, Scope, Start, StartReason, StopReason, Time,
 };
 use tokio::select;
 use tokio::sync::{mpsc, oneshot};
@@ -31,6 +31,8 @@ pub(crate) struct Hands {
     kinds: Kinds,
     processes: BTreeMap<u64, Arc<Inbox>>,
     leased: BTreeMap<u64, Arc<Gate>>,
+    /// The names that processes hold under leases.
+    holding: BTreeMap<u64, BTreeSet<(Scope, Name)>>,
     waiting: BTreeMap<u64, Waiting>,
     tickets: u64,
     replica: Option<Replica>,
@@ -72,6 +74,7 @@ impl Hands {
             kinds,
             processes: BTreeMap::new(),
             leased: BTreeMap::new(),
+            holding: BTreeMap::new(),
             waiting: BTreeMap::new(),
             tickets: 0,
             replica: None,
@@ -114,6 +117,7 @@ impl Hands {
                 let gone = self.processes.remove(&number);
                 assert!(gone.is_some(), "process {number} ends once");
                 self.leased.remove(&number);
+                self.holding.remove(&number);
             }
         }
     }
@@ -142,6 +146,7 @@ impl Hands {
                 }
             }
             Output::Renew { until, but } => self.renew(until, but),
+            Output::Hold { number, scope, name, lease } => self.hold(number, (scope, name), lease),
             Output::Absorb { number, state } => {
                 let absorbed = self.processes.get(&number).is_some_and(|p| p.absorb(state));
                 if !absorbed {
@@ -198,6 +203,27 @@ impl Hands {
             if !gate.renew(until, &**runtime) {
                 tracing::debug!(number, "a lease was renewed that had ended here");
             }
+        }
+        for number in self.holding.keys().filter(|number| !but.contains(number)) {
+            if let Some(inbox) = self.processes.get(number) {
+                inbox.gate().renew_names(until, &**runtime);
+            }
+        }
+    }
+
+    /// Notes that a process holds `name` under a lease, or does not any more.
+    fn hold(&mut self, number: u64, name: (Scope, Name), lease: Option<Lease>) {
+        let Some(inbox) = self.processes.get(&number) else { return };
+        let names = self.holding.entry(number).or_default();
+        if let Some(Lease { until, .. }) = lease {
+            names.insert(name);
+            inbox.gate().hold_name(until);
+            return;
+        }
+        names.remove(&name);
+        if names.is_empty() {
+            self.holding.remove(&number);
+            inbox.gate().hold_no_name();
         }
     }
 
@@ -308,6 +334,7 @@ impl Hands {
 
     fn close_gates(&mut self) {
         self.leased.clear();
+        self.holding.clear();
         for inbox in std::mem::take(&mut self.processes).into_values() {
             inbox.stop(StopReason::NodeDown, Time::ZERO);
         }

@@ -244,6 +244,7 @@ impl Teller {
                     Some(Loss::Ended) => " (it ended)",
                     Some(Loss::Conflict) => " (it lost a conflict)",
                     Some(Loss::NodeLost) => " (its node is lost)",
+                    Some(Loss::Lapsed) => " (its lease ended)",
                     Some(_) => " (for a reason not known here)",
                 };
                 let Some(holder) = holder else {
@@ -298,6 +299,7 @@ impl Teller {
             Output::Dial { .. }
             | Output::HangUp { .. }
             | Output::Renew { .. }
+            | Output::Hold { .. }
             | Output::Disconnect { .. }
             | Output::Start(_)
             | Output::Absorb { .. }

@@ -1,13 +1,38 @@
 //! Leases, as far as a node is a voter, or holds some.
 
 use crate::crdt::Change;
-use crate::entry::{ClaimEntry, Entry};
-use crate::lease::{News, ballot};
+use crate::entry::{ClaimEntry, Entry, LeasedEntry};
+use crate::lease::{LeaseKey, News, ballot, ballot_of_name};
 use crate::membership::Presence;
 use crate::message::{LeaseReply, LeaseRequest, Message};
 use crate::node::Node;
-use crate::supervisor::ChildKey;
-use crate::{Event, NodeId, Output, Replica};
+use crate::{Blob, Event, NodeId, Output, Replica, Voters};
+
+/// What a claim says of itself to voters and holders.
+struct Claimed {
+    number: u64,
+    ballot: u64,
+    /// Whether it was granted once.
+    has_run: bool,
+}
+
+impl Claimed {
+    /// Returns what `value` says, which stands in a journal under `key`, if it can be read here.
+    fn read(key: &LeaseKey, value: &Blob) -> Option<Self> {
+        Some(match key {
+            LeaseKey::Child(..) => {
+                let entry = ClaimEntry::decode(value)?;
+                let (number, ballot) = (entry.standing.number, ballot(&entry));
+                Self { number, ballot, has_run: entry.running }
+            }
+            LeaseKey::Name(..) => {
+                let entry = LeasedEntry::decode(value)?;
+                let (number, ballot) = (entry.standing.number, ballot_of_name(&entry));
+                Self { number, ballot, has_run: entry.granted }
+            }
+        })
+    }
+}
 
 impl Node {
     /// Returns how many voters are up, as this node sees it, and how many there are.
@@ -27,9 +52,15 @@ impl Node {
     /// Returns whether there are sessions with so many voters that they could grant something; one
     /// that is up may be out of reach from here.
     pub(super) fn reaches_majority(&self) -> bool {
-        let Some(voters) = &self.config.voters else { return false };
+        let majority = self.config.voters.as_ref().map(Voters::majority);
+        majority.is_some_and(|majority| majority <= self.voters_reached().0)
+    }
+
+    /// Returns with how many voters there are sessions, and how many voters there are.
+    pub(super) fn voters_reached(&self) -> (usize, usize) {
+        let Some(voters) = &self.config.voters else { return (0, 0) };
         let is_reached = |node: &&NodeId| **node == self.config.id || self.membership.is_open(node);
-        voters.majority() <= voters.nodes.iter().filter(is_reached).count()
+        (voters.nodes.iter().filter(is_reached).count(), voters.nodes.len())
     }
 
     /// Tells all whether this node reaches a majority of the voters, at a beat: who does not is
@@ -59,15 +90,19 @@ impl Node {
         }
     }
 
-    /// Takes in a change of a claim on a child that runs under a lease.
-    pub(super) fn handle_lease_claim(&mut self, replica: &Replica, key: ChildKey, change: &Change) {
-        if !self.modes.is_exclusive(key.0) {
+    /// Takes in a change of a claim on what is had under a lease.
+    pub(super) fn handle_lease_claim(&mut self, replica: &Replica, key: LeaseKey, change: &Change) {
+        let is_leased = match &key {
+            LeaseKey::Child(scope, _) => self.modes.is_exclusive(*scope),
+            LeaseKey::Name(scope, _) => self.modes.leases_names(*scope),
+        };
+        if !is_leased {
             return;
         }
         let is_ours = self.me.as_ref() == Some(replica);
         let Some(value) = &change.after else {
             if let Some(voter) = &mut self.voter {
-                voter.handle_released(self.now, replica, key);
+                voter.handle_released(self.now, replica, &key);
             }
             if let Some(holder) = self.holder.as_mut().filter(|_| is_ours) {
                 holder.handle_withdrawn(&key);
@@ -75,14 +110,15 @@ impl Node {
             return;
         };
         let version = self.replication.journal(replica).and_then(|held| held.version(&change.key));
-        let (entry, Some(version)) = (ClaimEntry::decode(value), version) else { return };
+        let Some(version) = version else { return };
+        let claimed = Claimed::read(&key, value);
         if let Some(voter) = &mut self.voter {
-            let runs = entry.as_ref().is_some_and(|entry| entry.running);
-            voter.handle_claimed(replica, key, version, entry.as_ref().map(ballot), runs);
+            let runs = claimed.as_ref().is_some_and(|claimed| claimed.has_run);
+            let ballot = claimed.as_ref().map(|claimed| claimed.ballot);
+            voter.handle_claimed(replica, key.clone(), version, ballot, runs);
         }
-        if let (Some(holder), Some(entry)) = (self.holder.as_mut().filter(|_| is_ours), entry) {
-            let (number, ballot) = (entry.standing.number, ballot(&entry));
-            holder.handle_claimed(self.now, key, number, version, ballot);
+        if let (Some(holder), Some(claimed)) = (self.holder.as_mut().filter(|_| is_ours), claimed) {
+            holder.handle_claimed(self.now, key, claimed.number, version, claimed.ballot);
         }
     }
 
@@ -121,7 +157,10 @@ impl Node {
 
     pub(super) fn carry_out_news(&mut self, news: News) {
         match news {
-            News::Granted { number, until } => {
+            News::Granted { key: LeaseKey::Name(scope, name), number, until } => {
+                self.handle_name_granted(&(scope, name), number, until);
+            }
+            News::Granted { key: LeaseKey::Child(..), number, until } => {
                 self.with_supervisor(|supervisor, around| {
                     supervisor.handle_granted(around, number, until);
                 });
@@ -130,8 +169,16 @@ impl Node {
                 but.extend(self.supervisor.fading());
                 self.outputs.push_back(Output::Renew { until, but });
             }
-            News::Lapsed { number } => self.supervisor.handle_lapsed(number),
-            News::Ungranted { number, ballot, is_outbid } => {
+            News::Lapsed { key: LeaseKey::Name(scope, name), number } => {
+                self.handle_name_lapsed(&(scope, name), number);
+            }
+            News::Lapsed { key: LeaseKey::Child(..), number } => {
+                self.supervisor.handle_lapsed(number);
+            }
+            News::Ungranted { key: LeaseKey::Name(scope, name), number, ballot, is_outbid } => {
+                self.handle_name_ungranted(&(scope, name), number, ballot, is_outbid);
+            }
+            News::Ungranted { key: LeaseKey::Child(..), number, ballot, is_outbid } => {
                 self.supervisor.handle_ungranted(self.now, number, ballot, is_outbid);
             }
             News::Ask { to, message } => {
@@ -145,7 +192,13 @@ impl Node {
     /// Forgets what no lease needs any more, once a beat.
     pub(super) fn tidy_leases(&mut self) {
         let supervisor = &self.supervisor;
-        let has_ended = |key: &ChildKey| supervisor.child(key).map(|child| child.end.is_some());
+        let has_ended = |key: &LeaseKey| match key {
+            LeaseKey::Child(scope, child) => {
+                supervisor.child(&(*scope, *child)).map(|child| child.end.is_some())
+            }
+            // A name has no end: what is known of it is known until it would not count any more.
+            LeaseKey::Name(..) => None,
+        };
         if let Some(voter) = &mut self.voter {
             voter.tidy(self.now, has_ended);
         }

@@ -23,7 +23,9 @@ mod forward;
 mod group;
 mod input;
 mod inspect;
+mod launch;
 mod lease;
+mod leased;
 mod leave;
 mod message;
 mod meta;
@@ -55,6 +57,7 @@ use crate::conflict::Conflicts;
 use crate::entry::{Entry, Key};
 use crate::groups::Groups;
 use crate::lease::{LeaseHolder, Voter};
+use crate::leased::LeasedNames;
 use crate::membership::{MemberEntry, Membership, Presence};
 use crate::message::{Envelope, Message};
 use crate::messaging::Messaging;
@@ -73,10 +76,10 @@ use crate::{Blob, Config, HybridClock, NodeId, Random, Replica, Time, hash64, wi
 
 pub use crate::node::input::{CallId, Command, Input, ProcessEvent, Replicas, Target};
 pub use crate::node::inspect::Tables;
+pub use crate::node::launch::{Lease, Start, StartReason};
 pub use crate::node::output::{
-    ChildView, Conflict, Event, ExitReason, Holder, Lease, Loss, MemberStatus, MemberView,
-    NameConflict, Output, Published, Reply, Start, StartReason, StartedChild, StopReason, Updated,
-    ViewChange,
+    ChildView, Conflict, Event, ExitReason, Holder, Loss, MemberStatus, MemberView, NameConflict,
+    Output, Published, Reply, StartedChild, StopReason, Updated, ViewChange,
 };
 
 /// Most times that timers may make each other due in one instant.
@@ -180,6 +183,8 @@ pub struct Node {
     voter: Option<Voter>,
     /// The leases that it asks for, if there are voters.
     holder: Option<LeaseHolder>,
+    /// The names that its processes hold under leases, or ask for.
+    leased: LeasedNames,
     /// Whether it sees enough members to run children.
     quorums: Quorums,
     /// Whether it has said that a majority of the voters is up.
@@ -225,7 +230,7 @@ impl Node {
         };
         let replication = Replication::new(settings, fork());
         let supervisor = Supervisor::new(&config, fork());
-        let (modes, voters) = (Modes::new(config.modes.clone()), config.voters.as_ref());
+        let (modes, voters) = (Modes::of(&config), config.voters.as_ref());
         Self {
             clock: HybridClock::new(config.clock_bound),
             membership,
@@ -239,6 +244,8 @@ impl Node {
             holder: voters.map(|voters| LeaseHolder::new(voters.clone(), now)),
             said_majority: false,
             quorums: Quorums::new(&modes, now),
+            registry: Registry::new(modes.clone()),
+            leased: LeasedNames::new(voters),
             modes,
             config,
             now,
@@ -248,7 +255,6 @@ impl Node {
             targets: Targets::default(),
             groups: Groups::default(),
             cells: Cells::default(),
-            registry: Registry::default(),
             conflicts: Conflicts::default(),
             adoption: Adoption::default(),
             messaging: Messaging::default(),
@@ -389,6 +395,7 @@ impl Node {
             (self.requests.next_deadline(), TimerKind::Deadline),
             (self.settling.poll_timeout(), TimerKind::Settle),
             (self.holder.as_ref().and_then(LeaseHolder::poll_timeout), TimerKind::Lease),
+            (self.leased.poll_timeout(), TimerKind::Lease),
         ];
         timers.into_iter().filter_map(|(at, kind)| Some((at?, kind))).min()
     }
@@ -429,6 +436,7 @@ impl Node {
         while let Some((ticket, pending)) = self.requests.pop_expired(now) {
             self.expire(ticket, &pending);
         }
+        self.ask_for_names_again();
         if self.settling.poll_timeout().is_some_and(|at| at <= now) {
             let rest = self.rest();
             self.settling.handle_timeout(now, || rest);

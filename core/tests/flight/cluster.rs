@@ -269,6 +269,7 @@ impl Cluster {
             Output::Deliver { call: None, .. }
             | Output::Absorb { .. }
             | Output::Renew { .. }
+            | Output::Hold { .. }
             | Output::Disconnect { .. }
             | Output::View(_)
             | Output::Event(_)

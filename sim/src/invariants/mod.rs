@@ -203,7 +203,7 @@ pub fn promises() -> Vec<Promise> {
 }
 
 /// What the world itself watches for, as it carries out what nodes ask for.
-const ELSEWHERE: [Promise; 13] = [
+const ELSEWHERE: [Promise; 16] = [
     Promise {
         id: "S7",
         says: "what a node sends, its peers can read",
@@ -244,6 +244,24 @@ const ELSEWHERE: [Promise; 13] = [
         id: "S22",
         says: "a node that is awake stops what its leases have ended for, before all else",
         made_in: "ordu_core::StopReason::Lapsed",
+        class: Class::Safety,
+    },
+    Promise {
+        id: "S41",
+        says: "no two processes hold one name under leases at one moment of true time",
+        made_in: "ordu_core::Config::registry_modes",
+        class: Class::Safety,
+    },
+    Promise {
+        id: "S42",
+        says: "a node that is awake tells processes that they lost names, before all else",
+        made_in: "ordu_core::StopReason::NameLapsed",
+        class: Class::Safety,
+    },
+    Promise {
+        id: "S43",
+        says: "of two holders of such a name the later has the higher fencing token",
+        made_in: "ordu_core::Holder::token",
         class: Class::Safety,
     },
     Promise {

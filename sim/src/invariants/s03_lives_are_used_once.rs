@@ -76,6 +76,7 @@ impl Invariant for LivesAreUsedOnce {
             Output::Dial { .. }
             | Output::HangUp { .. }
             | Output::Renew { .. }
+            | Output::Hold { .. }
             | Output::Disconnect { .. }
             | Output::Start(_)
             | Output::Stop { .. }

@@ -179,6 +179,7 @@ impl Invariant for NodesReadTheirWrites {
             | Output::Dial { .. }
             | Output::HangUp { .. }
             | Output::Renew { .. }
+            | Output::Hold { .. }
             | Output::Disconnect { .. }
             | Output::Start(_)
             | Output::Absorb { .. }

@@ -84,6 +84,7 @@ impl Invariant for LosersAreToldOnce {
             | Output::Dial { .. }
             | Output::HangUp { .. }
             | Output::Renew { .. }
+            | Output::Hold { .. }
             | Output::Disconnect { .. }
             | Output::Stop { .. }
             | Output::Absorb { .. }

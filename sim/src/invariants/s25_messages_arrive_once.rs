@@ -98,6 +98,7 @@ impl Invariant for MessagesArriveOnce {
             Output::Dial { .. }
             | Output::HangUp { .. }
             | Output::Renew { .. }
+            | Output::Hold { .. }
             | Output::Disconnect { .. }
             | Output::Start(_)
             | Output::Stop { .. }

@@ -137,6 +137,7 @@ impl Invariant for WhatIsDoneStaysDone {
             | Output::Dial { .. }
             | Output::HangUp { .. }
             | Output::Renew { .. }
+            | Output::Hold { .. }
             | Output::Disconnect { .. }
             | Output::Absorb { .. }
             | Output::Deliver { .. }

@@ -87,6 +87,7 @@ impl Invariant for WhoLeftIsKnownToHave {
             | Output::Dial { .. }
             | Output::HangUp { .. }
             | Output::Renew { .. }
+            | Output::Hold { .. }
             | Output::Start(_)
             | Output::Stop { .. }
             | Output::Absorb { .. }

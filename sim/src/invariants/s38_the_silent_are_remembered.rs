@@ -97,6 +97,7 @@ impl Invariant for TheSilentAreRemembered {
             | Output::Dial { .. }
             | Output::HangUp { .. }
             | Output::Renew { .. }
+            | Output::Hold { .. }
             | Output::Disconnect { .. }
             | Output::Start(_)
             | Output::Stop { .. }

@@ -60,6 +60,7 @@ fn is_of_interest(what: &What) -> bool {
             | Output::Dial { .. }
             | Output::HangUp { .. }
             | Output::Renew { .. }
+            | Output::Hold { .. }
             | Output::Disconnect { .. }
             | Output::Deliver { .. }
             | Output::Reply { .. }
