@@ -103,6 +103,7 @@ impl Cluster {
             | Output::Absorb { .. }
             | Output::Renew { .. }
             | Output::Persist { .. }
+            | Output::Hold { .. }
             | Output::HangUp { .. }
             | Output::Disconnect { .. }
             | Output::View(_)

@@ -13,7 +13,7 @@ use crate::mode::Modes;
 use crate::rank::Rank;
 use crate::rule::Rule;
 use crate::table::Table;
-use crate::{Blob, ChildId, Holder, ProcessId, Scope};
+use crate::{Blob, ChildId, FencingToken, Holder, ProcessId, Scope};
 
 /// A process that claims a seat.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -28,12 +28,15 @@ pub(crate) struct Claimant {
     pub(crate) has_run: bool,
     /// Bytes stored beside the name.
     pub(crate) value: Blob,
+    /// Under which lease it holds the name, or asks for it; `None` if it needs none.
+    pub(crate) token: Option<FencingToken>,
 }
 
 impl Claimant {
     fn holder(&self) -> Holder {
         let child = self.child.map(|(_, child)| child);
-        Holder { process: self.rank.process.clone(), child, value: self.value.clone() }
+        let (process, value) = (self.rank.process.clone(), self.value.clone());
+        Holder { process, child, value, token: self.token }
     }
 }
 
@@ -93,7 +96,11 @@ impl Board {
         before: Option<&ProcessId>,
         after: Option<Claimant>,
     ) -> Option<Shift> {
-        let (rule, modes, contested) = (&self.rule, &self.modes, &mut self.contested);
+        let (modes, contested) = (&self.modes, &mut self.contested);
+        // Of leases on a name the last one counts, whatever the rule says of their holders.
+        let by_ballot = Rule::default();
+        let is_name = matches!(seat, Seat::Name(..));
+        let rule = if is_name && is_leased(modes, seat) { &by_ballot } else { &self.rule };
         self.seats.change(seat, |claimants| {
             let was = seen_among(claimants.as_slice()).map(Claimant::holder);
             claimants.replace(rule, before, after);
@@ -292,9 +299,17 @@ fn arrange(rule: &Rule, claimants: &mut [Claimant]) {
 /// have decided.
 fn is_contested(modes: &Modes, seat: &Seat, claimants: &[Claimant]) -> bool {
     match seat {
-        Seat::Child(scope, _) if modes.is_exclusive(*scope) => false,
+        Seat::Child(..) | Seat::Name(..) if is_leased(modes, seat) => false,
         Seat::Child(..) => claimants.len() > 1,
         Seat::Name(..) => claimants.windows(2).any(|pair| are_rivals(seat, &pair[0], &pair[1])),
+    }
+}
+
+/// Returns whether voters decide who has `seat`.
+fn is_leased(modes: &Modes, seat: &Seat) -> bool {
+    match seat {
+        Seat::Child(scope, _) => modes.is_exclusive(*scope),
+        Seat::Name(scope, _) => modes.leases_names(*scope),
     }
 }
 

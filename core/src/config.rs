@@ -140,6 +140,11 @@ pub struct Config {
     /// What becomes of children when the network splits, by supervisor; each goes on
     /// with all where nothing is said. The same on all nodes, which refuse each other otherwise.
     pub modes: BTreeMap<Scope, Mode>,
+    /// What becomes of names when the network splits, by registry: [`Mode::Exclusive`] has a
+    /// process hold a name under a lease alone. Each side gives names away where nothing is said,
+    /// and [`OnMinority::Stop`](crate::OnMinority::Stop) is refused. The same on all nodes, which
+    /// refuse each other otherwise.
+    pub registry_modes: BTreeMap<Scope, Mode>,
 }
 
 impl Config {
@@ -181,6 +186,7 @@ impl Config {
             voters: None,
             voter_store: VoterStore::Absent,
             modes: BTreeMap::new(),
+            registry_modes: BTreeMap::new(),
         }
     }
 
@@ -290,12 +296,24 @@ impl Config {
         if self.modes.values().any(is_empty) {
             return Err(ConfigError::Zero { what: "Quorum::Static.size" });
         }
+        if let Some((&registry, _)) =
+            self.registry_modes.iter().find(|(_, mode)| mode.quorum().is_some())
+        {
+            return Err(ConfigError::RegistryStops { registry });
+        }
+        let exclusive = |registry: &Scope| {
+            self.registry_modes.get(registry).is_some_and(|mode| mode.is_exclusive())
+        };
+        if let Some(registry) = self.import.registries_of_children().find(exclusive) {
+            return Err(ConfigError::ImportedName { registry });
+        }
         if let Some(voters) = &self.voters {
             voters.check()?;
             return self.check_stored(voters);
         }
         let asks = |mode: &Mode| mode.is_exclusive() || mode.quorum() == Some(Quorum::Voters);
-        match self.modes.iter().find(|(_, mode)| asks(mode)) {
+        let mut modes = self.modes.iter().chain(&self.registry_modes);
+        match modes.find(|(_, mode)| asks(mode)) {
             Some((&scope, _)) => Err(ConfigError::NoVoters { scope }),
             None => Ok(()),
         }
@@ -315,7 +333,7 @@ impl Config {
 
     /// Returns what all nodes must have alike for leases to mean the same to all.
     pub(crate) fn terms(&self) -> Terms {
-        Terms::of(self.voters.as_ref(), &self.modes)
+        Terms::of(self.voters.as_ref(), &self.modes).and_registries(&self.registry_modes)
     }
 
     /// Returns how much one delta may carry.
@@ -415,11 +433,9 @@ pub enum ConfigError {
     },
     /// A supervisor's children are to run under leases, or where a majority of the voters is heard,
     /// and there are no voters. Name some.
-    #[error(
-        "the children of {scope:?} need voters, to grant leases or to be heard, and there are none"
-    )]
+    #[error("{scope:?} needs voters, to grant leases or to be heard, and there are none")]
     NoVoters {
-        /// The supervisor.
+        /// The supervisor or the registry.
         scope: Scope,
     },
     /// The voters that are stored did not come from those that are named. Name those that are
@@ -430,6 +446,20 @@ pub enum ConfigError {
         stored: String,
         /// Those in the configuration.
         named: String,
+    },
+    /// A registry is to give its names up in the minority, which only children are stopped for;
+    /// names are kept on both sides, or held under leases.
+    #[error("the names of {registry:?} are not given up in the minority; hold them under leases")]
+    RegistryStops {
+        /// The registry.
+        registry: Scope,
+    },
+    /// A child that is imported has a name in a registry whose names are held under leases, where
+    /// children hold none.
+    #[error("an imported child has a name in {registry:?}, which holds names under leases")]
+    ImportedName {
+        /// The registry.
+        registry: Scope,
     },
     /// The voters make no sense.
     #[error(transparent)]

@@ -85,7 +85,7 @@ pub(crate) struct Own<'a> {
 impl Own<'_> {
     /// Returns whether nobody beats the process on any of its seats.
     fn is_unbeaten(&self, number: u64) -> bool {
-        (self.seats)(number).iter().all(|seat| {
+        (self.seats)(number).iter().filter(|seat| self.board.is_contested(seat)).all(|seat| {
             let claimants = self.board.claimants(seat);
             let own = claimants.iter().position(|claimant| self.is(claimant, number));
             own.is_none_or(|own| {
@@ -109,6 +109,11 @@ impl Conflicts {
     pub(crate) fn visit_payloads(&mut self, visit: impl FnMut(&mut Blob)) {
         let states = self.yields.values_mut().filter_map(|yielding| yielding.state.as_mut());
         states.flatten().for_each(visit);
+    }
+
+    /// Returns whether the process `number` of this node yields to a winner.
+    pub(crate) fn yields(&self, number: u64) -> bool {
+        self.yields.contains_key(&number)
     }
 
     /// Returns how many conflicts are under way here.

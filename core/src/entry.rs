@@ -46,6 +46,8 @@ pub(crate) enum Key {
     Cell(CellKey, Dot),
     /// A child that the node has chosen a member for.
     Assigned(Scope, ChildId),
+    /// A name that a process of the node holds under a lease, or asks for.
+    Leased(Scope, Name),
 }
 
 /// What any member may write.
@@ -119,6 +121,11 @@ impl Key {
                 bytes.extend_from_slice(node.as_str().as_bytes());
             }
             Self::Assigned(scope, child) => push_child(&mut bytes, 11, *scope, *child),
+            Self::Leased(scope, name) => {
+                bytes.push(13);
+                bytes.extend_from_slice(&scope.to_bytes());
+                bytes.extend_from_slice(name.as_bytes());
+            }
             Self::Cell(CellKey::MovesPaused(scope), dot) => {
                 bytes.push(12);
                 bytes.extend_from_slice(&scope.to_bytes());
@@ -180,6 +187,10 @@ impl Key {
                 let cell = CellKey::MovesPaused(Scope::from_bytes(*scope));
                 rest.is_empty().then_some(Self::Cell(cell, dot))
             }
+            13 => {
+                let (scope, name) = rest.split_first_chunk()?;
+                Some(Self::Leased(Scope::from_bytes(*scope), Name::new(name).ok()?))
+            }
             _ => None,
         }
     }
@@ -204,7 +215,8 @@ impl Key {
             | Self::Claim(..)
             | Self::Absorbed(..)
             | Self::Group(..)
-            | Self::Assigned(..) => false,
+            | Self::Assigned(..)
+            | Self::Leased(..) => false,
         }
     }
 }
@@ -253,6 +265,17 @@ pub(crate) trait Entry: Serialize + for<'a> Deserialize<'a> {
 pub(crate) struct NameEntry {
     /// The standing of the process that holds it.
     pub(crate) standing: Standing,
+    /// Bytes stored beside the name.
+    pub(crate) value: Blob,
+}
+
+/// A name that a process holds under a lease, or asks for.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub(crate) struct LeasedEntry {
+    /// The standing of the process: its origin is the name, and its moves are the ballot.
+    pub(crate) standing: Standing,
+    /// Whether the lease was granted: the process holds the name.
+    pub(crate) granted: bool,
     /// Bytes stored beside the name.
     pub(crate) value: Blob,
 }
@@ -461,8 +484,8 @@ impl Reason {
             | Self::Left
             | Self::GivenUp
             | Self::Ungranted
-            | Self::Lapsed
             | Self::NoQuorum => Loss::Ended,
+            Self::Lapsed => Loss::Lapsed,
             Self::Unregistered => Loss::Unregistered,
             Self::Beaten => Loss::Conflict,
         }
@@ -471,6 +494,7 @@ impl Reason {
 
 impl Entry for MemberEntry {}
 impl Entry for NameEntry {}
+impl Entry for LeasedEntry {}
 impl Entry for ClaimEntry {}
 impl Entry for SpecEntry {}
 impl Entry for EndedEntry {}
@@ -506,6 +530,7 @@ mod tests {
             Key::Cell(CellKey::GivenUp(scope, child, NodeId::new("b").unwrap()), dot),
             Key::Cell(CellKey::MovesPaused(scope), dot),
             Key::Assigned(scope, child),
+            Key::Leased(scope, Name::new("lock/7").unwrap()),
         ];
         for key in keys {
             let bytes = key.encode();

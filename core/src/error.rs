@@ -85,6 +85,37 @@ pub enum RegisterError {
         /// How long it may be.
         max: usize,
     },
+    /// The names of the registry are held under leases, and no more than half of the voters that
+    /// grant them can be reached from the node of the process; ask again once they can.
+    #[error("no majority of the voters is reached: {up} of {of}")]
+    NoQuorum {
+        /// How many can be.
+        up: usize,
+        /// How many there are.
+        of: usize,
+    },
+    /// No majority of the voters granted the lease on the name in time: it is promised to another,
+    /// perhaps to a process of a node that is gone, or voters have only just been started. What
+    /// asked for it is withdrawn; wait for as long as a lease is, or ask with a longer deadline.
+    #[error("name {name} is promised to another, or voters have only just been started")]
+    NotGranted {
+        /// The name asked for.
+        name: Name,
+    },
+    /// The names of the registry are held under leases, and processes that run children hold none:
+    /// register a process that no supervisor looks after, or have the supervisor exclusive.
+    #[error("process {process} runs a child, which holds no names under leases")]
+    RunsChild {
+        /// The process.
+        process: ProcessId,
+    },
+    /// The names of the registry are held under leases, which the node of the process alone asks
+    /// for; register it there.
+    #[error("process {process} holds names under leases by request on its own node alone")]
+    Elsewhere {
+        /// The process.
+        process: ProcessId,
+    },
     /// The deadline passed before enough members held the entry; it may stand and spread later.
     #[error("the deadline passed: the name may be registered, but not on {wanted} members yet")]
     TimedOut {

@@ -48,6 +48,12 @@ impl Export {
         self.children.len()
     }
 
+    /// Iterates over the registries that children have their names in.
+    pub(crate) fn registries_of_children(&self) -> impl Iterator<Item = Scope> {
+        let specs = self.children.iter().filter_map(|(_, entry)| SpecEntry::decode(entry));
+        specs.filter_map(|entry| entry.spec.name.map(|(registry, _)| registry))
+    }
+
     /// Returns how many pieces of metadata there are, of all registries.
     pub fn metadata(&self) -> usize {
         self.metadata.len()

@@ -31,6 +31,7 @@ mod hash;
 mod id;
 pub mod laws;
 mod lease;
+mod leased;
 pub mod limits;
 mod links;
 mod membership;

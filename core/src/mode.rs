@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::electorate::Electorate;
 use crate::lease::Voters;
 use crate::minority::{OnMinority, Quorum};
-use crate::{Scope, hash64, wire};
+use crate::{Config, Scope, hash64, wire};
 
 /// What becomes of a supervisor's children when the network splits; the same on all nodes.
 ///
@@ -58,19 +58,22 @@ impl Default for Mode {
     }
 }
 
-/// The modes of all supervisors that are told one.
+/// The modes of all supervisors and registries that are told one.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Modes(BTreeMap<Scope, Mode>);
+pub(crate) struct Modes {
+    supervisors: BTreeMap<Scope, Mode>,
+    registries: BTreeMap<Scope, Mode>,
+}
 
 impl Modes {
-    /// Returns the modes of these supervisors.
-    pub(crate) const fn new(modes: BTreeMap<Scope, Mode>) -> Self {
-        Self(modes)
+    /// Returns the modes that a node is told.
+    pub(crate) fn of(config: &Config) -> Self {
+        Self { supervisors: config.modes.clone(), registries: config.registry_modes.clone() }
     }
 
     /// Iterates over the supervisors whose children do not run in any case, and their modes.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Scope, Mode)> {
-        let modes = self.0.iter().map(|(scope, mode)| (*scope, *mode));
+        let modes = self.supervisors.iter().map(|(scope, mode)| (*scope, *mode));
         modes.filter(|(_, mode)| *mode != Mode::default())
     }
 
@@ -81,7 +84,12 @@ impl Modes {
 
     /// Returns whether the children of `scope` run under leases.
     pub(crate) fn is_exclusive(&self, scope: Scope) -> bool {
-        !self.0.is_empty() && self.0.get(&scope).is_some_and(|mode| mode.is_exclusive())
+        self.supervisors.get(&scope).is_some_and(|mode| mode.is_exclusive())
+    }
+
+    /// Returns whether the names of the registry `scope` are held under leases.
+    pub(crate) fn leases_names(&self, scope: Scope) -> bool {
+        self.registries.get(&scope).is_some_and(|mode| mode.is_exclusive())
     }
 }
 
@@ -105,6 +113,16 @@ impl Terms {
             electorate: voters.map(Electorate::of),
             digest: hash64(&wire::encode(&(times, told))),
         }
+    }
+
+    /// Returns the terms with these modes of registries, too.
+    pub(crate) fn and_registries(self, modes: &BTreeMap<Scope, Mode>) -> Self {
+        let told = modes.iter().filter(|(_, mode)| **mode != Mode::default());
+        let told: Vec<(&Scope, &Mode)> = told.collect();
+        if told.is_empty() {
+            return self;
+        }
+        Self { digest: hash64(&wire::encode(&(self.digest, told))), ..self }
     }
 
     /// Returns whether leases mean the same by both: the voters are the same, or those of one came

@@ -9,14 +9,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::board::Board;
 use crate::effect::Effect;
-use crate::entry::{Entry, GroupEntry, Key, NameEntry, Reason, Standing};
+use crate::entry::{Entry, GroupEntry, Key, LeasedEntry, NameEntry, Reason, Standing};
 use crate::groups::GroupKey;
+use crate::lease::id_of_name;
 use crate::message::Seat;
-use crate::{Blob, Name, Occupant, Precedence, Scope, Stamp};
+use crate::mode::Modes;
+use crate::rank::Origin;
+use crate::{Blob, Name, Occupant, Output, Precedence, Scope, Stamp};
 
 /// The processes of this node that may hold names, with their names and groups.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Registry {
+    modes: Modes,
     processes: BTreeMap<u64, Local>,
     effects: VecDeque<Effect>,
 }
@@ -30,7 +34,11 @@ struct Local {
     has_started: bool,
     /// Whether it was told to stop in favour of a winner.
     is_frozen: bool,
+    /// Whether it was told to stop, as the lease on a name of it has ended.
+    has_lapsed: bool,
     names: BTreeSet<(Scope, Name)>,
+    /// Those of its names that it holds under leases, or asks for.
+    leased: BTreeMap<(Scope, Name), LeasedEntry>,
     groups: BTreeSet<GroupKey>,
 }
 
@@ -39,11 +47,18 @@ struct Local {
 pub(crate) enum Denial {
     /// No such process runs here.
     NoProcess,
+    /// It runs a child, and the names of the registry are held under leases.
+    OfChild,
     /// Somebody else has the name, or it has it already.
     Taken(Occupant),
 }
 
 impl Registry {
+    /// Creates a registry of no processes.
+    pub(crate) fn new(modes: Modes) -> Self {
+        Self { modes, processes: BTreeMap::new(), effects: VecDeque::new() }
+    }
+
     /// Returns the next effect, in order.
     pub(crate) fn poll_effect(&mut self) -> Option<Effect> {
         self.effects.pop_front()
@@ -72,9 +87,10 @@ impl Registry {
     /// Takes in that a process is gone: its names are free, and it is in no group.
     pub(crate) fn handle_gone(&mut self, number: u64) {
         let Some(local) = self.processes.remove(&number) else { return };
-        let reason = if local.is_frozen { Reason::Beaten } else { Reason::Ended };
+        let is_beaten = local.is_frozen && !local.has_lapsed;
+        let reason = if is_beaten { Reason::Beaten } else { Reason::Ended };
         for (scope, name) in local.names {
-            let key = Key::Name(scope, name).encode();
+            let key = self.key_of(scope, name);
             self.effects.push_back(Effect::Delete { key, reason });
         }
         for (scope, group) in local.groups {
@@ -123,12 +139,91 @@ impl Registry {
         Ok(())
     }
 
+    /// Asks for a lease on a name for the process `number`, with a ballot, unless somebody has it or
+    /// asks for it.
+    ///
+    /// # Errors
+    ///
+    /// A refusal changes nothing; its own names are refused to a process, too.
+    pub(crate) fn ask(
+        &mut self,
+        board: &Board,
+        (scope, name): (Scope, Name),
+        number: u64,
+        value: Blob,
+        ballot: u64,
+    ) -> Result<(), Denial> {
+        let local = self.processes.get_mut(&number).ok_or(Denial::NoProcess)?;
+        if local.is_frozen || !local.has_started {
+            return Err(Denial::NoProcess);
+        }
+        if !local.is_plain {
+            return Err(Denial::OfChild);
+        }
+        if let Some(holder) = board.best(&Seat::Name(scope, name.clone())) {
+            return Err(Denial::Taken(Occupant::Process(holder.rank.process.clone())));
+        }
+        // Alike for all who claim the name, so that the ballot decides.
+        let origin = Some(Origin { stamp: Stamp::default(), id: id_of_name(&name) });
+        let standing = Standing { origin, moves: ballot, ..local.standing.clone() };
+        let entry = LeasedEntry { standing, granted: false, value };
+        let is_new = local.names.insert((scope, name.clone()));
+        assert!(is_new, "a free name is not held");
+        let key = Key::Leased(scope, name.clone()).encode();
+        self.effects.push_back(Effect::Put { key, value: entry.encode() });
+        local.leased.insert((scope, name), entry);
+        Ok(())
+    }
+
+    /// Takes in that the process `number` holds a name that it asked for; returns with what ballot,
+    /// if it still wants it.
+    pub(crate) fn handle_granted(&mut self, seat: &(Scope, Name), number: u64) -> Option<u64> {
+        let local = self.processes.get_mut(&number)?;
+        let entry = local.leased.get_mut(seat)?;
+        entry.granted = true;
+        let (key, value) = (Key::Leased(seat.0, seat.1.clone()).encode(), entry.encode());
+        self.effects.push_back(Effect::Put { key, value });
+        Some(entry.standing.moves)
+    }
+
+    /// Withdraws what the process `number` asked for or held under a lease; returns whether that
+    /// stood.
+    pub(crate) fn withdraw(&mut self, seat: &(Scope, Name), number: u64, reason: Reason) -> bool {
+        let Some(local) = self.processes.get_mut(&number) else { return false };
+        if local.leased.remove(seat).is_none() {
+            return false;
+        }
+        local.names.remove(seat);
+        let key = Key::Leased(seat.0, seat.1.clone()).encode();
+        self.effects.push_back(Effect::Delete { key, reason });
+        true
+    }
+
+    /// Takes in that the process `number` is to stop, as the lease on a name of it has ended;
+    /// returns whether it was not told to stop before.
+    pub(crate) fn handle_lapsed(&mut self, number: u64) -> bool {
+        let Some(local) = self.processes.get_mut(&number) else { return false };
+        let is_told = local.is_frozen;
+        local.is_frozen = true;
+        local.has_lapsed |= !is_told;
+        !is_told
+    }
+
     /// Takes a name from the process `number`; returns whether it had it.
     pub(crate) fn unregister(&mut self, scope: Scope, name: &Name, number: u64) -> bool {
         let Some(local) = self.processes.get_mut(&number) else { return false };
-        let had = local.names.remove(&(scope, name.clone()));
+        let seat = (scope, name.clone());
+        if local.leased.get(&seat).is_some_and(|entry| !entry.granted) {
+            return false;
+        }
+        let had = local.names.remove(&seat);
+        if local.leased.remove(&seat).is_some() {
+            let (name, lease) = (name.clone(), None);
+            let given_back = Output::Hold { number, scope, name, lease };
+            self.effects.push_back(Effect::Emit(given_back));
+        }
         if had {
-            let (key, reason) = (Key::Name(scope, name.clone()).encode(), Reason::Unregistered);
+            let (key, reason) = (self.key_of(scope, name.clone()), Reason::Unregistered);
             self.effects.push_back(Effect::Delete { key, reason });
         }
         had
@@ -142,9 +237,15 @@ impl Registry {
         value: Blob,
     ) -> bool {
         let key = (scope, name);
-        let Some(local) = self.processes.get(&number) else { return false };
+        let Some(local) = self.processes.get_mut(&number) else { return false };
         if !local.names.contains(&key) {
             return false;
+        }
+        if let Some(entry) = local.leased.get_mut(&key) {
+            entry.value = value;
+            let (key, value) = (Key::Leased(key.0, key.1).encode(), entry.encode());
+            self.effects.push_back(Effect::Put { key, value });
+            return true;
         }
         let entry = NameEntry { standing: local.standing.clone(), value };
         let key = Key::Name(key.0, key.1).encode();
@@ -216,6 +317,15 @@ impl Registry {
         self.effects.len()
     }
 
+    /// Returns what a name of one of our processes stands under in our journal.
+    fn key_of(&self, scope: Scope, name: Name) -> Blob {
+        if self.modes.leases_names(scope) {
+            Key::Leased(scope, name).encode()
+        } else {
+            Key::Name(scope, name).encode()
+        }
+    }
+
     fn handle_started(&mut self, number: u64) {
         let local = self.processes.get_mut(&number).expect("it was taken in before");
         local.has_started = true;
@@ -223,8 +333,16 @@ impl Registry {
 
     fn insert(&mut self, number: u64, standing: Standing, is_plain: bool) {
         let (names, groups) = (BTreeSet::new(), BTreeSet::new());
-        let (has_started, is_frozen) = (false, false);
-        let local = Local { standing, is_plain, has_started, is_frozen, names, groups };
+        let local = Local {
+            standing,
+            is_plain,
+            has_started: false,
+            is_frozen: false,
+            has_lapsed: false,
+            names,
+            leased: BTreeMap::new(),
+            groups,
+        };
         let twin = self.processes.insert(number, local);
         assert!(twin.is_none(), "no number is given twice");
     }

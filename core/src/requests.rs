@@ -14,8 +14,8 @@ use crate::supervisor::ChildKey;
 use crate::{
     CallError, CatchUpError, CausalToken, ChangeVotersError, ChildSpec, EvictError, JoinGroupError,
     LeaveError, LeaveGroupError, Name, ProcessId, QuorumError, RegisterError, Replica, Replicas,
-    Reply, RestartChildError, SetMembersError, SettleError, StartChildError, TerminateError, Time,
-    UnregisterError, UpdateError, Updated, WriteMetaError,
+    Reply, RestartChildError, Scope, SetMembersError, SettleError, StartChildError, TerminateError,
+    Time, UnregisterError, UpdateError, Updated, WriteMetaError,
 };
 
 /// A request that has not been answered.
@@ -64,6 +64,13 @@ pub(crate) enum Wait {
         key: ChildKey,
         /// Where we wrote its end: a journal, and a version there; `None` if somebody else did.
         entry: Option<(Replica, Version)>,
+    },
+    /// The lease on a name to be granted.
+    Granted {
+        /// The registry and the name.
+        seat: (Scope, Name),
+        /// How many members are to hold the entry then.
+        replicas: Replicas,
     },
     /// An entry to be on enough members.
     Replicated {
@@ -241,7 +248,8 @@ impl Wait {
             | Self::Found { key, .. }
             | Self::Restarted { key, .. }
             | Self::Terminate { key, .. } => Some(*key),
-            Self::Replicated { .. }
+            Self::Granted { .. }
+            | Self::Replicated { .. }
             | Self::Forwarded { .. }
             | Self::Shown { .. }
             | Self::CatchUp { .. }
@@ -265,6 +273,7 @@ impl Wait {
             }
             Self::CatchUp { behind: (journal, version), .. } => Some((journal, *version)),
             Self::Found { .. }
+            | Self::Granted { .. }
             | Self::Restarted { .. }
             | Self::Forwarded { .. }
             | Self::Evict { .. }
@@ -287,6 +296,10 @@ impl Wait {
             }
             Self::Terminate { key, .. } => {
                 Reply::Terminate(Err(TerminateError::TimedOut { child: key.1 }))
+            }
+            Self::Granted { seat: (_, name), .. } => {
+                let name = name.clone();
+                Reply::Register(Err(RegisterError::NotGranted { name }))
             }
             Self::Replicated { written, replicas, .. } => written.timed_out(at_least(*replicas)),
             Self::Forwarded { asked } | Self::Shown { asked, .. } => asked.timed_out(),

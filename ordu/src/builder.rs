@@ -418,6 +418,7 @@ impl NodeBuilder {
         config.members = self.members.take().map(listed).transpose()?;
         (config.voters, config.modes) = (self.leases.voters()?, self.leases.modes()?);
         config.voter_store = stored;
+        config.registry_modes = self.leases.registry_modes()?;
         for tune in std::mem::take(&mut self.tunings) {
             tune(&mut config);
         }
@@ -557,6 +558,12 @@ pub enum StartNodeError {
     Watchdog {
         /// What the system says.
         source: std::io::Error,
+    },
+    /// Names are to be held under leases, and nobody was named to grant any; name voters.
+    #[error("the registry {registry:?} is exclusive, and there are no voters; name 3 or 5")]
+    NoRegistryVoters {
+        /// The registry.
+        registry: String,
     },
     /// Two kinds of processes have one name; which of them a child is could not be told.
     #[error("two kinds of processes are called {kind:?}")]

@@ -22,9 +22,14 @@ use crate::watchdog::{Polls, UnderWay};
 pub(crate) struct Gate {
     closes_at_us: AtomicU64,
     lease_ends_at_us: AtomicU64,
+    /// When the first lease ends on a name that the process holds; it is told then, and the gate
+    /// stays open.
+    names_end_at_us: AtomicU64,
     changed: Notify,
     /// The polls of what is behind it, if somebody watches them.
     polls: Option<Polls>,
+    /// Wakes the process itself, as there is something for it.
+    told: Notify,
 }
 
 /// How it is with the lease of a process.
@@ -54,12 +59,63 @@ impl Gate {
     pub(crate) fn new(closes_at: Option<Time>, lease_ends_at: Option<Time>) -> Self {
         let stored = |at: Option<Time>| AtomicU64::new(at.map_or(Self::NEVER, Time::as_micros));
         let (closes_at_us, lease_ends_at_us) = (stored(closes_at), stored(lease_ends_at));
-        Self { closes_at_us, lease_ends_at_us, changed: Notify::new(), polls: None }
+        let (changed, told) = (Notify::new(), Notify::new());
+        let names_end_at_us = stored(None);
+        Self { closes_at_us, lease_ends_at_us, names_end_at_us, changed, polls: None, told }
     }
 
     /// Returns the gate with the polls of what is behind it counted from here on.
     pub(crate) fn counted(self) -> Self {
         Self { polls: Some(Polls::default()), ..self }
+    }
+
+    /// Returns what wakes the process itself.
+    pub(crate) const fn told(&self) -> &Notify {
+        &self.told
+    }
+
+    /// Notes that the process holds a name until `ends_at`, besides those that it holds.
+    pub(crate) fn hold_name(&self, ends_at: Time) {
+        self.names_end_at_us.fetch_min(ends_at.as_micros(), Ordering::AcqRel);
+    }
+
+    /// Notes that the process holds no name under a lease any more; that one has ended stays so.
+    pub(crate) fn hold_no_name(&self) {
+        self.move_names(|us| (us != Self::ENDED).then_some(Self::NEVER));
+    }
+
+    /// Lets the names that the process holds go on until `ends_at`, unless a lease has ended.
+    pub(crate) fn renew_names(&self, ends_at: Time, runtime: &dyn Runtime) {
+        self.move_names(|us| match us {
+            Self::NEVER => None,
+            us if us <= runtime.now().as_micros() => None,
+            us => Some(us.max(ends_at.as_micros())),
+        });
+    }
+
+    /// Tells the process if a lease on a name of it has ended: before each poll of it, so that even
+    /// one that stood still meanwhile knows before it does anything else.
+    fn look_at_names(&self, runtime: &dyn Runtime) {
+        if self.names_end_at_us.load(Ordering::Acquire) == Self::NEVER {
+            return;
+        }
+        let ended = |us| match us {
+            Self::NEVER | Self::ENDED => None,
+            us => (us <= runtime.now().as_micros()).then_some(Self::ENDED),
+        };
+        if self.move_names(ended) {
+            self.told.notify_waiters();
+        }
+    }
+
+    /// Returns whether a lease on a name of the process was seen to have ended.
+    pub(crate) fn has_name_lapsed(&self) -> bool {
+        self.names_end_at_us.load(Ordering::Acquire) == Self::ENDED
+    }
+
+    fn move_names(&self, to: impl FnMut(u64) -> Option<u64>) -> bool {
+        let (set, fetch) = (Ordering::AcqRel, Ordering::Acquire);
+        self.names_end_at_us.fetch_update(set, fetch, to).is_ok()
     }
 
     /// Moves the closing to `closes_at`, or takes it back if that is `None`; a lease ends when it
@@ -217,6 +273,7 @@ impl<T> Future for Gated<T> {
         let is_closed = this.gate.is_closed(&*this.runtime);
         let begun = if is_closed { None } else { this.gate.begin_poll() };
         let polled = begun.map(|_under_way| {
+            this.gate.look_at_names(&*this.runtime);
             let future = this.future.as_mut().expect("a future that ended is not polled again");
             future.as_mut().poll(context)
         });

@@ -8,8 +8,8 @@ use ordu_core::message::{CallFailure, Envelope};
 use ordu_core::transport::{BoxFuture, Runtime, SendError, Transport};
 use ordu_core::wire::encode_frame;
 use ordu_core::{
-    Blob, Event, ExitReason, Input, Lease, NodeId, Output, ProcessEvent, ProcessId, Replica, Reply,
-    Start, StartReason, StopReason, Time, VoterRecord,
+    Blob, Event, ExitReason, Input, Lease, Name, NodeId, Output, ProcessEvent, ProcessId, Replica,
+    Reply, Scope, Start, StartReason, StopReason, Time, VoterRecord,
 };
 use tokio::select;
 use tokio::sync::{mpsc, oneshot};
@@ -35,6 +35,8 @@ pub(crate) struct Hands {
     leased: BTreeMap<u64, Arc<Gate>>,
     /// Watches those whose supervisor was told to abort.
     watchdog: Option<Watchdog>,
+    /// The names that processes hold under leases.
+    holding: BTreeMap<u64, BTreeSet<(Scope, Name)>>,
     waiting: BTreeMap<u64, Waiting>,
     tickets: u64,
     replica: Option<Replica>,
@@ -81,6 +83,7 @@ impl Hands {
             processes: BTreeMap::new(),
             leased: BTreeMap::new(),
             watchdog: None,
+            holding: BTreeMap::new(),
             waiting: BTreeMap::new(),
             tickets: 0,
             records: None,
@@ -136,6 +139,7 @@ impl Hands {
                 let gone = self.processes.remove(&number);
                 assert!(gone.is_some(), "process {number} ends once");
                 self.leased.remove(&number);
+                self.holding.remove(&number);
             }
         }
     }
@@ -165,6 +169,7 @@ impl Hands {
             }
             Output::Renew { until, but } => self.renew(until, but),
             Output::Persist { number, record } => self.persist(number, record),
+            Output::Hold { number, scope, name, lease } => self.hold(number, (scope, name), lease),
             Output::Absorb { number, state } => {
                 let absorbed = self.processes.get(&number).is_some_and(|p| p.absorb(state));
                 if !absorbed {
@@ -228,6 +233,27 @@ impl Hands {
             if !gate.renew(until, &**runtime) {
                 tracing::debug!(number, "a lease was renewed that had ended here");
             }
+        }
+        for number in self.holding.keys().filter(|number| !but.contains(number)) {
+            if let Some(inbox) = self.processes.get(number) {
+                inbox.gate().renew_names(until, &**runtime);
+            }
+        }
+    }
+
+    /// Notes that a process holds `name` under a lease, or does not any more.
+    fn hold(&mut self, number: u64, name: (Scope, Name), lease: Option<Lease>) {
+        let Some(inbox) = self.processes.get(&number) else { return };
+        let names = self.holding.entry(number).or_default();
+        if let Some(Lease { until, .. }) = lease {
+            names.insert(name);
+            inbox.gate().hold_name(until);
+            return;
+        }
+        names.remove(&name);
+        if names.is_empty() {
+            self.holding.remove(&number);
+            inbox.gate().hold_no_name();
         }
     }
 
@@ -342,6 +368,7 @@ impl Hands {
 
     fn close_gates(&mut self) {
         self.leased.clear();
+        self.holding.clear();
         for inbox in std::mem::take(&mut self.processes).into_values() {
             inbox.stop(StopReason::NodeDown, Time::ZERO);
         }

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use ordu_core::{Blob, CallId, StopReason, Time};
-use tokio::sync::Notify;
 
 use crate::gate::Gate;
 
@@ -66,7 +65,6 @@ pub(crate) struct Rest {
 #[derive(Debug)]
 pub(crate) struct Inbox {
     state: Mutex<State>,
-    changed: Notify,
     gate: Arc<Gate>,
     messages_max: usize,
 }
@@ -104,7 +102,7 @@ impl Inbox {
     /// started when that closes.
     pub(crate) fn new(gate: Arc<Gate>, messages_max: usize) -> Self {
         assert!(0 < messages_max, "a process that takes no message cannot be talked to");
-        Self { state: Mutex::default(), changed: Notify::new(), gate, messages_max }
+        Self { state: Mutex::default(), gate, messages_max }
     }
 
     /// Returns the gate that everything the process does is polled through.
@@ -123,7 +121,7 @@ impl Inbox {
         }
         state.messages.push_back(delivery);
         drop(state);
-        self.changed.notify_waiters();
+        self.gate.told().notify_waiters();
         Ok(())
     }
 
@@ -135,7 +133,7 @@ impl Inbox {
         }
         state.absorbs.push_back(loser);
         drop(state);
-        self.changed.notify_waiters();
+        self.gate.told().notify_waiters();
         true
     }
 
@@ -166,7 +164,7 @@ impl Inbox {
             Phase::Running | Phase::Over => self.gate.close_at(closes_at),
         }
         drop(state);
-        self.changed.notify_waiters();
+        self.gate.told().notify_waiters();
     }
 
     /// Notes that the process has started; from now on it may run until it is told to stop. If it
@@ -181,7 +179,7 @@ impl Inbox {
     /// Makes the process end by itself at the next opportunity; the first reason stands.
     pub(crate) fn end(&self, result: Result<(), String>) {
         self.lock().end.get_or_insert(result);
-        self.changed.notify_waiters();
+        self.gate.told().notify_waiters();
     }
 
     /// Puts `state` aside, to be handed on when the process is stopped.
@@ -196,7 +194,7 @@ impl Inbox {
     pub(crate) async fn next(&self) -> Task {
         loop {
             // Before the look, so that what arrives between the look and the wait is not missed.
-            let changed = self.changed.notified();
+            let changed = self.gate.told().notified();
             match self.take() {
                 Took::Task(task) => return task,
                 Took::TooMany => yield_once().await,
@@ -208,7 +206,7 @@ impl Inbox {
     /// Waits until the process is to end by itself.
     pub(crate) async fn ended(&self) -> Result<(), String> {
         loop {
-            let changed = self.changed.notified();
+            let changed = self.gate.told().notified();
             if let Some(result) = self.lock().end.clone() {
                 return result;
             }
@@ -219,7 +217,7 @@ impl Inbox {
     /// Waits until the process is told to stop; the reason stays in the inbox.
     pub(crate) async fn told_to_stop(&self) {
         loop {
-            let changed = self.changed.notified();
+            let changed = self.gate.told().notified();
             if self.know_to_stop() {
                 return;
             }
@@ -229,6 +227,7 @@ impl Inbox {
 
     fn know_to_stop(&self) -> bool {
         let mut state = self.lock();
+        self.take_in_lapse(&mut state);
         state.knew_to_stop |= state.stop_by.is_some();
         state.knew_to_stop
     }
@@ -268,6 +267,7 @@ impl Inbox {
             state.streak = 0;
             return Took::TooMany;
         }
+        self.take_in_lapse(&mut state);
         let task = if let Some(result) = state.end.clone() {
             Task::End(result)
         } else if let Some(loser) = state.absorbs.pop_front() {
@@ -287,6 +287,15 @@ impl Inbox {
         };
         state.streak += 1;
         Took::Task(task)
+    }
+
+    /// Tells the process to stop if a lease on a name of it has ended; its node says how long that
+    /// may take.
+    fn take_in_lapse(&self, state: &mut State) {
+        if self.gate.has_name_lapsed() && state.stop_by.is_none() {
+            state.stop_by = Some(Time::from_micros(u64::MAX));
+            state.stop = Some(StopReason::NameLapsed);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

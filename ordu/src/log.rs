@@ -51,6 +51,9 @@ pub(crate) fn event(event: &Event) {
         Event::LeaseLapsed { child } => {
             tracing::warn!(%child, "the lease of a child ended before it was renewed");
         }
+        Event::NameLapsed { name, .. } => {
+            tracing::warn!(%name, "the lease on a name ended before it was renewed");
+        }
         Event::Majority { is_up, up, of } => {
             if *is_up {
                 tracing::info!(up, of, "more than half of the voters are up");

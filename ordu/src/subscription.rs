@@ -148,7 +148,7 @@ mod tests {
     fn holder(number: u64, value: &str) -> Holder {
         let replica = Replica::new(NodeId::new("a").unwrap(), Incarnation { counter: 1, nonce: 2 });
         let process = ProcessId { replica, number };
-        Holder { process, child: None, value: Blob::from(value) }
+        Holder { process, child: None, value: Blob::from(value), token: None }
     }
 
     fn set(node: &Node, scope: &str, name: &str, holder: Option<Holder>) {

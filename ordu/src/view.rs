@@ -7,7 +7,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use foldhash::fast::FixedState;
 use ordu_core::{
-    Blob, ChildId, ChildView, Holder, Loss, MemberView, Name, NodeId, ProcessId, Scope, ViewChange,
+    Blob, ChildId, ChildView, FencingToken, Holder, Loss, MemberView, Name, NodeId, ProcessId,
+    Scope, ViewChange,
 };
 use papaya::{Equivalent, HashMap};
 use tokio::sync::broadcast;
@@ -372,8 +373,8 @@ impl View {
 
 /// Returns the holder as readers get it.
 impl From<Holder> for Found {
-    fn from(Holder { process, child, value }: Holder) -> Self {
-        Self { process, child, value }
+    fn from(Holder { process, child, value, token }: Holder) -> Self {
+        Self { process, child, value, token }
     }
 }
 
@@ -386,6 +387,8 @@ pub struct Found {
     pub child: Option<ChildId>,
     /// Bytes stored beside the name.
     pub value: Blob,
+    /// What a store may tell it from earlier holders by, if it holds the name under a lease.
+    pub token: Option<FencingToken>,
 }
 
 #[cfg(test)]
@@ -402,7 +405,7 @@ mod tests {
     }
 
     fn holder(number: u64) -> Holder {
-        Holder { process: process(number), child: None, value: Blob::from("v") }
+        Holder { process: process(number), child: None, value: Blob::from("v"), token: None }
     }
 
     fn name(text: &str) -> Name {

@@ -19,7 +19,7 @@ use crate::network::{Links, Network};
 use crate::oracle::Oracle;
 use crate::pace::Pace;
 use crate::processes::Processes;
-use crate::requests::{Requests, scope};
+use crate::requests::{Requests, locks, scope};
 use crate::sessions::Sessions;
 use crate::trace::Trace;
 use crate::verdict::Class;
@@ -43,6 +43,7 @@ pub struct WorldBuilder {
     gains_ppm: BTreeMap<Host, i32>,
     rule: Rule,
     voters: Option<Voters>,
+    name_voters: Option<Voters>,
     configure: Configure,
     maker: MachineMaker,
 }
@@ -60,6 +61,7 @@ impl WorldBuilder {
             gains_ppm: BTreeMap::new(),
             rule: Rule::default(),
             voters: None,
+            name_voters: None,
             configure: Box::new(|_, _| {}),
             maker: nodes(),
         }
@@ -120,6 +122,14 @@ impl WorldBuilder {
     #[must_use]
     pub fn exclusive(mut self, voters: u16) -> Self {
         self.voters = Some(Voters::new((1..=voters).map(|number| Host::new(number).id())));
+        self
+    }
+
+    /// Lets names of the registry [`locks`](crate::locks) be held under leases that the first
+    /// `voters` machines grant.
+    #[must_use]
+    pub fn exclusive_names(mut self, voters: u16) -> Self {
+        self.name_voters = Some(Voters::new((1..=voters).map(|number| Host::new(number).id())));
         self
     }
 
@@ -197,6 +207,10 @@ impl WorldBuilder {
             config.voters = Some(voters.clone());
             config.voter_store = VoterStore::Empty;
             config.modes.insert(scope(), Mode::Exclusive);
+        }
+        if let Some(voters) = &self.name_voters {
+            config.voters = Some(voters.clone());
+            config.registry_modes.insert(locks(), Mode::Exclusive);
         }
         (self.configure)(host, &mut config);
         config.check().expect("the configuration makes sense");

@@ -61,7 +61,7 @@ impl World {
         let known = self.electorates.known.get(epoch);
         if let Some(known) = known.filter(|known| *known != nodes) {
             let reason = format!("{host} goes by {electorate}, and others by {known:?}");
-            self.violate(Class::Safety, "S41", reason);
+            self.violate(Class::Safety, "S44", reason);
         }
         if known.is_none() {
             self.electorates.changed_at = Some(self.now);

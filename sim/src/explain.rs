@@ -250,6 +250,7 @@ impl Teller {
                     Some(Loss::Ended) => " (it ended)",
                     Some(Loss::Conflict) => " (it lost a conflict)",
                     Some(Loss::NodeLost) => " (its node is lost)",
+                    Some(Loss::Lapsed) => " (its lease ended)",
                     Some(_) => " (for a reason not known here)",
                 };
                 let Some(holder) = holder else {
@@ -305,6 +306,7 @@ impl Teller {
             | Output::HangUp { .. }
             | Output::Renew { .. }
             | Output::Persist { .. }
+            | Output::Hold { .. }
             | Output::Disconnect { .. }
             | Output::Start(_)
             | Output::Absorb { .. }

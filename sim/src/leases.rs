@@ -264,7 +264,7 @@ impl World {
         (self.processes.leases.started, self.processes.leases.lapsed)
     }
 
-    fn hold_lease(&self, finding: Result<(), Breach>) {
+    pub(crate) fn hold_lease(&self, finding: Result<(), Breach>) {
         if let Err((promise, reason)) = finding {
             self.violate(Class::Safety, promise, reason);
         }

@@ -15,6 +15,7 @@ use crate::host::Host;
 use crate::leases::Leases;
 use crate::model::{Make, Own, Panicked};
 use crate::network::up_to;
+use crate::tenures::Tenures;
 
 /// One run of a process, on true time.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -75,6 +76,8 @@ pub(crate) struct Processes {
     runs: Vec<Run>,
     /// Until when those may run that run under leases.
     pub(crate) leases: Leases,
+    /// Who holds names under leases.
+    pub(crate) tenures: Tenures,
     rounds: u64,
 }
 
@@ -339,6 +342,7 @@ impl Processes {
     /// Ends every process of `host` without a word.
     pub(crate) fn end_all(&mut self, host: Host, now: Time) {
         self.leases.end_all(host);
+        self.tenures.end_all(host);
         let gone: Vec<_> = self.live.range((host, 0)..=(host, u64::MAX)).map(|(&k, _)| k).collect();
         for key in gone {
             let process = self.live.remove(&key).expect("it was just seen");
@@ -423,6 +427,7 @@ impl Processes {
     fn remove(&mut self, key: (Host, u64), now: Time, random: &mut Random) -> (Process, Plans) {
         let mut process = self.live.remove(&key).expect("only a live process ends");
         self.leases.end(key.0, key.1);
+        self.tenures.end(key.0, key.1);
         self.end_run(&process, now);
         let mut plans = Vec::new();
         for (_, call) in process.mail.drain(..) {

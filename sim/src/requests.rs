@@ -542,6 +542,11 @@ pub fn scope() -> Scope {
     Scope::named("default")
 }
 
+/// Returns the registry whose names are held under leases, where some are.
+pub fn locks() -> Scope {
+    Scope::named("locks")
+}
+
 /// Returns `text` as a name.
 ///
 /// # Panics

@@ -380,6 +380,7 @@ impl World {
         }
         self.watch(host, |watch, scene| watch.handle_step(scene, &input));
         self.check_leases(host);
+        self.check_tenures(host);
     }
 
     /// Iterates over the nodes that are not over, frozen ones too, each with its machine and the
@@ -403,6 +404,7 @@ impl World {
             Output::Start(start) => self.start_process(host, start),
             Output::Stop { number, reason, grace } => {
                 let child = self.processes.child_of(host, number);
+                self.end_tenures(host, number, &reason);
                 self.oracle.handle_stop((host, number), child, &reason, self.processes.runs());
                 let plans = self.processes.stop(host, number, reason, grace, self.now);
                 self.plan_all(host, plans);
@@ -414,7 +416,13 @@ impl World {
                 };
                 self.plan_all(host, plans);
             }
-            Output::Renew { until, but } => self.renew_leases(host, until, &but),
+            Output::Renew { until, but } => {
+                self.renew_leases(host, until, &but);
+                self.renew_tenures(host, until, &but);
+            }
+            Output::Hold { number, scope, name, lease } => {
+                self.take_hold(host, number, (scope, name), lease);
+            }
             Output::Persist { number, record } => self.store(host, number, record),
             Output::Deliver { number, payload, call } => {
                 let plans = self.processes.deliver(host, number, payload, call, &mut self.random);

@@ -7,7 +7,9 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::placement::Exclusion;
-use crate::{ChildId, GivenUp, Name, NameError, NodeId, Outcome, ProcessId, UnknownRegistry};
+use crate::{
+    ChildId, GivenUp, Name, NameError, NodeId, Outcome, ProcessId, Scope, UnknownRegistry,
+};
 
 /// Why a child was not started.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
@@ -116,6 +118,13 @@ pub enum StartChildError {
         /// The child, if it was accepted before the deadline passed: it is kept and will start once
         /// there is a quorum. End it by its id, or wait for it.
         child: Option<ChildId>,
+    },
+    /// The names of the registry are held under leases, and children hold none there; name the
+    /// child in another registry. Nothing was started.
+    #[error("the registry {registry:?} holds its names under leases, and children hold none")]
+    LeasedName {
+        /// The registry.
+        registry: Scope,
     },
     /// This node is joining or leaving and takes nothing on; ask another, or wait until it is
     /// ready.

@@ -7,7 +7,7 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::crdt::Version;
-use crate::lease::Voters;
+use crate::lease::{LeaseKey, Voters};
 use crate::limits::REFUSALS_MAX;
 use crate::message::{LeaseReply, LeaseRequest, Message, Unpromised};
 use crate::supervisor::ChildKey;
@@ -31,7 +31,9 @@ pub(crate) struct LeaseHolder {
     attempt: u64,
     /// The requests whose answers still count: each for itself, however late they come.
     attempts: VecDeque<Attempt>,
-    claims: BTreeMap<ChildKey, Claim>,
+    claims: BTreeMap<LeaseKey, Claim>,
+    /// The claims on names, as answers tell of them.
+    names: BTreeMap<ChildKey, LeaseKey>,
     /// When to ask again.
     next: Time,
     /// Whether there are claims that were not asked for yet.
@@ -114,8 +116,10 @@ impl Grants {
 /// What follows for processes of this node.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub(crate) enum News {
-    /// A process may run.
+    /// A process may run, or has a name.
     Granted {
+        /// What was granted.
+        key: LeaseKey,
         /// Its number.
         number: u64,
         /// Until when.
@@ -128,13 +132,17 @@ pub(crate) enum News {
         /// The numbers of those that may not; they run until they were told last.
         but: Vec<u64>,
     },
-    /// The lease of a process has ended: it is over for good.
+    /// A lease of a process has ended for good.
     Lapsed {
+        /// What was granted.
+        key: LeaseKey,
         /// Its number.
         number: u64,
     },
     /// No majority grants a claim.
     Ungranted {
+        /// What was claimed.
+        key: LeaseKey,
         /// The number of the process that waits for it.
         number: u64,
         /// The ballot that a next claim must exceed.
@@ -159,6 +167,7 @@ impl LeaseHolder {
             attempt: 0,
             attempts: VecDeque::new(),
             claims: BTreeMap::new(),
+            names: BTreeMap::new(),
             next: now,
             is_fresh: false,
             earliest: None,
@@ -193,7 +202,7 @@ impl LeaseHolder {
     pub(crate) fn handle_claimed(
         &mut self,
         now: Time,
-        key: ChildKey,
+        key: LeaseKey,
         number: u64,
         version: Version,
         ballot: u64,
@@ -203,13 +212,19 @@ impl LeaseHolder {
         }
         let state = State::Waits { hopeless_at: now + 2 * self.voters.period() };
         let (made, outbid, owed) = (now, 0, BTreeMap::new());
+        if let LeaseKey::Name(..) = key {
+            self.names.insert(key.on_the_wire(), key.clone());
+        }
         self.claims.insert(key, Claim { number, version, ballot, made, outbid, owed, state });
         self.is_fresh = true;
     }
 
     /// Takes in that our journal does not claim `key` any more.
-    pub(crate) fn handle_withdrawn(&mut self, key: &ChildKey) {
+    pub(crate) fn handle_withdrawn(&mut self, key: &LeaseKey) {
         self.claims.remove(key);
+        if let LeaseKey::Name(..) = key {
+            self.names.remove(&key.on_the_wire());
+        }
         if self.claims.is_empty() {
             self.earliest = None;
         }
@@ -218,6 +233,7 @@ impl LeaseHolder {
     /// Lets go of everything: this life is over.
     pub(crate) fn abandon(&mut self) {
         self.claims.clear();
+        self.names.clear();
         self.attempts.clear();
         self.news.clear();
         self.is_fresh = false;
@@ -241,10 +257,11 @@ impl LeaseHolder {
         if self.earliest.is_none_or(|at| now < at) {
             return;
         }
-        for claim in self.claims.values_mut() {
+        for (key, claim) in &mut self.claims {
             if claim.until().is_some_and(|until| until <= now) {
                 claim.state = State::Over;
-                self.news.push_back(News::Lapsed { number: claim.number });
+                let (key, number) = (key.clone(), claim.number);
+                self.news.push_back(News::Lapsed { key, number });
             }
         }
         self.earliest = self.claims.values().filter_map(Claim::until).min();
@@ -256,11 +273,12 @@ impl LeaseHolder {
         if !self.has_open() || now < self.next {
             return;
         }
-        for claim in self.claims.values_mut() {
+        for (key, claim) in &mut self.claims {
             if matches!(claim.state, State::Waits { hopeless_at } if hopeless_at <= now) {
                 claim.state = State::Over;
-                let (number, ballot, is_outbid) = (claim.number, claim.outbid, false);
-                self.news.push_back(News::Ungranted { number, ballot, is_outbid });
+                let (key, is_outbid) = (key.clone(), false);
+                let (number, ballot) = (claim.number, claim.outbid);
+                self.news.push_back(News::Ungranted { key, number, ballot, is_outbid });
             }
         }
         self.ask(now, head);
@@ -313,7 +331,11 @@ impl LeaseHolder {
         (grants.have, grants.parts) = (reply.have, reply.parts);
         grants.came |= 1 << reply.part;
         let rows = reply.refused.iter().map(|refusal| ((refusal.scope, refusal.child), *refusal));
-        grants.refused.extend(rows.filter(|(key, _)| self.claims.contains_key(key)));
+        let is_claimed = |&(scope, child): &ChildKey| {
+            self.names.contains_key(&(scope, child))
+                || self.claims.contains_key(&LeaseKey::Child(scope, child))
+        };
+        grants.refused.extend(rows.filter(|(key, _)| is_claimed(key)));
         let is_whole = grants.is_whole();
         self.wait_for(now, from, reply);
         if is_whole {
@@ -344,9 +366,9 @@ impl LeaseHolder {
             }
         }
         for refusal in &reply.refused {
-            let Some(claim) = self.claims.get_mut(&(refusal.scope, refusal.child)) else {
-                continue;
-            };
+            let child = LeaseKey::Child(refusal.scope, refusal.child);
+            let key = self.names.get(&(refusal.scope, refusal.child)).unwrap_or(&child);
+            let Some(claim) = self.claims.get_mut(key) else { continue };
             claim.outbid = claim.outbid.max(refusal.ballot);
             if refusal.remaining_ms > 0 {
                 wait(claim, refusal.remaining_ms);
@@ -373,7 +395,8 @@ impl LeaseHolder {
         let (mut renews, mut but) = (false, Vec::new());
         for (key, claim) in &mut self.claims {
             let replies = whole.iter().filter(|reply| claim.version <= reply.have);
-            let grants = replies.filter(|reply| !reply.refused.contains_key(key)).count();
+            let said = key.on_the_wire();
+            let grants = replies.filter(|reply| !reply.refused.contains_key(&said)).count();
             match claim.state {
                 State::Held { by, .. } if number <= by => (),
                 State::Held { until: before, .. } if grants >= majority => {
@@ -385,16 +408,18 @@ impl LeaseHolder {
                 State::Waits { .. } if grants >= majority => {
                     claim.state = State::Held { until, by: number };
                     self.earliest = Some(self.earliest.map_or(until, |at| at.min(until)));
-                    self.news.push_back(News::Granted { number: claim.number, until });
+                    let (key, number) = (key.clone(), claim.number);
+                    self.news.push_back(News::Granted { key, number, until });
                 }
                 State::Waits { .. } => {
                     let is_outbid = |reply: &&&Grants| {
-                        reply.refused.get(key).is_some_and(|refusal| refusal.remaining_ms == 0)
+                        reply.refused.get(&said).is_some_and(|refusal| refusal.remaining_ms == 0)
                     };
                     if most_lost < whole.iter().filter(is_outbid).count() {
                         claim.state = State::Over;
-                        let (number, ballot, is_outbid) = (claim.number, claim.outbid, true);
-                        self.news.push_back(News::Ungranted { number, ballot, is_outbid });
+                        let (key, is_outbid) = (key.clone(), true);
+                        let (number, ballot) = (claim.number, claim.outbid);
+                        self.news.push_back(News::Ungranted { key, number, ballot, is_outbid });
                     }
                 }
             }
@@ -404,8 +429,8 @@ impl LeaseHolder {
         }
     }
 
-    /// Returns until when the process that runs `key` may run, if it may.
-    pub(crate) fn until(&self, key: &ChildKey) -> Option<Time> {
+    /// Returns until when `key` is held, if it is.
+    pub(crate) fn until(&self, key: &LeaseKey) -> Option<Time> {
         self.claims.get(key)?.until()
     }
 }

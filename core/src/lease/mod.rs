@@ -1,4 +1,5 @@
-//! Leases: what lets a child run in one place alone, whatever the network does.
+//! Leases: what lets a child run in one place alone, and one process alone hold a name, whatever the
+//! network does.
 //!
 //! ```text
 //!   holder                                        voter
@@ -36,7 +37,10 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::entry::ClaimEntry;
+use crate::entry::{ClaimEntry, Key, LeasedEntry};
+use crate::hash::hash128;
+use crate::supervisor::ChildKey;
+use crate::{ChildId, Name, Scope};
 
 /// Tells the holder of a lease from those before it: a store that keeps the highest it has seen,
 /// and refuses lower ones, is not written to by a process whose lease has ended.
@@ -62,6 +66,53 @@ impl fmt::Display for FencingToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
+}
+
+/// What one lease at a time is granted on.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+pub(crate) enum LeaseKey {
+    /// To run a child.
+    Child(Scope, ChildId),
+    /// To hold a name of a registry.
+    Name(Scope, Name),
+}
+
+impl LeaseKey {
+    /// Returns what is claimed by an entry of a journal under `key`, if anything is.
+    pub(crate) fn of(key: Key) -> Option<Self> {
+        match key {
+            Key::Claim(scope, child) => Some(Self::Child(scope, child)),
+            Key::Leased(scope, name) => Some(Self::Name(scope, name)),
+            Key::Member
+            | Key::Name(..)
+            | Key::Spec(..)
+            | Key::Ended(..)
+            | Key::Assigned(..)
+            | Key::Absorbed(..)
+            | Key::Group(..)
+            | Key::Cell(..) => None,
+        }
+    }
+
+    /// Returns by what answers of voters tell of it; voters and holders themselves go by the key.
+    ///
+    /// Should two keys be told of alike, a refusal of the one is one of both.
+    pub(crate) fn on_the_wire(&self) -> ChildKey {
+        match self {
+            Self::Child(scope, child) => (*scope, *child),
+            Self::Name(scope, name) => (*scope, id_of_name(name)),
+        }
+    }
+}
+
+/// Returns what stands for a name where a child's id is expected.
+pub(crate) fn id_of_name(name: &Name) -> ChildId {
+    ChildId::from_bytes(hash128(name.as_bytes()).to_be_bytes())
+}
+
+/// Returns the ballot of a claim on a name that is held under a lease.
+pub(crate) fn ballot_of_name(claim: &LeasedEntry) -> u64 {
+    claim.standing.moves
 }
 
 /// Returns the ballot of a claim on a child that runs under a lease: of two claims the later one

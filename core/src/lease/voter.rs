@@ -7,13 +7,13 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::crdt::Version;
-use crate::lease::Voters;
+use crate::lease::{LeaseKey, Voters};
 use crate::limits::REFUSALS_MAX;
 use crate::message::{LeaseReply, Unpromised};
-use crate::supervisor::ChildKey;
 use crate::{Replica, Time};
 
-/// How long the ballots of a child are kept whose specification has not come.
+/// How long the ballots of a key are kept that nobody claims, of which is not known that it has
+/// ended: a name, or a child whose specification has not come.
 const UNKNOWN_KEPT: Duration = Duration::from_secs(10 * 60);
 
 /// What this node has promised as a voter.
@@ -31,17 +31,17 @@ pub(crate) struct Voter {
     /// It grants nothing before: it may have promised before it was started.
     abstains_until: Time,
     sessions: BTreeMap<Replica, Session>,
-    seats: BTreeMap<ChildKey, Seat>,
+    seats: BTreeMap<LeaseKey, Seat>,
     /// Seats that nobody claims, and since when; to be forgotten once their children have ended.
-    idle: BTreeMap<ChildKey, Time>,
+    idle: BTreeMap<LeaseKey, Time>,
 }
 
 /// What a life of a node claims, and how long what it was promised is promised.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Session {
     until: Time,
-    open: BTreeMap<Version, ChildKey>,
-    held: BTreeSet<ChildKey>,
+    open: BTreeMap<Version, LeaseKey>,
+    held: BTreeSet<LeaseKey>,
     /// Whether that life is over, or was: it is promised nothing more, and releases nothing.
     is_over: bool,
 }
@@ -92,7 +92,7 @@ impl Voter {
     pub(crate) fn handle_claimed(
         &mut self,
         session: &Replica,
-        key: ChildKey,
+        key: LeaseKey,
         version: Version,
         ballot: Option<u64>,
         runs: bool,
@@ -101,7 +101,7 @@ impl Voter {
         if own.is_over {
             return;
         }
-        let seat = self.seats.entry(key).or_default();
+        let seat = self.seats.entry(key.clone()).or_default();
         self.idle.remove(&key);
         let before = seat.claims.insert(session.clone(), Claim { version, ballot, runs });
         if let Some(before) = before {
@@ -115,16 +115,16 @@ impl Voter {
 
     /// Takes in that the journal of `session` does not claim `key` any more: it is released, unless
     /// that life is over, and its journal is only forgotten.
-    pub(crate) fn handle_released(&mut self, now: Time, session: &Replica, key: ChildKey) {
+    pub(crate) fn handle_released(&mut self, now: Time, session: &Replica, key: &LeaseKey) {
         if self.sessions.get(session).is_none_or(|own| own.is_over) {
             return;
         }
         self.drop_claim(now, session, key);
-        let Some(seat) = self.seats.get_mut(&key) else { return };
+        let Some(seat) = self.seats.get_mut(key) else { return };
         if seat.holder.as_ref() == Some(session) {
             seat.holder = None;
             if let Some(own) = self.sessions.get_mut(session) {
-                own.held.remove(&key);
+                own.held.remove(key);
             }
         }
     }
@@ -134,21 +134,21 @@ impl Voter {
     pub(crate) fn handle_over(&mut self, now: Time, session: &Replica) {
         let Some(own) = self.sessions.get_mut(session) else { return };
         own.is_over = true;
-        let keys: BTreeSet<ChildKey> = own.open.values().chain(&own.held).copied().collect();
-        for key in keys {
+        let keys: BTreeSet<LeaseKey> = own.open.values().chain(&own.held).cloned().collect();
+        for key in &keys {
             self.drop_claim(now, session, key);
         }
     }
 
-    fn drop_claim(&mut self, now: Time, session: &Replica, key: ChildKey) {
-        let Some(seat) = self.seats.get_mut(&key) else { return };
+    fn drop_claim(&mut self, now: Time, session: &Replica, key: &LeaseKey) {
+        let Some(seat) = self.seats.get_mut(key) else { return };
         if let Some(claim) = seat.claims.remove(session)
             && let Some(own) = self.sessions.get_mut(session)
         {
             own.open.remove(&claim.version);
         }
         if seat.claims.is_empty() {
-            self.idle.entry(key).or_insert(now);
+            self.idle.entry(key.clone()).or_insert(now);
         }
     }
 
@@ -183,7 +183,8 @@ impl Voter {
             return Vec::from([reply(0, 1, 0, Vec::new(), 0)]);
         }
         own.until = now + self.promise;
-        let open: Vec<(Version, ChildKey)> = own.open.iter().map(|(v, key)| (*v, *key)).collect();
+        let open: Vec<(Version, LeaseKey)> =
+            own.open.iter().map(|(version, key)| (*version, key.clone())).collect();
         let refused = open.into_iter().filter_map(|(v, key)| self.promise(now, session, v, key));
         let refused: Vec<Unpromised> = refused.collect();
         let parts = refused.len().div_ceil(REFUSALS_MAX).max(1);
@@ -202,12 +203,12 @@ impl Voter {
         now: Time,
         session: &Replica,
         version: Version,
-        key: ChildKey,
+        key: LeaseKey,
     ) -> Option<Unpromised> {
         let seat = self.seats.get_mut(&key).expect("what is claimed has a seat");
         let claim = seat.claims[session];
         let refusal = |seat: &Seat, remaining| {
-            let (scope, child) = key;
+            let (scope, child) = key.on_the_wire();
             Some(Unpromised { scope, child, remaining_ms: millis(remaining), ballot: seat.ballot })
         };
         let holder = seat.holder.clone().filter(|holder| holder != session);
@@ -233,7 +234,7 @@ impl Voter {
         {
             other.held.remove(&key);
             if let Some(claim) = seat.claims.get(&before) {
-                other.open.insert(claim.version, key);
+                other.open.insert(claim.version, key.clone());
             }
         }
         let own = self.sessions.get_mut(session).expect("it has just asked");
@@ -243,8 +244,8 @@ impl Voter {
     }
 
     /// Forgets promises that have passed of sessions that claim nothing, and keys whose children
-    /// have ended, as `has_ended` says, or were never heard of (`None`) for long; once a beat.
-    pub(crate) fn tidy(&mut self, now: Time, has_ended: impl Fn(&ChildKey) -> Option<bool>) {
+    /// have ended, as `has_ended` says, or of which that is not known (`None`) for long; once a beat.
+    pub(crate) fn tidy(&mut self, now: Time, has_ended: impl Fn(&LeaseKey) -> Option<bool>) {
         let seats = &mut self.seats;
         self.sessions.retain(|session, own| {
             if own.until <= now {

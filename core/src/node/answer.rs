@@ -32,6 +32,7 @@ impl Node {
                 let error = self.settling.cancel(ticket).unwrap_or(SettleError::NotReady);
                 Reply::Settled(Err(error))
             }
+            Wait::Granted { seat, .. } => Reply::Register(Err(self.give_up_name(seat))),
             Wait::Replicated { written, replicas, .. } => written.timed_out(self.wanted(*replicas)),
             Wait::CatchUp { behind: (journal, demanded), .. } => {
                 let (journal, demanded) = (journal.clone(), *demanded);
@@ -95,7 +96,8 @@ impl Node {
                     let is_over = self.is_over_for_good(key, entry.as_ref());
                     is_over.then_some(Reply::Terminate(Ok(())))
                 }
-                Wait::Replicated { .. }
+                Wait::Granted { .. }
+                | Wait::Replicated { .. }
                 | Wait::Forwarded { .. }
                 | Wait::Shown { .. }
                 | Wait::CatchUp { .. }
@@ -123,6 +125,7 @@ impl Node {
             Wait::Found { .. }
             | Wait::Restarted { .. }
             | Wait::Terminate { .. }
+            | Wait::Granted { .. }
             | Wait::Replicated { .. }
             | Wait::Forwarded { .. }
             | Wait::Shown { .. }
@@ -185,6 +188,7 @@ impl Node {
                     is_over.then_some(Reply::Terminate(Ok(())))
                 }
                 Wait::Found { .. }
+                | Wait::Granted { .. }
                 | Wait::Restarted { .. }
                 | Wait::Forwarded { .. }
                 | Wait::Evict { .. }

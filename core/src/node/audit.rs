@@ -7,12 +7,14 @@ use alloc::vec::Vec;
 
 use crate::board::{Board, Claimant};
 use crate::crdt::{Cell, Write};
-use crate::entry::{AssignedEntry, CellKey, ClaimEntry, Entry, GroupEntry, Key, NameEntry};
+use crate::entry::{
+    AssignedEntry, CellKey, ClaimEntry, Entry, GroupEntry, Key, LeasedEntry, NameEntry,
+};
 use crate::groups::Groups;
 use crate::lease::Voter;
 use crate::message::Seat;
 use crate::node::Node;
-use crate::node::changes::{named, run};
+use crate::node::changes::{leased, named, run};
 use crate::supervisor::ChildKey;
 use crate::{Blob, Replica};
 
@@ -127,6 +129,7 @@ impl Node {
                         | Key::Assigned(..)
                         | Key::Member
                         | Key::Name(..)
+                        | Key::Leased(..)
                         | Key::Absorbed(..)
                         | Key::Group(..)
                         | Key::Cell(..),
@@ -177,6 +180,10 @@ impl Node {
                     let number = NameEntry::decode(value).map(|entry| entry.standing.number);
                     named.insert((scope, name, number));
                 }
+                Some(Key::Leased(scope, name)) => {
+                    let number = LeasedEntry::decode(value).map(|entry| entry.standing.number);
+                    named.insert((scope, name, number));
+                }
                 Some(Key::Group(scope, group, number)) => {
                     grouped.insert(((scope, group), number));
                 }
@@ -222,6 +229,10 @@ fn claims(replica: &Replica, key: &Blob, value: &Blob) -> Vec<(Seat, Claimant)> 
     match Key::decode(key) {
         Some(Key::Name(scope, name)) => {
             let claimant = NameEntry::decode(value).map(|entry| named(replica, &entry));
+            claimant.map(|claimant| (Seat::Name(scope, name), claimant)).into_iter().collect()
+        }
+        Some(Key::Leased(scope, name)) => {
+            let claimant = LeasedEntry::decode(value).map(|entry| leased(replica, &entry));
             claimant.map(|claimant| (Seat::Name(scope, name), claimant)).into_iter().collect()
         }
         Some(Key::Claim(scope, child)) => {
@@ -316,7 +327,7 @@ mod tests {
     #[test]
     fn a_name_that_no_process_has_is_found() {
         let mut node = node();
-        node.registry = crate::registry::Registry::default();
+        node.registry = crate::registry::Registry::new(node.modes.clone());
         assert!(node.audit().unwrap_err().contains("has names here"));
     }
 

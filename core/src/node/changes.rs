@@ -5,14 +5,15 @@ use alloc::vec::Vec;
 use crate::board::{Claimant, Loser};
 use crate::crdt::{Change, Version, Write};
 use crate::entry::{
-    AbsorbedEntry, AssignedEntry, ClaimEntry, EndedEntry, Entry, GroupEntry, Key, NameEntry,
-    Reason, SpecEntry,
+    AbsorbedEntry, AssignedEntry, ClaimEntry, EndedEntry, Entry, GroupEntry, Key, LeasedEntry,
+    NameEntry, Reason, SpecEntry,
 };
+use crate::lease::{LeaseKey, ballot_of_name};
 use crate::membership::MemberEntry;
 use crate::message::Seat;
 use crate::node::Node;
 use crate::supervisor::ChildKey;
-use crate::{Blob, Loss, Output, ProcessId, Replica, ViewChange};
+use crate::{Blob, FencingToken, Loss, Output, ProcessId, Replica, ViewChange};
 
 impl Node {
     /// Takes in a change of the journal of `replica`.
@@ -43,11 +44,22 @@ impl Node {
                     self.handle_name_claim(replica, &seat, claims, loss);
                 }
             }
+            Key::Leased(scope, name) => {
+                let key = LeaseKey::Name(scope, name.clone());
+                self.handle_lease_claim(replica, key, change);
+                if self.visible.contains(replica) {
+                    let before = before.and_then(|bytes| LeasedEntry::decode(bytes));
+                    let after = after.and_then(|bytes| LeasedEntry::decode(bytes));
+                    let (seat, claims) =
+                        (Seat::Name(scope, name), (before.as_ref(), after.as_ref()));
+                    self.handle_leased_claim(replica, &seat, claims, loss);
+                }
+            }
             Key::Claim(scope, child) => {
                 let before = before.and_then(|bytes| ClaimEntry::decode(bytes));
                 let after = after.and_then(|bytes| ClaimEntry::decode(bytes));
                 let key = (scope, child);
-                self.handle_lease_claim(replica, key, change);
+                self.handle_lease_claim(replica, LeaseKey::Child(scope, child), change);
                 let is_visible = self.visible.contains(replica);
                 if is_visible {
                     self.handle_child_claim(replica, key, (before.as_ref(), after.as_ref()), loss);
@@ -141,6 +153,11 @@ impl Node {
                     let claims = shown_or_hidden(entry.as_ref(), is_visible);
                     self.handle_name_claim(replica, &Seat::Name(scope, name), claims, hidden);
                 }
+                Key::Leased(scope, name) => {
+                    let entry = LeasedEntry::decode(&value);
+                    let claims = shown_or_hidden(entry.as_ref(), is_visible);
+                    self.handle_leased_claim(replica, &Seat::Name(scope, name), claims, hidden);
+                }
                 Key::Claim(scope, child) => {
                     let key = (scope, child);
                     let entry = ClaimEntry::decode(&value);
@@ -195,7 +212,14 @@ impl Node {
                     });
                 }
                 Some(Key::Spec(..) | Key::Ended(..) | Key::Cell(..)) => estate.push(bytes),
-                Some(Key::Member | Key::Name(..) | Key::Absorbed(..) | Key::Group(..)) | None => (),
+                Some(
+                    Key::Member
+                    | Key::Name(..)
+                    | Key::Leased(..)
+                    | Key::Absorbed(..)
+                    | Key::Group(..),
+                )
+                | None => (),
             }
         }
         self.adoption.handle_gone(self.now, replica, true, estate.into_iter());
@@ -244,6 +268,22 @@ impl Node {
         self.seat(replica, seat, (process.as_ref(), claimant), loss);
         if let Seat::Name(scope, name) = seat {
             self.supervisor.handle_name(*scope, name, None);
+        }
+    }
+
+    fn handle_leased_claim(
+        &mut self,
+        replica: &Replica,
+        seat: &Seat,
+        (before, after): (Option<&LeasedEntry>, Option<&LeasedEntry>),
+        loss: Loss,
+    ) {
+        let process = before
+            .map(|entry| ProcessId { replica: replica.clone(), number: entry.standing.number });
+        let claimant = after.map(|entry| leased(replica, entry));
+        self.seat(replica, seat, (process.as_ref(), claimant), loss);
+        if let (Seat::Name(scope, name), Some(true)) = (seat, after.map(|entry| entry.granted)) {
+            self.handle_name_held(replica, &(*scope, name.clone()));
         }
     }
 
@@ -300,7 +340,15 @@ impl Node {
 /// Returns the process of `replica` that a name was given to.
 pub(super) fn named(replica: &Replica, entry: &NameEntry) -> Claimant {
     let (rank, value) = (entry.standing.rank(replica), entry.value.clone());
-    Claimant { rank, child: None, running: true, has_run: true, value }
+    Claimant { rank, child: None, running: true, has_run: true, value, token: None }
+}
+
+/// Returns the process of `replica` that holds a name under a lease, or asks for it.
+pub(super) fn leased(replica: &Replica, entry: &LeasedEntry) -> Claimant {
+    let (rank, value) = (entry.standing.rank(replica), entry.value.clone());
+    let token = Some(FencingToken::from_u64(ballot_of_name(entry)));
+    let (running, has_run) = (entry.granted, entry.granted);
+    Claimant { rank, child: None, running, has_run, value, token }
 }
 
 /// Returns the process of `replica` that runs a child, or starts or waits for its next start.
@@ -311,6 +359,7 @@ pub(super) fn run(replica: &Replica, child: ChildKey, entry: &ClaimEntry, value:
         running: entry.running,
         has_run: entry.has_run(),
         value,
+        token: None,
     }
 }
 

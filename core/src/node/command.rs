@@ -225,11 +225,15 @@ impl Node {
             let error = RegisterError::TooLarge { bytes: value.len(), max: VALUE_BYTES_MAX };
             return self.reply(ticket, refused(error));
         }
+        if self.modes.leases_names(scope) {
+            let seat = (scope, name);
+            return self.register_leased(ticket, timeout, seat, process, value, replicas);
+        }
         if self.is_own(&process) {
             let number = process.number;
             match self.register_here(scope, &name, number, value) {
                 Ok(()) => self.await_replicas(ticket, timeout, Written::Name, replicas),
-                Err(Denial::NoProcess) => {
+                Err(Denial::NoProcess | Denial::OfChild) => {
                     self.reply(ticket, refused(RegisterError::NoProcess { process }));
                 }
                 Err(Denial::Taken(holder)) => {
@@ -271,7 +275,9 @@ impl Node {
     ) {
         let refused = |error| Reply::Unregister(Err(error));
         let seat = Seat::Name(scope, name.clone());
-        let Some(claim) = self.board.claim(&seat, &process) else {
+        // What is only asked for under a lease is held by nobody yet.
+        let claim = self.board.claim(&seat, &process);
+        let Some(claim) = claim.filter(|claim| claim.running || claim.child.is_some()) else {
             return self.reply(ticket, refused(UnregisterError::NotHolder { name, process }));
         };
         if claim.child.is_some() {

@@ -150,6 +150,7 @@ impl Node {
     }
 
     fn handle_gone(&mut self, number: u64) {
+        self.give_up_asks_of(number);
         self.registry.handle_gone(number);
         self.conflicts.handle_gone(number);
         self.messaging.handle_gone(number);
@@ -164,7 +165,7 @@ impl Node {
             return;
         }
         match event {
-            ProcessEvent::Stopped { state } if !self.registry.is_running(number) => {
+            ProcessEvent::Stopped { state } if self.conflicts.yields(number) => {
                 self.conflicts.handle_frozen(number, state);
             }
             ProcessEvent::Started => (),

@@ -5,8 +5,7 @@ use core::cmp::Ordering;
 use core::time::Duration;
 
 use crate::electorate::{Acceptor, Electorate, Persist, Proposal, Verdict, Vote, VoterChange};
-use crate::entry::{ClaimEntry, Entry, Key};
-use crate::lease::{Voter, Voters, ballot};
+use crate::lease::{Voter, Voters};
 use crate::message::Message;
 use crate::node::Node;
 use crate::requests::Wait;
@@ -177,19 +176,7 @@ impl Node {
             return voter.handle_epoch(voters.epoch);
         }
         let mut voter = Voter::new(voters, self.began);
-        for replica in self.replication.replicas() {
-            let journal = self.replication.journal(replica);
-            let journal = journal.filter(|_| !self.retired.contains(replica));
-            for (bytes, version, value) in journal.into_iter().flat_map(|journal| journal.iter()) {
-                let Some(Key::Claim(scope, child)) = Key::decode(bytes) else { continue };
-                if self.modes.is_exclusive(scope) {
-                    let entry = ClaimEntry::decode(value);
-                    let runs = entry.as_ref().is_some_and(|entry| entry.running);
-                    let ballot = entry.as_ref().map(ballot);
-                    voter.handle_claimed(replica, (scope, child), version, ballot, runs);
-                }
-            }
-        }
+        self.tell_claims(&mut voter);
         self.voter = Some(voter);
     }
 }

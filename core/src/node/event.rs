@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ChildId, Conflict, Electorate, NodeId, ProcessId, Replica, Scope, Terms, Wall};
+use crate::{ChildId, Conflict, Electorate, Name, NodeId, ProcessId, Replica, Scope, Terms, Wall};
 
 /// Something a log or a test wants to know.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -116,6 +116,14 @@ pub enum Event {
     LeaseLapsed {
         /// The child.
         child: ChildId,
+    },
+    /// The lease on a name has ended that a process of this node held: no majority of the voters
+    /// renewed it in time.
+    NameLapsed {
+        /// The registry.
+        scope: Scope,
+        /// The name.
+        name: Name,
     },
     /// More than half of the voters are up, as this node sees it, or not any more.
     Majority {

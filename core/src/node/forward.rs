@@ -51,10 +51,14 @@ impl Node {
             {
                 Err(Refusal::NoProcess)
             }
+            // It is asked for on the node of the process alone.
+            Operation::Register { scope, .. } if self.modes.leases_names(scope) => {
+                Err(Refusal::NoProcess)
+            }
             Operation::Register { scope, name, number, value } => {
                 let registered = self.register_here(scope, &name, number, value);
                 registered.map_err(|denial| match denial {
-                    Denial::NoProcess => Refusal::NoProcess,
+                    Denial::NoProcess | Denial::OfChild => Refusal::NoProcess,
                     Denial::Taken(holder) => Refusal::NameTaken { holder },
                 })
             }

@@ -94,6 +94,7 @@ impl Node {
                 | Key::Absorbed(..)
                 | Key::Group(..)
                 | Key::Cell(..)
+                | Key::Leased(..)
                 | Key::Assigned(..) => None,
             }
         })

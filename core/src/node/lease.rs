@@ -1,13 +1,50 @@
 //! Leases, as far as a node is a voter, or holds some.
 
-use crate::crdt::Change;
-use crate::entry::{ClaimEntry, Entry};
-use crate::lease::{News, ballot};
+use crate::crdt::{Change, Version};
+use crate::entry::{ClaimEntry, Entry, Key, LeasedEntry};
+use crate::lease::{LeaseKey, News, Voter, ballot, ballot_of_name};
 use crate::membership::Presence;
 use crate::message::{LeaseReply, LeaseRequest, Message};
 use crate::node::Node;
-use crate::supervisor::ChildKey;
-use crate::{Event, NodeId, Output, Replica};
+use crate::{Blob, Event, NodeId, Output, Replica, Voters};
+
+/// What a claim says of itself to voters and holders.
+struct Claimed {
+    number: u64,
+    ballot: u64,
+    /// Whether it was granted once.
+    has_run: bool,
+}
+
+impl Claimed {
+    /// Returns what `value` says, which stands in a journal under `key`, if it can be read here.
+    fn read(key: &LeaseKey, value: &Blob) -> Option<Self> {
+        Some(match key {
+            LeaseKey::Child(..) => {
+                let entry = ClaimEntry::decode(value)?;
+                let (number, ballot) = (entry.standing.number, ballot(&entry));
+                Self { number, ballot, has_run: entry.running }
+            }
+            LeaseKey::Name(..) => {
+                let entry = LeasedEntry::decode(value)?;
+                let (number, ballot) = (entry.standing.number, ballot_of_name(&entry));
+                Self { number, ballot, has_run: entry.granted }
+            }
+        })
+    }
+}
+
+/// Tells `voter` that the journal of `life` claims `key` at `version`, and what of that can be read.
+fn tell(
+    voter: &mut Voter,
+    life: &Replica,
+    key: LeaseKey,
+    version: Version,
+    claimed: Option<&Claimed>,
+) {
+    let has_run = claimed.is_some_and(|claimed| claimed.has_run);
+    voter.handle_claimed(life, key, version, claimed.map(|claimed| claimed.ballot), has_run);
+}
 
 impl Node {
     /// Returns how many voters are up, as this node sees it, and how many there are.
@@ -27,9 +64,15 @@ impl Node {
     /// Returns whether there are sessions with so many voters that they could grant something; one
     /// that is up may be out of reach from here.
     pub(super) fn reaches_majority(&self) -> bool {
-        let Some(voters) = &self.config.voters else { return false };
+        let majority = self.config.voters.as_ref().map(Voters::majority);
+        majority.is_some_and(|majority| majority <= self.voters_reached().0)
+    }
+
+    /// Returns with how many voters there are sessions, and how many voters there are.
+    pub(super) fn voters_reached(&self) -> (usize, usize) {
+        let Some(voters) = &self.config.voters else { return (0, 0) };
         let is_reached = |node: &&NodeId| **node == self.config.id || self.membership.is_open(node);
-        voters.majority() <= voters.nodes.iter().filter(is_reached).count()
+        (voters.nodes.iter().filter(is_reached).count(), voters.nodes.len())
     }
 
     /// Tells all whether this node reaches a majority of the voters, at a beat: who does not is
@@ -59,15 +102,37 @@ impl Node {
         }
     }
 
-    /// Takes in a change of a claim on a child that runs under a lease.
-    pub(super) fn handle_lease_claim(&mut self, replica: &Replica, key: ChildKey, change: &Change) {
-        if !self.modes.is_exclusive(key.0) {
+    fn is_leased(&self, key: &LeaseKey) -> bool {
+        match key {
+            LeaseKey::Child(scope, _) => self.modes.is_exclusive(*scope),
+            LeaseKey::Name(scope, _) => self.modes.leases_names(*scope),
+        }
+    }
+
+    /// Tells `voter`, which has just become one, of all that is claimed in the journals held here.
+    pub(super) fn tell_claims(&self, voter: &mut Voter) {
+        let lives = self.replication.replicas().filter(|life| !self.retired.contains(*life));
+        for life in lives {
+            let journal = self.replication.journal(life);
+            for (bytes, version, value) in journal.into_iter().flat_map(|journal| journal.iter()) {
+                let key = Key::decode(bytes).and_then(LeaseKey::of);
+                if let Some(key) = key.filter(|key| self.is_leased(key)) {
+                    let claimed = Claimed::read(&key, value);
+                    tell(voter, life, key, version, claimed.as_ref());
+                }
+            }
+        }
+    }
+
+    /// Takes in a change of a claim on what is had under a lease.
+    pub(super) fn handle_lease_claim(&mut self, replica: &Replica, key: LeaseKey, change: &Change) {
+        if !self.is_leased(&key) {
             return;
         }
         let is_ours = self.me.as_ref() == Some(replica);
         let Some(value) = &change.after else {
             if let Some(voter) = &mut self.voter {
-                voter.handle_released(self.now, replica, key);
+                voter.handle_released(self.now, replica, &key);
             }
             if let Some(holder) = self.holder.as_mut().filter(|_| is_ours) {
                 holder.handle_withdrawn(&key);
@@ -75,14 +140,13 @@ impl Node {
             return;
         };
         let version = self.replication.journal(replica).and_then(|held| held.version(&change.key));
-        let (entry, Some(version)) = (ClaimEntry::decode(value), version) else { return };
+        let Some(version) = version else { return };
+        let claimed = Claimed::read(&key, value);
         if let Some(voter) = &mut self.voter {
-            let runs = entry.as_ref().is_some_and(|entry| entry.running);
-            voter.handle_claimed(replica, key, version, entry.as_ref().map(ballot), runs);
+            tell(voter, replica, key.clone(), version, claimed.as_ref());
         }
-        if let (Some(holder), Some(entry)) = (self.holder.as_mut().filter(|_| is_ours), entry) {
-            let (number, ballot) = (entry.standing.number, ballot(&entry));
-            holder.handle_claimed(self.now, key, number, version, ballot);
+        if let (Some(holder), Some(claimed)) = (self.holder.as_mut().filter(|_| is_ours), claimed) {
+            holder.handle_claimed(self.now, key, claimed.number, version, claimed.ballot);
         }
     }
 
@@ -125,7 +189,10 @@ impl Node {
 
     pub(super) fn carry_out_news(&mut self, news: News) {
         match news {
-            News::Granted { number, until } => {
+            News::Granted { key: LeaseKey::Name(scope, name), number, until } => {
+                self.handle_name_granted(&(scope, name), number, until);
+            }
+            News::Granted { key: LeaseKey::Child(..), number, until } => {
                 self.with_supervisor(|supervisor, around| {
                     supervisor.handle_granted(around, number, until);
                 });
@@ -134,8 +201,16 @@ impl Node {
                 but.extend(self.supervisor.fading());
                 self.outputs.push_back(Output::Renew { until, but });
             }
-            News::Lapsed { number } => self.supervisor.handle_lapsed(number),
-            News::Ungranted { number, ballot, is_outbid } => {
+            News::Lapsed { key: LeaseKey::Name(scope, name), number } => {
+                self.handle_name_lapsed(&(scope, name), number);
+            }
+            News::Lapsed { key: LeaseKey::Child(..), number } => {
+                self.supervisor.handle_lapsed(number);
+            }
+            News::Ungranted { key: LeaseKey::Name(scope, name), number, ballot, is_outbid } => {
+                self.handle_name_ungranted(&(scope, name), number, ballot, is_outbid);
+            }
+            News::Ungranted { key: LeaseKey::Child(..), number, ballot, is_outbid } => {
                 self.supervisor.handle_ungranted(self.now, number, ballot, is_outbid);
             }
             News::Ask { to, message } => {
@@ -149,7 +224,13 @@ impl Node {
     /// Forgets what no lease needs any more, once a beat.
     pub(super) fn tidy_leases(&mut self) {
         let supervisor = &self.supervisor;
-        let has_ended = |key: &ChildKey| supervisor.child(key).map(|child| child.end.is_some());
+        let has_ended = |key: &LeaseKey| match key {
+            LeaseKey::Child(scope, child) => {
+                supervisor.child(&(*scope, *child)).map(|child| child.end.is_some())
+            }
+            // A name has no end: what is known of it is known until it would not count any more.
+            LeaseKey::Name(..) => None,
+        };
         if let Some(voter) = &mut self.voter {
             voter.tidy(self.now, has_ended);
         }
@@ -177,7 +258,7 @@ mod tests {
         let (earlier, present) = (life("n1", 1), life("n1", 2));
         node.me = Some(present.clone());
 
-        let key = (Scope::named("payments"), ChildId::from_bytes([3; 16]));
+        let key = LeaseKey::Child(Scope::named("payments"), ChildId::from_bytes([3; 16]));
         let holder = node.holder.as_mut().unwrap();
         holder.handle_claimed(Time::ZERO, key, 1, 1, 7);
         holder.handle_flush(Time::ZERO, 1);

@@ -25,7 +25,9 @@ mod forward;
 mod group;
 mod input;
 mod inspect;
+mod launch;
 mod lease;
+mod leased;
 mod leave;
 mod message;
 mod meta;
@@ -60,6 +62,7 @@ use crate::electorate::{Acceptor, Electorate, Proposer};
 use crate::entry::{Entry, Key};
 use crate::groups::Groups;
 use crate::lease::{LeaseHolder, Voter, Voters};
+use crate::leased::LeasedNames;
 use crate::membership::{MemberEntry, Membership, Presence};
 use crate::message::{Envelope, Message};
 use crate::messaging::Messaging;
@@ -79,9 +82,10 @@ use crate::{Blob, Config, HybridClock, NodeId, Random, Replica, Stamp, Time, has
 pub use crate::node::event::Event;
 pub use crate::node::input::{CallId, Command, Input, ProcessEvent, Replicas, Target};
 pub use crate::node::inspect::Tables;
+pub use crate::node::launch::{Lease, Start, StartReason};
 pub use crate::node::output::{
-    ChildView, Conflict, ExitReason, Holder, Lease, Loss, MemberStatus, MemberView, NameConflict,
-    Output, Published, Reply, Start, StartReason, StartedChild, StopReason, Updated, ViewChange,
+    ChildView, Conflict, ExitReason, Holder, Loss, MemberStatus, MemberView, NameConflict, Output,
+    Published, Reply, StartedChild, StopReason, Updated, ViewChange,
 };
 
 /// Most times that timers may make each other due in one instant.
@@ -195,6 +199,8 @@ pub struct Node {
     proposer: Proposer,
     /// The leases that it asks for, if there are voters.
     holder: Option<LeaseHolder>,
+    /// The names that its processes hold under leases, or ask for.
+    leased: LeasedNames,
     /// Whether it sees enough members to run children.
     quorums: Quorums,
     /// Whether it has said that a majority of the voters is up.
@@ -250,7 +256,7 @@ impl Node {
         };
         let replication = Replication::new(settings, fork());
         let supervisor = Supervisor::new(&config, fork());
-        let (modes, voters) = (Modes::new(config.modes.clone()), config.voters.as_ref());
+        let (modes, voters) = (Modes::of(&config), config.voters.as_ref());
         let period = voters.map_or(Duration::ZERO, Voters::period);
         Self {
             clock: HybridClock::new(config.clock_bound),
@@ -267,6 +273,8 @@ impl Node {
             acceptor,
             said_majority: false,
             quorums: Quorums::new(&modes, now),
+            registry: Registry::new(modes.clone()),
+            leased: LeasedNames::new(voters),
             modes,
             config,
             began: now,
@@ -277,7 +285,6 @@ impl Node {
             targets: Targets::default(),
             groups: Groups::default(),
             cells: Cells::default(),
-            registry: Registry::default(),
             conflicts: Conflicts::default(),
             adoption: Adoption::default(),
             messaging: Messaging::default(),
@@ -421,6 +428,7 @@ impl Node {
             (self.settling.poll_timeout(), TimerKind::Settle),
             (self.holder.as_ref().and_then(LeaseHolder::poll_timeout), TimerKind::Lease),
             (self.next_proposal(), TimerKind::Proposal),
+            (self.leased.poll_timeout(), TimerKind::Lease),
         ];
         timers.into_iter().filter_map(|(at, kind)| Some((at?, kind))).min()
     }
@@ -464,6 +472,7 @@ impl Node {
         if self.next_proposal().is_some_and(|at| at <= now) {
             self.handle_proposer_timeout();
         }
+        self.ask_for_names_again();
         if self.settling.poll_timeout().is_some_and(|at| at <= now) {
             let rest = self.rest();
             self.settling.handle_timeout(now, || rest);

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::message::Envelope;
 use crate::node::event::Event;
 use crate::node::input::CallId;
+use crate::node::launch::{Lease, Start};
 use crate::placement::{MovePlan, Weight};
 use crate::{
     Address, Blob, CallError, CatchUpError, CausalToken, ChangeVotersError, ChildId, Electorate,
@@ -57,8 +58,8 @@ pub enum Output {
         /// How long it may take.
         grace: Duration,
     },
-    /// Let every process that was started under a lease go on, but for some. A lease that has ended
-    /// stays so.
+    /// Let every process that was started under a lease go on, or holds a name under one, but for
+    /// some. A lease that has ended stays so.
     Renew {
         /// Until when, by the clock that inputs are timed by.
         until: Time,
@@ -72,6 +73,21 @@ pub enum Output {
         number: u64,
         /// What to store.
         record: VoterRecord,
+    },
+    /// A process holds a name under a lease from now on, or no longer does. It is renewed together
+    /// with those that processes were started under, in [`Output::Renew`].
+    ///
+    /// Whoever runs the process must tell it [`StopReason::NameLapsed`] before it is polled once
+    /// the clock that inputs are timed by shows the end of the lease, unless it was told since.
+    Hold {
+        /// Its number.
+        number: u64,
+        /// The registry.
+        scope: Scope,
+        /// The name.
+        name: Name,
+        /// The lease; `None` if the name was given back.
+        lease: Option<Lease>,
     },
     /// Hand the state of the loser of a conflict to the process that won.
     Absorb {
@@ -104,57 +120,6 @@ pub enum Output {
     Exit(ExitReason),
 }
 
-/// A process to start.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub struct Start {
-    /// Its number; only a resumed process takes one that was used before.
-    pub number: u64,
-    /// The supervisor that looks after it.
-    pub scope: Scope,
-    /// The child that it runs.
-    pub child: ChildId,
-    /// The kind of process, a name that code is registered under.
-    pub kind: String,
-    /// What its start function gets.
-    pub args: Blob,
-    /// Why it starts.
-    pub reason: StartReason,
-    /// What an earlier run left behind for it.
-    pub state: Option<Blob>,
-    /// Most time the start may take.
-    pub timeout: Duration,
-    /// The lease that it runs under; `None` if it needs none.
-    pub lease: Option<Lease>,
-}
-
-/// What lets a process run where no other may run the same child.
-///
-/// Whoever runs the process must not poll it once the clock that inputs are timed by shows `until`,
-/// or what [`Output::Renew`] has moved that to; and must read the clock before each poll, as it
-/// goes on while the machine sleeps.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub struct Lease {
-    /// What a store may tell its holder from earlier ones by.
-    pub token: FencingToken,
-    /// When it ends, unless it is renewed.
-    pub until: Time,
-}
-
-/// Why a process starts.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
-pub enum StartReason {
-    /// For the first time.
-    Fresh,
-    /// Its last run ended, and its restart type says to start it again.
-    Restarted,
-    /// The node it ran on went silent.
-    FailedOver,
-    /// It was stopped where it ran in order to run here, or since too few members were seen there.
-    Moved,
-    /// It was frozen for a winner that went away.
-    Resumed,
-}
-
 /// Why a process is told to stop.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum StopReason {
@@ -175,6 +140,8 @@ pub enum StopReason {
     NodeDown,
     /// The lease has ended that it ran under: it is over already, and is not asked for anything.
     Lapsed,
+    /// The lease has ended under which it held a name: another process may have that by now.
+    NameLapsed,
     /// The node sees too few members to run it ([`Mode`](crate::Mode)); its child goes on
     /// elsewhere, or here once there is a quorum.
     NoQuorum,
@@ -365,6 +332,8 @@ pub enum Loss {
     Conflict,
     /// Its node is down or has left, or lives anew.
     NodeLost,
+    /// The lease ended under which it held the name, or its child ran that has the name.
+    Lapsed,
 }
 
 /// A member as readers see it.
@@ -416,6 +385,8 @@ pub struct Holder {
     pub child: Option<ChildId>,
     /// Bytes stored beside the name.
     pub value: Blob,
+    /// What a store may tell it from earlier holders by, if it holds the name under a lease.
+    pub token: Option<FencingToken>,
 }
 
 /// A child as readers see it.

@@ -3,6 +3,7 @@
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
+use crate::lease::LeaseKey;
 use crate::minority::{OnMinority, Seen, Tally};
 use crate::node::Node;
 use crate::quorum::{Judged, QuorumView};
@@ -94,7 +95,7 @@ impl Node {
         let holder = self.holder.as_ref().filter(|_| mode.is_exclusive());
         for (_, key) in self.supervisor.instances().filter(|(_, key)| key.0 == scope) {
             let Some(holder) = holder else { break };
-            match holder.until(&key) {
+            match holder.until(&LeaseKey::Child(key.0, key.1)) {
                 Some(until) => {
                     held += 1;
                     first_end = Some(first_end.map_or(until, |end: crate::Time| end.min(until)));

@@ -177,6 +177,9 @@ impl Node {
             }
         }
         let (registry, name) = spec.name.as_ref()?;
+        if self.modes.leases_names(*registry) {
+            return Some(StartChildError::LeasedName { registry: *registry });
+        }
         let holder = self.occupant(*registry, name)?;
         Some(StartChildError::NameTaken { name: name.clone(), holder })
     }

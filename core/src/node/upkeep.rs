@@ -81,6 +81,7 @@ impl Node {
                 Some(
                     Key::Member
                     | Key::Name(..)
+                    | Key::Leased(..)
                     | Key::Claim(..)
                     | Key::Absorbed(..)
                     | Key::Group(..)

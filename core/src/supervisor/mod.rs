@@ -130,7 +130,7 @@ pub(crate) struct Supervisor {
 impl Supervisor {
     /// Creates a supervisor without children.
     pub(crate) fn new(config: &Config, random: Random) -> Self {
-        let modes = Modes::new(config.modes.clone());
+        let modes = Modes::of(config);
         Self {
             start_timeout: config.start_timeout,
             conflict_grace: config.conflict_grace,
@@ -553,7 +553,7 @@ impl Supervisor {
         let Some(instance) = self.instances.get(&number) else { return };
         let grace = match &reason {
             StopReason::Conflict(_) => self.conflict_grace.min(instance.spec.grace),
-            StopReason::Lapsed => Duration::ZERO,
+            StopReason::Lapsed | StopReason::NameLapsed => Duration::ZERO,
             StopReason::Terminated
             | StopReason::Leaving
             | StopReason::Moving

@@ -270,6 +270,7 @@ impl Cluster {
             | Output::Absorb { .. }
             | Output::Renew { .. }
             | Output::Persist { .. }
+            | Output::Hold { .. }
             | Output::Disconnect { .. }
             | Output::View(_)
             | Output::Event(_)

@@ -1,4 +1,4 @@
-//! What a node is told of leases: who grants them, and which children need one.
+//! What a node is told of leases: who grants them, and which children and names need one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,6 +17,7 @@ pub(super) struct Leases {
     voters: Option<Named>,
     modes: BTreeMap<String, Mode>,
     on_lapse: BTreeMap<String, OnLapse>,
+    registry_modes: BTreeMap<String, Mode>,
 }
 
 /// The voters, as they were given.
@@ -27,8 +28,8 @@ enum Named {
 }
 
 impl NodeBuilder {
-    /// Names the nodes that grant leases, which [exclusive](Self::exclusive) supervisors need: 3
-    /// or 5 of those that are to be members, best in places that fail for different reasons. Give
+    /// Names the nodes that grant leases, which [exclusive](Self::exclusive) supervisors and
+    /// [registries](Self::exclusive_registry) need: 3 or 5 of those that are to be members, best in places that fail for different reasons. Give
     /// all nodes of the cluster the same; they refuse each other otherwise, and say so in an
     /// [`Event`](crate::Event).
     ///
@@ -112,6 +113,51 @@ impl NodeBuilder {
         self.leases.store = Some(Arc::new(store));
         self
     }
+
+    /// Lets names of the registry called `registry` be held under leases alone: each by one process
+    /// at most, whatever the network does, and by none where no more than half of the
+    /// [`voters`](Self::voters) are reached. Declares the registry, too.
+    ///
+    /// [`register`](crate::Registry::register) is answered once the lease is granted, and nobody
+    /// finds the name before. A process whose lease ends is told so
+    /// ([`StopReason::NameLapsed`](crate::StopReason::NameLapsed)), and is to stop, as one that
+    /// loses a name in a conflict is. Names are asked for on the node of the process, for processes
+    /// that no supervisor looks after; children have no names there. Whoever
+    /// [looks a name up](crate::Found::token) gets the number that a store may tell its holder from
+    /// earlier ones by.
+    ///
+    /// A registry is told apart from the supervisor of the same name. Give all nodes of the cluster
+    /// the same; they refuse each other otherwise.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use ordu::{Node, RegisterError};
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = Node::builder("shop", "a").voters(["a", "b", "c"]).exclusive_registry("locks");
+    /// let node = node.start().await?;
+    /// let holder = node.spawn(|context| async move { context.stopped().await }).await?;
+    /// match node.registry("locks").register("ledger", &holder).await {
+    ///     Ok(_) => println!("nobody else writes to the ledger"),
+    ///     Err(RegisterError::NameTaken { holder, .. }) => println!("{holder} does"),
+    ///     Err(RegisterError::NoQuorum { up, of }) => println!("{up} of {of} voters are reached"),
+    ///     Err(other) => return Err(other.into()),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn exclusive_registry(self, registry: &str) -> Self {
+        self.registry_mode(registry, Mode::Exclusive)
+    }
+
+    /// Sets what becomes of names of the registry called `registry` when the network splits, and
+    /// declares it: each side gives them away unless told otherwise. The same on all nodes. To stop
+    /// in the minority is for supervisors alone, and is refused.
+    pub fn registry_mode(mut self, registry: &str, mode: Mode) -> Self {
+        self.leases.registry_modes.insert(registry.to_owned(), mode);
+        self.registry(registry)
+    }
 }
 
 impl Leases {
@@ -176,5 +222,17 @@ impl Leases {
         }
         let watchdog = Watchdog::start(scopes, Arc::clone(runtime));
         watchdog.map(Some).map_err(|source| StartNodeError::Watchdog { source })
+    }
+
+    /// Returns the modes of registries, as the state machine is told.
+    pub(super) fn registry_modes(&self) -> Result<BTreeMap<Scope, Mode>, StartNodeError> {
+        let mut modes = BTreeMap::new();
+        for (registry, &mode) in &self.registry_modes {
+            if mode.is_exclusive() && self.voters.is_none() {
+                return Err(StartNodeError::NoRegistryVoters { registry: registry.clone() });
+            }
+            modes.insert(Scope::named(registry), mode);
+        }
+        Ok(modes)
     }
 }

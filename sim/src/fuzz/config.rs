@@ -53,6 +53,7 @@ pub fn config(bytes: &[u8], lived_of: u64) -> ConfigRun {
             ConfigError::RuleName { .. } | ConfigError::RuleMissing { .. } => "rule",
             ConfigError::StrategyName { .. } | ConfigError::StrategyMissing { .. } => "strategy",
             ConfigError::NoVoters { .. } | ConfigError::Voters(_) => "vote",
+            ConfigError::RegistryStops { .. } | ConfigError::ImportedName { .. } => "leases",
             error => panic!("no test knows of {error:?}"),
         };
         assert!(error.to_string().contains(setting), "{error} does not name {setting}");
@@ -224,6 +225,7 @@ impl Pair {
                     | Output::HangUp { .. }
                     | Output::Renew { .. }
                     | Output::Persist { .. }
+                    | Output::Hold { .. }
                     | Output::Disconnect { .. }
                     | Output::View(_)
                     | Output::Event(_)

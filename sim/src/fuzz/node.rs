@@ -334,7 +334,7 @@ impl Cluster {
                     *process = Process::Stopping;
                 }
             }
-            Output::Renew { .. } | Output::Persist { .. } => (),
+            Output::Renew { .. } | Output::Hold { .. } | Output::Persist { .. } => (),
             Output::Deliver { call, .. } => member.calls.extend(call),
             Output::Reply { ticket, reply } => {
                 let open = member.requests.remove(&ticket);

@@ -203,7 +203,7 @@ pub fn promises() -> Vec<Promise> {
 }
 
 /// What the world itself watches for, as it carries out what nodes ask for.
-const ELSEWHERE: [Promise; 14] = [
+const ELSEWHERE: [Promise; 18] = [
     Promise {
         id: "S7",
         says: "what a node sends, its peers can read",
@@ -253,6 +253,24 @@ const ELSEWHERE: [Promise; 14] = [
         class: Class::Safety,
     },
     Promise {
+        id: "S41",
+        says: "no two processes hold one name under leases at one moment of true time",
+        made_in: "ordu_core::Config::registry_modes",
+        class: Class::Safety,
+    },
+    Promise {
+        id: "S42",
+        says: "a node that is awake tells processes that they lost names, before all else",
+        made_in: "ordu_core::StopReason::NameLapsed",
+        class: Class::Safety,
+    },
+    Promise {
+        id: "S43",
+        says: "of two holders of such a name the later has the higher fencing token",
+        made_in: "ordu_core::Holder::token",
+        class: Class::Safety,
+    },
+    Promise {
         id: "S26",
         says: "each request is answered once, by whom it was asked, and in kind",
         made_in: "ordu_core::Input::Request",
@@ -283,7 +301,7 @@ const ELSEWHERE: [Promise; 14] = [
         class: Class::Bounds,
     },
     Promise {
-        id: "S41",
+        id: "S44",
         says: "of each epoch there is one electorate",
         made_in: "ordu_core::Electorate",
         class: Class::Safety,

@@ -77,6 +77,7 @@ impl Invariant for LivesAreUsedOnce {
             | Output::HangUp { .. }
             | Output::Renew { .. }
             | Output::Persist { .. }
+            | Output::Hold { .. }
             | Output::Disconnect { .. }
             | Output::Start(_)
             | Output::Stop { .. }

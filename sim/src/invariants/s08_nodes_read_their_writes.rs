@@ -182,6 +182,7 @@ impl Invariant for NodesReadTheirWrites {
             | Output::HangUp { .. }
             | Output::Renew { .. }
             | Output::Persist { .. }
+            | Output::Hold { .. }
             | Output::Disconnect { .. }
             | Output::Start(_)
             | Output::Absorb { .. }

@@ -85,6 +85,7 @@ impl Invariant for LosersAreToldOnce {
             | Output::HangUp { .. }
             | Output::Renew { .. }
             | Output::Persist { .. }
+            | Output::Hold { .. }
             | Output::Disconnect { .. }
             | Output::Stop { .. }
             | Output::Absorb { .. }

@@ -139,6 +139,7 @@ impl Invariant for WhatIsDoneStaysDone {
             | Output::HangUp { .. }
             | Output::Renew { .. }
             | Output::Persist { .. }
+            | Output::Hold { .. }
             | Output::Disconnect { .. }
             | Output::Absorb { .. }
             | Output::Deliver { .. }

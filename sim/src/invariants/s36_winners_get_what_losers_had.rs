@@ -61,6 +61,7 @@ impl Invariant for WinnersGetWhatLosersHad {
                 | StopReason::Moving
                 | StopReason::Conflict(_)
                 | StopReason::NoQuorum
+                | StopReason::NameLapsed
                 | StopReason::NodeDown => self.discarded.remove(&key),
             };
         }

@@ -89,6 +89,7 @@ impl Invariant for WhoLeftIsKnownToHave {
             | Output::HangUp { .. }
             | Output::Renew { .. }
             | Output::Persist { .. }
+            | Output::Hold { .. }
             | Output::Start(_)
             | Output::Stop { .. }
             | Output::Absorb { .. }

@@ -98,6 +98,7 @@ impl Invariant for TheSilentAreRemembered {
             | Output::HangUp { .. }
             | Output::Renew { .. }
             | Output::Persist { .. }
+            | Output::Hold { .. }
             | Output::Disconnect { .. }
             | Output::Start(_)
             | Output::Stop { .. }

@@ -61,6 +61,7 @@ fn is_of_interest(what: &What) -> bool {
             | Output::HangUp { .. }
             | Output::Renew { .. }
             | Output::Persist { .. }
+            | Output::Hold { .. }
             | Output::Disconnect { .. }
             | Output::Deliver { .. }
             | Output::Reply { .. }

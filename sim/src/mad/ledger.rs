@@ -268,8 +268,8 @@ impl Pages {
 
     /// Takes in that a reader sees `found` under `name`.
     pub(crate) fn see(&mut self, name: &Name, found: &Found) {
-        let Found { process, child, value } = found.clone();
-        let holder = Some(Holder { process, child, value });
+        let Found { process, child, value, token } = found.clone();
+        let holder = Some(Holder { process, child, value, token });
         let (name, loss) = (name.clone(), None);
         self.take_view(&ViewChange::Name { scope: scope(), name, holder, loss });
     }

@@ -180,7 +180,8 @@ mod tests {
     }
 
     fn shows(names: &mut Names, ms: u64, host: Host, is_there: bool) {
-        let holder = Holder { process: process(), child: None, value: Blob::default() };
+        let (child, value, token) = (None, Blob::default(), None);
+        let holder = Holder { process: process(), child, value, token };
         let holder = is_there.then_some(holder);
         let change = ViewChange::Name { scope: scope(), name: name("cart"), holder, loss: None };
         names.handle_view(Time::from_millis(ms), host, &change, [N1, N2].into_iter());

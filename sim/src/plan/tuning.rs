@@ -8,7 +8,7 @@ use ordu_core::{Config, Mode, Random, VoterStore, Voters};
 use serde::{Deserialize, Serialize};
 
 use crate::host::Host;
-use crate::requests::scope;
+use crate::requests::{locks, scope};
 
 /// What every node of a run is configured with, in milliseconds where it is a time.
 ///
@@ -185,6 +185,7 @@ impl Tuning {
             config.voters = Some(leases.voters());
             config.voter_store = VoterStore::Empty;
             config.modes.insert(scope(), Mode::Exclusive);
+            config.registry_modes.insert(locks(), Mode::Exclusive);
         }
     }
 }

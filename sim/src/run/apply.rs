@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use ordu_core::{Blob, ChildSpec, Command, Holder, ProcessId, Reply, Target, VoterChange};
+use ordu_core::{Blob, ChildSpec, Command, Holder, ProcessId, Reply, Scope, Target, VoterChange};
 
 use crate::host::Host;
 use crate::plan::{Action, Ask, Care, Fault, Holding, Writing, key_of, need_of, placed};
-use crate::requests::{name, named, register, scope, spec};
+use crate::requests::{locks, name, named, register, scope, spec};
 use crate::run::{Run, Sent};
 
 impl Run<'_> {
@@ -66,12 +66,27 @@ impl Run<'_> {
             }
             Ask::Register { name, holder, replicas } => {
                 let Some(process) = self.process(host, *holder) else { return };
-                register(name, &process, *replicas)
+                let scope = self.registry_of(name);
+                let Command::Register { name, process, value, replicas, .. } =
+                    register(name, &process, *replicas)
+                else {
+                    return;
+                };
+                // Names under leases are asked for on the node of the process.
+                let own = Host::of(process.replica.node()).filter(|_| scope == locks());
+                let on = own.unwrap_or(host);
+                if !self.world.is_up(on) {
+                    return;
+                }
+                let command = Command::Register { scope, name, process, value, replicas };
+                self.world.request(on, command);
+                return;
             }
             Ask::Unregister { name: text } => {
-                let holder = self.world.lookup(host, text).map(|holder| holder.process.clone());
-                let Some(process) = holder else { return };
-                Command::Unregister { scope: scope(), name: name(text), process }
+                let (scope, name) = (self.registry_of(text), name(text));
+                let holder = self.world.view(host).names.get(&(scope, name.clone()));
+                let Some(process) = holder.map(|holder| holder.process.clone()) else { return };
+                Command::Unregister { scope, name, process }
             }
             Ask::Write(writing) => {
                 let Some(command) = self.writing(host, writing) else { return };
@@ -99,6 +114,13 @@ impl Run<'_> {
             }
         };
         self.world.request(host, command);
+    }
+
+    /// Returns the registry that `text` is a name of: where children run under leases, every other
+    /// name is held under one, too.
+    fn registry_of(&self, text: &str) -> Scope {
+        let is_leased = text.bytes().map(u32::from).sum::<u32>().is_multiple_of(2);
+        if self.plan.setup.tuning.leases.is_some() && is_leased { locks() } else { scope() }
     }
 
     /// Returns what asks about a child as a plan says; `None` if that is asked already, or not

@@ -1,6 +1,6 @@
 //! Voters that are changed while children run under the leases they grant.
 //!
-//! Every world checks that of each epoch there is one electorate (S41), and that no two leases
+//! Every world checks that of each epoch there is one electorate (S44), and that no two leases
 //! overlap (S19), over clocks at either end of what they may do.
 
 use std::time::Duration;

@@ -42,6 +42,7 @@ mod soaked;
 mod splits;
 mod starts;
 mod strategies;
+mod tenures;
 mod tokens;
 mod toy;
 mod values;

@@ -6,7 +6,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use ordu::{ChildSpec, Context, Event, FileStore, Node, NodeId, Secret, Voters};
+use ordu::{
+    ChildSpec, Context, Event, FileStore, Incoming, Node, NodeId, ProcessId, RegisterError, Secret,
+    StopReason, Voters,
+};
 use ordu_transport_mem::{FaultControl, Faulty};
 use ordu_transport_tcp::{Config, Tcp, TokioNet};
 use tokio::time::{sleep, timeout};
@@ -22,6 +25,9 @@ const SHORT: Duration = Duration::from_millis(600);
 
 /// The supervisor whose children run under leases.
 const SUPERVISOR: &str = "payments";
+
+/// The registry whose names are held under leases.
+const LOCKS: &str = "locks";
 
 /// What one process of a child did.
 #[derive(Clone, Debug)]
@@ -148,6 +154,7 @@ impl Cluster {
             .leases_granted_by(self.voters.clone())
             .voter_store(FileStore::new(self.stores.join(id.as_str())))
             .exclusive(SUPERVISOR)
+            .exclusive_registry(LOCKS)
             .failure_timeout(lease)
             .beat_interval(lease / 6)
             .transport(Arc::new(transport))
@@ -364,4 +371,80 @@ async fn one_broken_link_among_three_starts_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_broken_link_among_five_starts_nothing() {
     one_broken_link_starts_nothing(5).await;
+}
+
+/// When processes were told to stop, and why.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<Vec<(Instant, StopReason)>>>);
+
+impl Told {
+    /// Starts a process on `node` that writes down when it is told to stop.
+    async fn spawn(&self, node: &Node) -> ProcessId {
+        let told = self.clone();
+        let process = |mut context: Context| async move {
+            loop {
+                if let Incoming::Stop(reason) = context.next().await {
+                    told.0.lock().unwrap().push((Instant::now(), reason));
+                    return;
+                }
+            }
+        };
+        node.spawn(process).await.unwrap()
+    }
+}
+
+/// Registers `process` as soon as nobody has the name, and returns when that was.
+async fn register_when_free(node: &Node, process: &ProcessId) -> Instant {
+    let registering = async {
+        loop {
+            match node.registry(LOCKS).register("ledger", process).timeout(2 * SHORT).await {
+                Ok(_) => return Instant::now(),
+                Err(RegisterError::NameTaken { .. } | RegisterError::NotGranted { .. }) => {
+                    sleep(PAUSE).await;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+    };
+    timeout(PATIENCE, registering).await.expect("the name falls free")
+}
+
+/// Who holds a name and is cut off is told that it lost it before anybody else is granted it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_holder_of_a_name_that_is_cut_off_is_told_before_another_registers_it() {
+    let cluster = Cluster::start(3, SHORT).await;
+    let told = Told::default();
+    let first = told.spawn(&cluster.nodes[0]).await;
+    register_when_free(&cluster.nodes[0], &first).await;
+    sleep(3 * SHORT).await;
+    assert!(told.0.lock().unwrap().is_empty(), "it is renewed for as long as it is heard");
+    let token = |place: usize| {
+        let found = cluster.nodes[place].registry(LOCKS).lookup("ledger");
+        found.and_then(|found| found.token)
+    };
+    let before = token(1).expect("all see who holds it");
+
+    cluster.isolate(0);
+    let second = Told::default().spawn(&cluster.nodes[1]).await;
+    let granted = register_when_free(&cluster.nodes[1], &second).await;
+    let (at, reason) = told.0.lock().unwrap().first().cloned().expect("it was told by then");
+    assert!(at < granted, "told {:?} too late", at - granted);
+    assert_eq!(reason, StopReason::NameLapsed);
+    assert!(Some(before) < token(1), "the later has the higher token");
+
+    // Whoever is cut off is told that it cannot be granted anything.
+    let late = told.spawn(&cluster.nodes[0]).await;
+    let refused = cluster.nodes[0].registry(LOCKS).register("other", &late).await;
+    assert_eq!(refused.unwrap_err(), RegisterError::NoQuorum { up: 1, of: 3 });
+
+    // Healed, it finds the name where it went.
+    cluster.cuts[0].heal();
+    let is_seen = async {
+        while cluster.nodes[0].registry(LOCKS).lookup("ledger").is_none_or(|f| f.process != second)
+        {
+            sleep(PAUSE).await;
+        }
+    };
+    timeout(PATIENCE, is_seen).await.expect("it hears of the others again");
+    cluster.halt().await;
 }
