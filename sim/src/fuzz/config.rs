@@ -52,7 +52,9 @@ pub fn config(bytes: &[u8], lived_of: u64) -> ConfigRun {
             }
             ConfigError::RuleName { .. } | ConfigError::RuleMissing { .. } => "rule",
             ConfigError::StrategyName { .. } | ConfigError::StrategyMissing { .. } => "strategy",
-            ConfigError::NoVoters { .. } | ConfigError::Voters(_) => "vote",
+            ConfigError::NoVoters { .. }
+            | ConfigError::OtherVoters { .. }
+            | ConfigError::Voters(_) => "vote",
             ConfigError::RegistryStops { .. } | ConfigError::ImportedName { .. } => "leases",
             error => panic!("no test knows of {error:?}"),
         };

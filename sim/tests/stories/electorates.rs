@@ -62,12 +62,11 @@ fn lapses(world: &World) -> usize {
 
 /// Returns which voters `host` went by last, if they changed since it started.
 fn goes_by(world: &World, host: Host) -> Option<Electorate> {
-    let events = world.events().iter().filter(|(_, other, _)| *other == host);
-    let changed = events.filter_map(|(_, _, event)| match event {
-        Event::VotersChanged { electorate } => Some(electorate.clone()),
-        _ => None,
-    });
-    changed.last()
+    let mut events = world.events().iter().rev().filter(|(_, other, _)| *other == host);
+    events.find_map(|(_, _, event)| {
+        let Event::VotersChanged { electorate } = event else { return None };
+        Some(electorate.clone())
+    })
 }
 
 /// All voters are replaced, one after the other, and no lease ends over it.
@@ -106,10 +105,10 @@ fn change_by(
 ) -> Result<Electorate, ChangeVotersError> {
     let command = Command::ChangeVoters { change };
     let ticket = world.request_within(host, command, Duration::from_secs(20));
-    match world.answer(ticket) {
-        Reply::ChangeVoters(result) => result,
-        other => panic!("a change is answered as such, not with {other:?}"),
-    }
+    let Reply::ChangeVoters(result) = world.answer(ticket) else {
+        panic!("a change is answered as such");
+    };
+    result
 }
 
 /// A voter that is lost for good is replaced by those that are left; after that, another one may
