@@ -87,7 +87,12 @@ impl LeasedNames {
     /// Takes in that a name is asked for: it stands in the journal.
     pub(crate) fn insert(&mut self, seat: (Scope, Name), ask: Ask) {
         let twin = self.asks.insert(seat, ask);
-        assert!(twin.is_none(), "of what is asked for here, the board tells");
+        assert!(twin.is_none(), "a name is asked for once at a time");
+    }
+
+    /// Returns the process that asks for a name, be it that it backs off.
+    pub(crate) fn asker(&self, seat: &(Scope, Name)) -> Option<u64> {
+        self.asks.get(seat).map(|ask| ask.number)
     }
 
     /// Takes out who asks for a name: it was granted, or given up.

@@ -1,4 +1,4 @@
-//! What becomes of a supervisor's children when the network splits.
+//! What becomes of a supervisor's children, or of a registry's names, when the network splits.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -10,7 +10,8 @@ use crate::lease::Voters;
 use crate::minority::{OnMinority, Quorum};
 use crate::{Config, Scope, hash64, wire};
 
-/// What becomes of a supervisor's children when the network splits; the same on all nodes.
+/// What becomes of a supervisor's children when the network splits, or of a registry's names; the
+/// same on all nodes.
 ///
 /// To see most of the members is no evidence that nobody else does: over one broken link, or with
 /// loss in one direction, two nodes see the others and not each other. So of these
@@ -28,7 +29,7 @@ pub enum Mode {
     /// A process of a child runs under a lease alone, which more than half of the [`Voters`] grant;
     /// no two leases on one child overlap, as long as clocks run as steadily as
     /// [`Voters::rate_error_ppm`] says. Where no such majority can be reached, nothing runs, once
-    /// the leases have ended that it had.
+    /// the leases have ended that it had. A name of a registry is held under such a lease likewise.
     Exclusive,
 }
 

@@ -139,8 +139,8 @@ impl Registry {
         Ok(())
     }
 
-    /// Asks for a lease on a name for the process `number`, with a ballot, unless somebody has it or
-    /// asks for it.
+    /// Asks for a lease on a name for the process `number`, with a ballot, unless somebody has it
+    /// or asks for it.
     ///
     /// # Errors
     ///
@@ -160,8 +160,8 @@ impl Registry {
         if !local.is_plain {
             return Err(Denial::OfChild);
         }
-        if let Some(holder) = board.best(&Seat::Name(scope, name.clone())) {
-            return Err(Denial::Taken(Occupant::Process(holder.rank.process.clone())));
+        if let Some(best) = board.best(&Seat::Name(scope, name.clone())) {
+            return Err(Denial::Taken(Occupant::Process(best.rank.process.clone())));
         }
         // Alike for all who claim the name, so that the ballot decides.
         let origin = Some(Origin { stamp: Stamp::default(), id: id_of_name(&name) });

@@ -329,6 +329,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use ordu_core::transport::BoxFuture;
+
     use crate::gate::{Closed, Gated};
     use crate::testing::TestRuntime;
 
@@ -391,6 +393,34 @@ mod tests {
         assert_eq!(closed, Ok(Err(Closed)));
         let took = runtime.now().since(begin);
         assert!((5_000..5_100).contains(&took.as_millis()), "after {took:?}");
+    }
+
+    /// As after a thaw: its node has had no time to tell it.
+    #[tokio::test(start_paused = true)]
+    async fn a_process_learns_that_it_lost_a_name_before_it_does_anything_else() {
+        let runtime = TestRuntime::shared();
+        let inbox = Arc::new(running());
+        let next = || {
+            let polled = Arc::clone(&inbox);
+            let next: BoxFuture<Task> = Box::pin(async move { polled.next().await });
+            Gated::new(inbox.gate(), &runtime, next)
+        };
+        inbox.gate().hold_name(runtime.now() + Duration::from_secs(5));
+        tokio::time::advance(Duration::from_secs(4)).await;
+        inbox.gate().renew_names(runtime.now() + Duration::from_secs(5), &*runtime);
+        tokio::time::advance(Duration::from_secs(4)).await;
+        inbox.deliver(call(1)).unwrap();
+        assert_eq!(next().await, Ok(Task::Handle(call(1))), "it is renewed in time");
+
+        inbox.deliver(call(2)).unwrap();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        inbox.gate().renew_names(runtime.now() + Duration::from_secs(5), &*runtime);
+        assert_eq!(next().await, Ok(Task::Stop(StopReason::NameLapsed)));
+
+        // Its node says so as well, and how long it may take; it is told once.
+        inbox.stop(StopReason::NameLapsed, runtime.now() + Duration::from_secs(1));
+        assert_eq!(next().await, Ok(Task::Handle(call(2))));
+        assert_eq!(next().await, Err(Closed), "its grace is over");
     }
 
     #[tokio::test]

@@ -97,6 +97,9 @@ impl Registry {
 
     /// Gives `process`, which may run on any node, the name `name`; 5 s unless told otherwise.
     ///
+    /// In an [exclusive registry](crate::NodeBuilder::exclusive_registry) it is answered once the
+    /// lease on the name is granted, within the deadline; what is not granted by then is withdrawn.
+    ///
     /// For an address in the place of a process, the name is an alias of who is behind it now, and
     /// does not follow it to another process.
     pub fn register(

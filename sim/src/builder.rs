@@ -125,7 +125,7 @@ impl WorldBuilder {
         self
     }
 
-    /// Lets names of the registry [`locks`](crate::locks) be held under leases that the first
+    /// Lets names of the registry [`locks`] be held under leases that the first
     /// `voters` machines grant.
     #[must_use]
     pub fn exclusive_names(mut self, voters: u16) -> Self {

@@ -1,5 +1,5 @@
-//! Leases: what lets a child run in one place alone, and one process alone hold a name, whatever the
-//! network does.
+//! Leases: what lets a child run in one place alone, and one process alone hold a name, whatever
+//! the network does.
 //!
 //! ```text
 //!   holder                                        voter

@@ -244,7 +244,8 @@ impl Voter {
     }
 
     /// Forgets promises that have passed of sessions that claim nothing, and keys whose children
-    /// have ended, as `has_ended` says, or of which that is not known (`None`) for long; once a beat.
+    /// have ended, as `has_ended` says, or of which that is not known (`None`) for long; once a
+    /// beat.
     pub(crate) fn tidy(&mut self, now: Time, has_ended: impl Fn(&LeaseKey) -> Option<bool>) {
         let seats = &mut self.seats;
         self.sessions.retain(|session, own| {

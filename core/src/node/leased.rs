@@ -24,7 +24,11 @@ impl Node {
         value: Blob,
         replicas: Replicas,
     ) {
-        let asked = if self.is_own(&process) {
+        let asked = if let Some(number) = self.leased.asker(&seat) {
+            // While it backs off, nothing shows that it asks.
+            let (name, holder) = (seat.1.clone(), Occupant::Process(self.own_process(number)));
+            Err(RegisterError::NameTaken { name, holder })
+        } else if self.is_own(&process) {
             self.ask_for_name(&seat, process.number, &value)
         } else if self.visible.contains(&process.replica) {
             Err(RegisterError::Elsewhere { process: process.clone() })

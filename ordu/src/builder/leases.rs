@@ -29,9 +29,9 @@ enum Named {
 
 impl NodeBuilder {
     /// Names the nodes that grant leases, which [exclusive](Self::exclusive) supervisors and
-    /// [registries](Self::exclusive_registry) need: 3 or 5 of those that are to be members, best in places that fail for different reasons. Give
-    /// all nodes of the cluster the same; they refuse each other otherwise, and say so in an
-    /// [`Event`](crate::Event).
+    /// [registries](Self::exclusive_registry) need: 3 or 5 of those that are to be members, best in
+    /// places that fail for different reasons. Give all nodes of the cluster the same; they refuse
+    /// each other otherwise, and say so in an [`Event`](crate::Event).
     ///
     /// Leases are 5 s long, and clocks may run wrong by 1 %; see
     /// [`leases_granted_by`](Self::leases_granted_by) for others.

@@ -8,6 +8,9 @@ use crate::plan::directed::Script;
 use crate::plan::tuning::Leases;
 use crate::topology::Topology;
 
+/// A name that is held under a lease where children run under some.
+const LOCK: &str = "lock-0";
+
 /// Lets all children run under leases; the clocks run as differently as they may.
 fn furnish(script: &mut Script<'_>) {
     if script.tuning.leases.is_some() {
@@ -144,5 +147,36 @@ pub(super) fn hoarded_leases(script: &mut Script<'_>) {
     }
     script.wait_about((1_000, 30_000));
     script.fault(Fault::Calm);
+    script.wait_until_missed();
+}
+
+/// Whoever holds a name is cut off, heard by nobody or frozen, and the others ask for the name
+/// meanwhile, more than once; at times some of these start anew, too.
+pub(super) fn contended_names(script: &mut Script<'_>) {
+    furnish(script);
+    for _ in 0..2 {
+        let hosts = script.shuffled();
+        let (holder, others) = (hosts[0], hosts[1..].to_vec());
+        script.spawn(holder, LOCK);
+        script.wait_about((300, 1_500));
+        let shape = match script.random.below(3) {
+            0 => Some(Topology::OneWay { from: vec![holder], to: others.clone() }),
+            1 => Some(Topology::Split { left: vec![holder], right: others.clone() }),
+            _ => None,
+        };
+        script.fault(shape.clone().map_or(Fault::Pause(holder), Fault::Cut));
+        script.wait_about((1_500, 4_000));
+        if script.random.below(3) == 0 {
+            bounce(script, &others[..1], 100);
+        }
+        for &host in others.iter().chain(&others) {
+            script.spawn(host, LOCK);
+            script.wait_about((10, 1_200));
+        }
+        script.fault(shape.map_or(Fault::Thaw(holder), Fault::Mend));
+        script.wait_about((500, 6_000));
+        let host = script.any();
+        script.unregister(host, LOCK);
+    }
     script.wait_until_missed();
 }

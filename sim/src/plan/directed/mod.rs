@@ -85,11 +85,13 @@ pub enum Aim {
     SplitVotes,
     /// What was asked of voters, and answered, comes again much later.
     HoardedLeases,
+    /// Who holds a name under a lease is cut off or frozen, and others ask for it again and again.
+    ContendedNames,
 }
 
 impl Aim {
     /// Every aim.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::ConflictThenDeath,
         Self::ThreeWayConflict,
         Self::CrossingNames,
@@ -121,15 +123,17 @@ impl Aim {
         Self::BounceVoters,
         Self::SplitVotes,
         Self::HoardedLeases,
+        Self::ContendedNames,
     ];
 
     /// The aims whose children run under leases.
-    pub const LEASES: [Self; 5] = [
+    pub const LEASES: [Self; 6] = [
         Self::IsolateHolder,
         Self::FreezeHolder,
         Self::BounceVoters,
         Self::SplitVotes,
         Self::HoardedLeases,
+        Self::ContendedNames,
     ];
 
     /// Returns the name of the schedule.
@@ -166,6 +170,7 @@ impl Aim {
             Self::BounceVoters => "bounce-voters",
             Self::SplitVotes => "split-votes",
             Self::HoardedLeases => "hoarded-leases",
+            Self::ContendedNames => "contended-names",
         }
     }
 
@@ -207,6 +212,7 @@ impl Aim {
             Self::BounceVoters => "S19, S20, L7: most voters forget at once",
             Self::SplitVotes => "S19, L7: several sides reach a majority, or none does",
             Self::HoardedLeases => "S19: what was asked and granted comes again, lives later",
+            Self::ContendedNames => "S41, S42: others ask for what a cut off or frozen node holds",
         }
     }
 }
@@ -248,6 +254,7 @@ pub(super) fn plan(seed: u64, aim: Aim, random: &mut Random) -> Plan {
             Aim::BounceVoters => leases::bounce_voters(&mut script),
             Aim::SplitVotes => leases::split_votes(&mut script),
             Aim::HoardedLeases => leases::hoarded_leases(&mut script),
+            Aim::ContendedNames => leases::contended_names(&mut script),
         }
     }
     script.finish(seed, aim)
