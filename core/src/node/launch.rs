@@ -34,8 +34,8 @@ pub struct Start {
 /// hold; for the latter see [`Output::Hold`](crate::Output::Hold).
 ///
 /// Whoever runs the process must not poll it once the clock that inputs are timed by shows `until`,
-/// or what [`Output::Renew`](crate::Output::Renew) has moved that to; and must read the clock before
-/// each poll, as it goes on while the machine sleeps.
+/// or what [`Output::Renew`](crate::Output::Renew) has moved that to; and must read the clock
+/// before each poll, as it goes on while the machine sleeps.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Lease {
     /// What a store may tell its holder from earlier ones by.
