@@ -47,7 +47,8 @@ pub struct Electorate {
     pub epoch: u64,
     /// The voters, 1 to 7 of them.
     pub nodes: BTreeSet<NodeId>,
-    /// Those that it came from, each by a hash, the latest last: at most 16.
+    /// Those that it came from, each by a hash: the first, which most nodes are configured with, and
+    /// the latest, 16 at most.
     pub lineage: Vec<u64>,
 }
 
@@ -83,7 +84,7 @@ impl Electorate {
         let mut lineage = self.lineage.clone();
         lineage.push(self.mark());
         if LINEAGE_MAX < lineage.len() {
-            lineage.remove(0);
+            lineage.remove(1);
         }
         Self { epoch: self.epoch.saturating_add(1), nodes, lineage }
     }

@@ -371,13 +371,14 @@ fn an_electorate_follows_those_that_it_came_from_and_no_others() {
     let other = one.followed_by((0..2).map(id).collect());
     assert!(!other.is_kin(&two), "of one epoch there is one");
 
-    let mut last = one.clone();
-    for round in 0..LINEAGE_MAX {
+    let mut last = two.clone();
+    for round in 1..LINEAGE_MAX {
         last = last.followed_by((0..3 + round % 2).map(id).collect());
     }
     assert!(last.follows(&one) && last.is_sound());
     let next = last.followed_by((0..3).map(id).collect());
-    assert!(!next.follows(&one), "what is too long ago is not known any more");
+    assert!(next.follows(&one), "the first is always known");
+    assert!(next.follows(&last) && !next.follows(&two), "of the others the latest are");
     assert!(next.is_sound());
 }
 
