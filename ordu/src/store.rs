@@ -17,8 +17,10 @@ use crate::driver::Mail;
 /// A place that outlasts the program, for some hundred bytes; give it to
 /// [`NodeBuilder::voter_store`](crate::NodeBuilder::voter_store).
 ///
-/// One store belongs to one node by its name. A node that comes up with the store of another, or
-/// with an older copy of its own, breaks what leases promise.
+/// One store belongs to one node by its name. A node that comes up with the store of another, with
+/// an older copy of its own, or with none though it was a voter before voters were changed, breaks
+/// what leases promise: start it under another name, or with the present voters and their epoch
+/// ([`NodeBuilder::leases_granted_by`](crate::NodeBuilder::leases_granted_by)).
 #[async_trait]
 pub trait RecordStore: Send + Sync + 'static {
     /// Returns what was saved last; `None` if nothing ever was.
@@ -57,7 +59,10 @@ impl RecordStore for FileStore {
         let path = self.path.clone();
         aside(move || match fs::read(&path) {
             Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            // A directory that is not there may be one that was not mounted.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && parent(&path).is_dir() => {
+                Ok(None)
+            }
             Err(error) => Err(error),
         })
         .await
@@ -82,6 +87,11 @@ async fn aside<T: Send + 'static>(
     }
 }
 
+fn parent(path: &Path) -> &Path {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
+}
+
 fn replace(path: &Path, record: &[u8]) -> io::Result<()> {
     let mut beside = OsString::from(path);
     beside.push(".new");
@@ -89,8 +99,7 @@ fn replace(path: &Path, record: &[u8]) -> io::Result<()> {
     file.write_all(record)?;
     file.sync_all()?;
     fs::rename(&beside, path)?;
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    sync_directory(directory.unwrap_or(Path::new(".")))
+    sync_directory(parent(path))
 }
 
 /// Makes sure that the names in a directory outlast a loss of power.
@@ -99,7 +108,7 @@ fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-/// Elsewhere a directory cannot be opened; its names are written with the file.
+/// Elsewhere a directory cannot be opened, and when its names are written is up to the system.
 #[cfg(not(unix))]
 fn sync_directory(_: &Path) -> io::Result<()> {
     Ok(())
@@ -137,17 +146,21 @@ pub(crate) fn keep(
     mailbox: mpsc::Sender<Mail>,
     runtime: &Arc<dyn Runtime>,
 ) -> Records {
-    // What waits is bounded by the state machine: it holds back what it has not been told of.
     let (sender, mut records) = mpsc::unbounded_channel::<(u64, VoterRecord)>();
     runtime.spawn(Box::pin(async move {
-        while let Some((number, record)) = records.recv().await {
+        let mut waiting = Vec::new();
+        // What comes later holds all that came before: of many the last is saved, for all.
+        while 0 < records.recv_many(&mut waiting, usize::MAX).await {
+            let Some((_, record)) = waiting.last() else { continue };
             let saved = store.save(&record.to_bytes()).await;
             if let Err(error) = &saved {
                 tracing::error!(%error, "what was decided of the voters could not be saved");
             }
-            let input = Input::Persisted { number, is_stored: saved.is_ok() };
-            if mailbox.send(Mail::Input(input)).await.is_err() {
-                return;
+            for (number, _) in waiting.drain(..) {
+                let input = Input::Persisted { number, is_stored: saved.is_ok() };
+                if mailbox.send(Mail::Input(input)).await.is_err() {
+                    return;
+                }
             }
         }
     }));
@@ -184,6 +197,9 @@ mod tests {
         let error = load(&FileStore::new(&path)).await.unwrap_err();
         assert!(matches!(error, LoadError::Record(_)), "{error}");
         let error = load(&FileStore::new(&directory)).await.unwrap_err();
+        assert!(matches!(error, LoadError::Io { .. }), "{error}");
+        let unmounted = FileStore::new(directory.join("unmounted").join("voters"));
+        let error = load(&unmounted).await.unwrap_err();
         assert!(matches!(error, LoadError::Io { .. }), "{error}");
         fs::remove_dir_all(directory).unwrap();
     }

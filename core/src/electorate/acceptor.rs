@@ -1,6 +1,6 @@
 //! The voter's part in changes of the voters: what it has promised and accepted, and stored.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeSet, VecDeque};
 use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -10,8 +10,12 @@ use crate::electorate::{
 };
 use crate::{NodeId, Time};
 
-/// Most answers that wait until they are stored; the oldest is let go of, and asked for again.
+/// Most answers that wait until they are stored; beyond that the latest are let go of, and asked
+/// for again.
 const WAITING_MAX: usize = 64;
+
+/// How long whoever proposed something may take to bring it about.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Something to store.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -24,7 +28,7 @@ pub(crate) struct Persist {
 
 /// What a node goes by, and what it has said to proposals.
 ///
-/// Nothing that it says to a proposal leaves it before it is stored.
+/// What it promises and accepts leaves it once that is stored.
 ///
 /// Invariant: `promised` is no lower than the ballot of `accepted`; both are of this electorate.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -32,6 +36,8 @@ pub(crate) struct Acceptor {
     electorate: Electorate,
     promised: Option<Ballot>,
     accepted: Option<Accepted>,
+    /// When it was accepted, or since when it was not looked at whether that came to anything.
+    accepted_at: Time,
     has_store: bool,
     /// How long a voter keeps what it promises to holders of leases.
     promise: Duration,
@@ -63,6 +69,7 @@ impl Acceptor {
             electorate,
             promised,
             accepted,
+            accepted_at: now,
             has_store: store.is_there(),
             promise,
             settled_at: now + promise,
@@ -112,6 +119,7 @@ impl Acceptor {
             return Err(vote(VoteAnswer::Early { remaining_ms }));
         }
         if let Some(promised) = self.promised.filter(|promised| ballot < *promised) {
+            // It may not be stored yet; whoever hears of it only tries a higher one.
             return Err(vote(VoteAnswer::Outbid { ballot: promised }));
         }
         self.promised = Some(ballot);
@@ -119,15 +127,29 @@ impl Acceptor {
             None => VoteAnswer::Promised { accepted: self.accepted.clone() },
             Some(nodes) => {
                 self.accepted = Some(Accepted { ballot, nodes });
+                self.accepted_at = now;
                 VoteAnswer::Accepted
             }
         };
         let persist = self.persist();
+        // Asked again, it says the same again, once.
+        self.waiting.retain(|(_, to, said)| (to, said) != (from, &vote(answer.clone())));
         if self.waiting.len() == WAITING_MAX {
-            self.waiting.pop_front();
+            self.waiting.pop_back();
         }
         self.waiting.push_back((persist.number, from.clone(), vote(answer)));
         Ok(persist)
+    }
+
+    /// Returns what was accepted here a while ago and neither decided since nor anything else; then
+    /// not again for as long.
+    pub(crate) fn unfinished(&mut self, now: Time) -> Option<BTreeSet<NodeId>> {
+        let accepted = self.accepted.as_ref()?;
+        if now < self.accepted_at + PATIENCE {
+            return None;
+        }
+        self.accepted_at = now;
+        Some(accepted.nodes.clone())
     }
 
     /// Takes in that the thing of that number `is_stored`, or could not be: returns what to say to

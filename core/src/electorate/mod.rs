@@ -4,7 +4,7 @@
 //!   proposer                      voters before and after
 //!     │──── Prepare { ballot } ────────▶│ promises to hear no lower ballot, and stores that
 //!     │◀─── what it accepted last ──────│
-//!     │  more than half of those before │
+//!     │  more than half of those before, and of those after
 //!     │──── Accept { ballot, nodes } ──▶│ accepts, and stores that
 //!     │◀─── accepted ───────────────────│
 //!     │  more than half of those before, and of those after: decided
@@ -15,11 +15,12 @@
 //! a voter in common, who keeps its promises: leases granted by either never overlap. A voter that
 //! goes by the new electorate grants nothing by the old one; and it takes part in the next change
 //! only once a promise has passed since, when whatever the electorate before granted is over. So of
-//! all the electorates that there ever were, no two that have no voter in common grant anything at
-//! a time.
+//! all the electorates that there ever were, no two grant anything at a time of which some
+//! majorities have no voter in common. That rests on what was stored: also a node that is a voter no
+//! more must find it again, or never come back under the electorate it was a voter of.
 //!
 //! Of two changes of one electorate one alone is decided. What was accepted is decided by whoever
-//! proposes next, should its proposer be gone.
+//! proposes next, should its proposer be gone: by one of those that accepted it, if nobody else does.
 //!
 //! Source: a round is Paxos, Lamport, "Paxos Made Simple", 2001; changes by one as in Ongaro,
 //! "Consensus: Bridging Theory and Practice", 2014, §4.2, with the old electorate deciding.
@@ -40,6 +41,9 @@ use crate::lease::Voters;
 use crate::limits::{LINEAGE_MAX, VOTERS_MAX};
 use crate::{Blob, ChangeVotersError, NodeId, ReplicaKey, hash64, wire};
 
+/// No epoch is that high, nor the number of a ballot: there is always a next one.
+pub(crate) const EPOCHS_MAX: u64 = 1 << 62;
+
 /// The voters at one time: who grants leases from one change until the next.
 #[derive(Clone, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
 pub struct Electorate {
@@ -47,8 +51,8 @@ pub struct Electorate {
     pub epoch: u64,
     /// The voters, 1 to 7 of them.
     pub nodes: BTreeSet<NodeId>,
-    /// Those that it came from, each by a hash: the first, which most nodes are configured with, and
-    /// the latest, 16 at most.
+    /// Those that it came from, each by a hash: the first, by which all of one line know each other,
+    /// and the latest, 16 at most.
     pub lineage: Vec<u64>,
 }
 
@@ -68,10 +72,18 @@ impl Electorate {
         hash64(&wire::encode(&(self.epoch, &self.nodes)))
     }
 
-    /// Returns whether it is the other one, or came from it.
+    /// Returns the mark of the one that all of its line came from.
+    fn origin(&self) -> u64 {
+        self.lineage.first().copied().unwrap_or_else(|| self.mark())
+    }
+
+    /// Returns whether it is the other one, or came from it: of one epoch there is one electorate in
+    /// a line.
     pub(crate) fn follows(&self, other: &Self) -> bool {
         let mark = other.mark();
-        self.mark() == mark || other.epoch < self.epoch && self.lineage.contains(&mark)
+        let is_later = other.epoch < self.epoch;
+        let is_of_its_line = self.lineage.contains(&mark) || self.origin() == other.origin();
+        self.mark() == mark || is_later && is_of_its_line
     }
 
     /// Returns whether one of the two came from the other, or they are the same.
@@ -86,7 +98,7 @@ impl Electorate {
         if LINEAGE_MAX < lineage.len() {
             lineage.remove(1);
         }
-        Self { epoch: self.epoch.saturating_add(1), nodes, lineage }
+        Self { epoch: self.epoch + 1, nodes, lineage }
     }
 
     /// Returns whether `nodes` may be the voters after these: any two majorities, one of each, have
@@ -98,7 +110,8 @@ impl Electorate {
 
     /// Returns whether it can be taken over from another node as it is.
     pub(crate) fn is_sound(&self) -> bool {
-        (1..=VOTERS_MAX).contains(&self.nodes.len()) && self.lineage.len() <= LINEAGE_MAX
+        let is_sized = (1..=VOTERS_MAX).contains(&self.nodes.len());
+        is_sized && self.lineage.len() <= LINEAGE_MAX && self.epoch < EPOCHS_MAX
     }
 }
 
@@ -192,15 +205,17 @@ impl VoterRecord {
     /// Says if the bytes are none that [`to_bytes`](Self::to_bytes) made.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, VoterRecordError> {
         let record: Self = wire::decode(bytes).map_err(|_| VoterRecordError)?;
-        record.electorate.is_sound().then_some(record).ok_or(VoterRecordError)
+        let is_next = |accepted: &Accepted| record.electorate.may_become(&accepted.nodes);
+        let is_sound = record.electorate.is_sound() && record.accepted.iter().all(is_next);
+        is_sound.then_some(record).ok_or(VoterRecordError)
     }
 }
 
 /// What was stored of the voters cannot be read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "what was stored of the voters cannot be read; remove this node from the voters before it is \
-     started with an empty store"
+    "what was stored of the voters cannot be read; start the node under another name, or with the \
+     present voters and their epoch"
 )]
 pub struct VoterRecordError;
 

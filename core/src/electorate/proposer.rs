@@ -6,8 +6,16 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::electorate::{Accepted, Ballot, Electorate, Proposal, Vote, VoteAnswer, VoterChange};
+use crate::electorate::{
+    Accepted, Ballot, EPOCHS_MAX, Electorate, Proposal, Vote, VoteAnswer, VoterChange,
+};
 use crate::{ChangeVotersError, NodeId, Random, ReplicaKey, Time};
+
+/// How soon voters that have not answered are asked again: longer than disks and networks take.
+const PERIOD: Duration = Duration::from_millis(500);
+
+/// How long it is tried to decide what nobody asks for any more; it is tried again later.
+const UNASKED_MAX: Duration = Duration::from_secs(5);
 
 /// Times that the wait before another attempt doubles.
 const DOUBLINGS_MAX: u32 = 5;
@@ -30,8 +38,6 @@ pub(crate) enum Verdict {
 /// Invariant: there is an attempt, or a time of the next one, as long as something is asked for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Proposer {
-    /// How soon voters that have not answered are asked again.
-    period: Duration,
     random: Random,
     asked: VecDeque<(u64, VoterChange)>,
     attempt: Option<Attempt>,
@@ -43,6 +49,8 @@ pub(crate) struct Proposer {
     outbid: u32,
     /// Who cannot store what it says.
     without_store: BTreeSet<NodeId>,
+    /// Voters that some have accepted, and that nobody brings to a decision any more.
+    unfinished: Option<BTreeSet<NodeId>>,
     /// Until when the leases of the electorate before may last, as voters said.
     early: Option<Time>,
     verdicts: VecDeque<Verdict>,
@@ -55,6 +63,7 @@ struct Attempt {
     /// The voters that decide.
     before: Electorate,
     stage: Stage,
+    began: Time,
 }
 
 /// How far an attempt is.
@@ -77,10 +86,9 @@ enum Stage {
 }
 
 impl Proposer {
-    /// Creates a proposer of nothing that asks again every `period`.
-    pub(crate) fn new(period: Duration, random: Random) -> Self {
+    /// Creates a proposer of nothing.
+    pub(crate) fn new(random: Random) -> Self {
         Self {
-            period,
             random,
             asked: VecDeque::new(),
             attempt: None,
@@ -88,6 +96,7 @@ impl Proposer {
             round: 0,
             outbid: 0,
             without_store: BTreeSet::new(),
+            unfinished: None,
             early: None,
             verdicts: VecDeque::new(),
         }
@@ -108,6 +117,16 @@ impl Proposer {
         self.asked.push_back((ticket, change));
         if self.attempt.is_none() && self.next.is_none() {
             self.next = Some(now);
+        }
+    }
+
+    /// Brings `nodes` to a decision, which some have accepted as voters, and whose proposer is gone;
+    /// unless there is something to decide anyway, which would bring it about, too.
+    pub(crate) fn finish(&mut self, now: Time, nodes: BTreeSet<NodeId>) {
+        if self.attempt.is_none() && self.asked.is_empty() {
+            self.unfinished = Some(nodes);
+            // Whoever else has accepted it does the same.
+            self.next = Some(now + self.random.jittered(4 * PERIOD));
         }
     }
 
@@ -139,6 +158,7 @@ impl Proposer {
 
     /// Takes in which voters this node goes by now.
     pub(crate) fn handle_electorate(&mut self, now: Time, electorate: &Electorate) {
+        self.unfinished = None;
         if self.attempt.as_ref().is_some_and(|own| own.before.epoch < electorate.epoch) {
             self.drop_attempt();
             self.outbid = 0;
@@ -163,18 +183,20 @@ impl Proposer {
         }
         self.next = None;
         if self.attempt.is_none() {
-            self.begin(me, electorate);
+            self.begin(now, me, electorate);
         }
+        let is_unasked = self.asked.is_empty();
+        self.attempt.take_if(|attempt| is_unasked && attempt.began + UNASKED_MAX <= now);
         if let Some(attempt) = &self.attempt {
             let proposal = attempt.proposal();
             let sends = attempt.missing().map(|to| Verdict::Send(to.clone(), proposal.clone()));
             self.verdicts.extend(sends);
-            self.next = Some(now + self.period);
+            self.next = Some(now + PERIOD);
         }
     }
 
-    /// Begins an attempt for what was asked for first.
-    fn begin(&mut self, me: ReplicaKey, electorate: &Electorate) {
+    /// Begins an attempt for what was asked for first, or to finish what somebody else began.
+    fn begin(&mut self, now: Time, me: ReplicaKey, electorate: &Electorate) {
         while let Some((ticket, change)) = self.asked.front() {
             let wanted = if change.is_done(electorate) {
                 Err(Ok(electorate.clone()))
@@ -182,20 +204,30 @@ impl Proposer {
                 change.apply(electorate).map_err(Err)
             };
             match wanted {
-                Ok(wanted) => {
-                    self.round += 1;
-                    let ballot = Ballot { round: self.round, proposer: me };
-                    let stage = Stage::Prepare { wanted, promised: BTreeMap::new() };
-                    self.attempt = Some(Attempt { ballot, before: electorate.clone(), stage });
-                    self.without_store.clear();
-                    return;
-                }
+                Ok(wanted) => return self.begin_with(now, me, electorate, wanted),
                 Err(answer) => {
                     self.verdicts.push_back(Verdict::Answer(*ticket, answer));
                     self.asked.pop_front();
                 }
             }
         }
+        if let Some(wanted) = self.unfinished.take() {
+            self.begin_with(now, me, electorate, wanted);
+        }
+    }
+
+    fn begin_with(
+        &mut self,
+        now: Time,
+        me: ReplicaKey,
+        electorate: &Electorate,
+        wanted: BTreeSet<NodeId>,
+    ) {
+        self.round += 1;
+        let ballot = Ballot { round: self.round, proposer: me };
+        let stage = Stage::Prepare { wanted, promised: BTreeMap::new() };
+        self.attempt = Some(Attempt { ballot, before: electorate.clone(), stage, began: now });
+        self.without_store.clear();
     }
 
     /// Takes in what a voter answers.
@@ -207,9 +239,11 @@ impl Proposer {
         }
         match (vote.answer, &mut attempt.stage) {
             (VoteAnswer::Promised { accepted }, Stage::Prepare { promised, .. }) => {
-                promised.insert(from.clone(), accepted);
-                self.outbid = 0;
-                self.advance(now);
+                let mut nodes = accepted.iter().map(|accepted| &accepted.nodes);
+                if nodes.all(|nodes| attempt.before.may_become(nodes)) {
+                    promised.insert(from.clone(), accepted);
+                    self.advance(now);
+                }
             }
             (VoteAnswer::Accepted, Stage::Accept { accepted, .. }) => {
                 accepted.insert(from.clone());
@@ -219,9 +253,9 @@ impl Proposer {
             (VoteAnswer::Promised { .. }, Stage::Accept { .. })
             | (VoteAnswer::Accepted, Stage::Prepare { .. }) => (),
             (VoteAnswer::Outbid { ballot }, _) => {
-                self.round = self.round.max(ballot.round);
+                self.round = self.round.max(ballot.round.min(EPOCHS_MAX));
                 self.attempt = None;
-                let wait = self.period.saturating_mul(1 << self.outbid.min(DOUBLINGS_MAX));
+                let wait = PERIOD.saturating_mul(1 << self.outbid.min(DOUBLINGS_MAX));
                 self.outbid = self.outbid.saturating_add(1);
                 self.next = Some(now + self.random.jittered(wait));
             }

@@ -10,7 +10,6 @@ use super::*;
 use crate::{Incarnation, Random, Replica, Time};
 
 const PROMISE: Duration = Duration::from_secs(5);
-const PERIOD: Duration = Duration::from_secs(1);
 
 fn id(number: usize) -> NodeId {
     NodeId::new(format!("n{number}")).unwrap()
@@ -44,7 +43,7 @@ impl Member {
             me: id(number),
             life: 1,
             acceptor: Acceptor::new(electorate.clone(), &VoterStore::Empty, PROMISE, Time::ZERO),
-            proposer: Proposer::new(PERIOD, Random::new(number as u64)),
+            proposer: Proposer::new(Random::new(number as u64)),
             disk: VoterStore::Empty,
             saving: Vec::new(),
             configured: electorate.clone(),
@@ -55,7 +54,7 @@ impl Member {
         self.life += 1;
         self.saving.clear();
         self.acceptor = Acceptor::new(self.configured.clone(), &self.disk, PROMISE, now);
-        self.proposer = Proposer::new(PERIOD, Random::new(self.life));
+        self.proposer = Proposer::new(Random::new(self.life));
     }
 
     fn key(&self) -> ReplicaKey {
@@ -280,7 +279,7 @@ fn what_was_accepted_is_decided_before_anything_else() {
     let stored = voters[2].handle_proposal(now, &id(9), accept).unwrap();
     assert_eq!(stored.record.accepted, Some(Accepted { ballot: lost, nodes: nodes.clone() }));
 
-    let mut proposer = Proposer::new(PERIOD, Random::new(1));
+    let mut proposer = Proposer::new(Random::new(1));
     proposer.ask(now, 7, VoterChange::Remove(id(0)));
     proposer.handle_timeout(now, ReplicaKey(1), &first(3));
     let mut decided = None;
@@ -344,7 +343,7 @@ fn nothing_is_said_that_is_not_stored() {
 /// Voters that cannot store anything say so, and nobody waits for them in vain.
 #[test]
 fn a_change_that_needs_voters_without_a_store_is_refused_at_once() {
-    let mut proposer = Proposer::new(PERIOD, Random::new(1));
+    let mut proposer = Proposer::new(Random::new(1));
     proposer.ask(Time::ZERO, 7, VoterChange::Add(id(3)));
     proposer.handle_timeout(Time::ZERO, ReplicaKey(1), &first(3));
     let ballot = Ballot { round: 1, proposer: ReplicaKey(1) };
@@ -378,7 +377,10 @@ fn an_electorate_follows_those_that_it_came_from_and_no_others() {
     assert!(last.follows(&one) && last.is_sound());
     let next = last.followed_by((0..3).map(id).collect());
     assert!(next.follows(&one), "the first is always known");
-    assert!(next.follows(&last) && !next.follows(&two), "of the others the latest are");
+    assert!(next.follows(&last) && next.follows(&two), "and with it all of its line");
+    let named = |electorate: &Electorate| Electorate { lineage: Vec::new(), ..electorate.clone() };
+    assert!(next.follows(&named(&last)), "of those that were named since, the latest are known");
+    assert!(!next.follows(&named(&two)));
     assert!(next.is_sound());
 }
 

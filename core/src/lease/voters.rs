@@ -6,6 +6,7 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::NodeId;
+use crate::electorate::EPOCHS_MAX;
 use crate::limits::VOTERS_MAX;
 
 /// Parts in a million.
@@ -25,7 +26,9 @@ const MILLION: u32 = 1_000_000;
 ///   nor slower, also while the machine sleeps ([`Runtime`](crate::transport::Runtime));
 /// * no two nodes that run go by the name of one voter;
 /// * a voter that is started again does so as a new [`Node`](crate::Node), with what it stored last
-///   if it has a store ([`VoterStore`](crate::VoterStore)).
+///   if it has a store ([`VoterStore`](crate::VoterStore)); one that was ever a voter, and has lost
+///   its store since voters were changed, comes back under another name, or is told the present
+///   voters and their epoch.
 ///
 /// Nothing is assumed of how far apart clocks are, of delays, loss, repetition or order of
 /// messages, or of how long a node stands still.
@@ -91,6 +94,9 @@ impl Voters {
         if self.lease < least || most < self.lease {
             return Err(VotersError::Lease { lease: self.lease, least, most });
         }
+        if EPOCHS_MAX <= self.epoch {
+            return Err(VotersError::Epoch { epoch: self.epoch });
+        }
         if MILLION / 10 < self.rate_error_ppm {
             return Err(VotersError::RateError { ppm: self.rate_error_ppm, most: MILLION / 10 });
         }
@@ -119,6 +125,12 @@ pub enum VotersError {
         least: Duration,
         /// The most that works.
         most: Duration,
+    },
+    /// No epoch comes after that.
+    #[error("the epoch {epoch} is too high for voters to be followed; count from 1")]
+    Epoch {
+        /// What was asked for.
+        epoch: u64,
     },
     /// Clocks that run so differently measure nothing.
     #[error("a clock that is wrong by {ppm} millionths measures no leases; at most {most}")]

@@ -4,7 +4,9 @@ use alloc::vec::Vec;
 use core::cmp::Ordering;
 use core::time::Duration;
 
-use crate::electorate::{Acceptor, Electorate, Persist, Proposal, Verdict, Vote, VoterChange};
+use crate::electorate::{
+    Acceptor, Ballot, EPOCHS_MAX, Electorate, Persist, Proposal, Verdict, Vote, VoterChange,
+};
 use crate::lease::{Voter, Voters};
 use crate::message::Message;
 use crate::node::Node;
@@ -48,6 +50,14 @@ impl Node {
         self.carry_out_verdicts();
     }
 
+    /// Brings what was accepted here to a decision if its proposer does not, once a beat.
+    pub(super) fn finish_changes(&mut self) {
+        let unfinished = self.acceptor.as_mut().and_then(|own| own.unfinished(self.now));
+        if let Some(nodes) = unfinished {
+            self.proposer.finish(self.now, nodes);
+        }
+    }
+
     /// Returns when there is anything to propose again, once there is a life that could.
     pub(super) fn next_proposal(&self) -> Option<Time> {
         self.me.as_ref().and_then(|_| self.proposer.poll_timeout())
@@ -83,6 +93,10 @@ impl Node {
         let electorate = acceptor.electorate();
         if proposal.epoch != electorate.epoch {
             return self.tell_electorate(from.node());
+        }
+        let Ballot { round, proposer } = proposal.ballot;
+        if proposer != from.key() || EPOCHS_MAX <= round {
+            return self.refuse(from, "it proposes other voters by a ballot that is not its own");
         }
         if proposal.nodes.as_ref().is_some_and(|nodes| !electorate.may_become(nodes)) {
             return self.refuse(from, "it proposes other voters than one more or one less");
@@ -166,7 +180,8 @@ impl Node {
     }
 
     /// Grants leases as one of `voters`, or does so no more. One that was a voter before keeps what
-    /// it has promised; one that becomes one has promised nothing since it was started.
+    /// it has promised; what one has promised that becomes one again is over, as a promise has to
+    /// pass between two changes.
     fn be_voter_or_not(&mut self, voters: &Voters) {
         if !voters.nodes.contains(&self.config.id) {
             self.voter = None;

@@ -49,7 +49,6 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::mem;
-use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -61,7 +60,7 @@ use crate::conflict::Conflicts;
 use crate::electorate::{Acceptor, Electorate, Proposer};
 use crate::entry::{Entry, Key};
 use crate::groups::Groups;
-use crate::lease::{LeaseHolder, Voter, Voters};
+use crate::lease::{LeaseHolder, Voter};
 use crate::leased::LeasedNames;
 use crate::membership::{MemberEntry, Membership, Presence};
 use crate::message::{Envelope, Message};
@@ -257,7 +256,6 @@ impl Node {
         let replication = Replication::new(settings, fork());
         let supervisor = Supervisor::new(&config, fork());
         let (modes, voters) = (Modes::of(&config), config.voters.as_ref());
-        let period = voters.map_or(Duration::ZERO, Voters::period);
         Self {
             clock: HybridClock::new(config.clock_bound),
             membership,
@@ -269,7 +267,7 @@ impl Node {
                 .filter(|voters| voters.nodes.contains(&config.id))
                 .map(|voters| Voter::new(voters, now)),
             holder: voters.map(|voters| LeaseHolder::new(voters.clone(), now)),
-            proposer: Proposer::new(period, Random::new(hash64(&seed.to_le_bytes()))),
+            proposer: Proposer::new(Random::new(hash64(&seed.to_le_bytes()))),
             acceptor,
             said_majority: false,
             quorums: Quorums::new(&modes, now),

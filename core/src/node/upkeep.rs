@@ -29,6 +29,7 @@ impl Node {
         self.adopt();
         self.collect();
         self.tidy_leases();
+        self.finish_changes();
         self.say_whether_leases_are_granted();
         if self.is_full && !self.supervisor.is_full() {
             self.say_whether_full();

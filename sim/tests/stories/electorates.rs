@@ -127,6 +127,30 @@ fn a_lost_voter_is_replaced_by_the_others() {
     }
 }
 
+/// Whoever was asked for a change dies once some have accepted it: those bring it about.
+#[test]
+fn a_change_whose_proposer_is_gone_comes_about() {
+    for seed in seeds(10) {
+        let (mut world, children) = world(seed, 5, 3);
+        let command = Command::ChangeVoters { change: add(N4) };
+        let _ = world.request_within(N5, command, Duration::from_secs(10));
+        let accepted = |world: &World| {
+            let stored = |host| {
+                world.voter_store(host).record().is_some_and(|record| record.accepted.is_some())
+            };
+            [N1, N2, N3].into_iter().any(stored)
+        };
+        assert!(world.run_until(Duration::from_secs(2), accepted), "seed {seed}");
+        world.kill(N5);
+        let all = |world: &World| {
+            let four = |host| goes_by(world, host).is_some_and(|ours| ours.nodes.len() == 4);
+            [N1, N2, N3, N4].into_iter().all(four)
+        };
+        assert!(world.run_until(Duration::from_secs(30), all), "seed {seed}: {}", world.tail());
+        assert!(world.run_until(TAKEOVER, all_run(&children)), "seed {seed}");
+    }
+}
+
 /// Who is cut off with a minority of the voters changes nothing, and is told why; the others do,
 /// and both are of one mind once they meet.
 #[test]
