@@ -171,6 +171,29 @@ fn a_minority_changes_nothing() {
     }
 }
 
+/// A voter that does not answer is not added: where it would be needed for a majority, nothing would
+/// be granted any more.
+#[test]
+fn who_does_not_answer_does_not_become_a_voter() {
+    for seed in seeds(5) {
+        let mut world = builder(seed, 3, 1).joined();
+        world.run_for(ABSTENTION);
+        world.pause(N2);
+        let refused = change_by(&mut world, N3, add(N2)).unwrap_err();
+        let silent = vec![N2.id()];
+        let expected = ChangeVotersError::TimedOut { silent, settles_in: None };
+        assert_eq!(refused, expected, "seed {seed}");
+        assert_eq!(
+            refused.to_string(),
+            "the voters were not changed in time: no word came from n2"
+        );
+        world.run_for(Duration::from_secs(20));
+        let child = start_at_once(&mut world, vec![(N1, spec("counter"))]);
+        assert!(all_run(&child)(&world), "seed {seed}");
+        assert_eq!(world.quorum(N1).electorate.map(|voters| voters.epoch), Some(1));
+    }
+}
+
 /// Two operators that want different things at one time both get them.
 #[test]
 fn changes_that_meet_are_both_made() {
