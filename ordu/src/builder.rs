@@ -33,7 +33,7 @@ use crate::node::{Node, Shared};
 use crate::phase::Phases;
 use crate::process::{Finish, Process};
 use crate::pump::pump;
-use crate::store::{self, LoadError};
+use crate::store::{Keeper, LoadError};
 use crate::tcp::{self, Listening};
 use crate::view::View;
 
@@ -371,9 +371,9 @@ impl NodeBuilder {
             registries: self.registries,
             groups: self.groups,
         });
-        let records = store.map(|store| store::keep(store, mailbox.clone(), &runtime));
+        let keeper = store.map(|store| Keeper::new(store, mailbox.clone(), &runtime));
         let hands = Hands::new(node.clone(), Arc::clone(&transport), self.kinds);
-        let hands = hands.with_store(records).watched_by(watchdog);
+        let hands = hands.with_store(keeper).watched_by(watchdog);
         let post = (mailbox.clone(), mails);
         let driver = Driver::new((machine, flight), hands, post, Arc::clone(&runtime), announcer);
         runtime.spawn(Box::pin(driver.run()));

@@ -20,7 +20,7 @@ use crate::kinds::Kinds;
 use crate::log;
 use crate::node::Node;
 use crate::runner::{BeginOnce, Birth, End, Life, run};
-use crate::store::Records;
+use crate::store::Keeper;
 use crate::watchdog::Watchdog;
 
 /// The hands of a driver: its processes, its sessions, and all who wait for an answer.
@@ -40,8 +40,8 @@ pub(crate) struct Hands {
     waiting: BTreeMap<u64, Waiting>,
     tickets: u64,
     replica: Option<Replica>,
-    /// Where what is to be stored goes, if there is a store.
-    records: Option<Records>,
+    /// Who saves what is to be stored, if there is a store.
+    keeper: Option<Keeper>,
     /// What was found out while outputs were carried out, to be fed at once.
     inputs: Vec<Input>,
     exit: Option<ExitReason>,
@@ -86,7 +86,7 @@ impl Hands {
             holding: BTreeMap::new(),
             waiting: BTreeMap::new(),
             tickets: 0,
-            records: None,
+            keeper: None,
             replica: None,
             inputs: Vec::new(),
             exit: None,
@@ -96,9 +96,9 @@ impl Hands {
         }
     }
 
-    /// Saves what is to be stored by sending it to `records`.
-    pub(crate) fn with_store(mut self, records: Option<Records>) -> Self {
-        self.records = records;
+    /// Returns them with `keeper` to save what is to be stored.
+    pub(crate) fn with_store(mut self, keeper: Option<Keeper>) -> Self {
+        self.keeper = keeper;
         self
     }
 
@@ -219,9 +219,8 @@ impl Hands {
     }
 
     fn persist(&mut self, number: u64, record: VoterRecord) {
-        let records = self.records.as_ref().expect("only who has a store is told to store");
-        // The end of the runtime alone ends who saves them.
-        drop(records.send((number, record)));
+        let keeper = self.keeper.as_ref().expect("only who has a store is told to store");
+        keeper.save(number, record);
     }
 
     /// Lets all processes that run under a lease go on until `until`, all but those that are
@@ -364,6 +363,9 @@ impl Hands {
         self.node.view().close();
         self.node.events_feed().close();
         self.transport.close().await;
+        if let Some(keeper) = self.keeper.take() {
+            keeper.finish(&**self.node.runtime()).await;
+        }
     }
 
     fn close_gates(&mut self) {

@@ -5,12 +5,14 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use ordu_core::transport::Runtime;
 use ordu_core::{Input, VoterRecord, VoterRecordError, VoterStore};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::select;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::driver::Mail;
 
@@ -137,34 +139,67 @@ pub(crate) async fn load(store: &dyn RecordStore) -> Result<VoterStore, LoadErro
     }
 }
 
-/// What there is to save, each with the number by which the state machine knows it.
-pub(crate) type Records = mpsc::UnboundedSender<(u64, VoterRecord)>;
+/// Saves what a node decides, one record after the other.
+pub(crate) struct Keeper {
+    /// What there is to save, each with the number by which the state machine knows it.
+    records: mpsc::UnboundedSender<(u64, VoterRecord)>,
+    /// Ends once nothing is being saved any more.
+    over: oneshot::Receiver<()>,
+}
 
-/// Saves in `store`, one after the other, what the returned end is sent, and tells `mailbox`.
-pub(crate) fn keep(
-    store: Arc<dyn RecordStore>,
-    mailbox: mpsc::Sender<Mail>,
-    runtime: &Arc<dyn Runtime>,
-) -> Records {
-    let (sender, mut records) = mpsc::unbounded_channel::<(u64, VoterRecord)>();
-    runtime.spawn(Box::pin(async move {
-        let mut waiting = Vec::new();
-        // What comes later holds all that came before: of many the last is saved, for all.
-        while 0 < records.recv_many(&mut waiting, usize::MAX).await {
-            let Some((_, record)) = waiting.last() else { continue };
-            let saved = store.save(&record.to_bytes()).await;
-            if let Err(error) = &saved {
-                tracing::error!(%error, "what was decided of the voters could not be saved");
-            }
-            for (number, _) in waiting.drain(..) {
-                let input = Input::Persisted { number, is_stored: saved.is_ok() };
-                if mailbox.send(Mail::Input(input)).await.is_err() {
-                    return;
+impl Keeper {
+    /// How long a node that is over waits for what is being saved.
+    const PATIENCE: Duration = Duration::from_secs(5);
+
+    /// Saves in `store`, and tells `mailbox`.
+    pub(crate) fn new(
+        store: Arc<dyn RecordStore>,
+        mailbox: mpsc::Sender<Mail>,
+        runtime: &Arc<dyn Runtime>,
+    ) -> Self {
+        let (records, mut given) = mpsc::unbounded_channel::<(u64, VoterRecord)>();
+        let (ends, over) = oneshot::channel();
+        runtime.spawn(Box::pin(async move {
+            let _ends = ends;
+            let mut waiting = Vec::new();
+            // What comes later holds all that came before: of many the last is saved, for all.
+            while 0 < given.recv_many(&mut waiting, usize::MAX).await {
+                let Some((_, record)) = waiting.last() else { continue };
+                let saved = store.save(&record.to_bytes()).await;
+                if let Err(error) = &saved {
+                    tracing::error!(%error, "what was decided of the voters could not be saved");
+                }
+                for (number, _) in waiting.drain(..) {
+                    let input = Input::Persisted { number, is_stored: saved.is_ok() };
+                    if mailbox.send(Mail::Input(input)).await.is_err() {
+                        return;
+                    }
                 }
             }
+        }));
+        Self { records, over }
+    }
+
+    /// Saves `record` in the place of what was saved before.
+    pub(crate) fn save(&self, number: u64, record: VoterRecord) {
+        if self.records.send((number, record)).is_err() {
+            tracing::error!("nobody saves what is decided of the voters any more");
         }
-    }));
-    sender
+    }
+
+    /// Waits for what is being saved: the next node of this name is to find that, and is not to be
+    /// overtaken by it.
+    pub(crate) async fn finish(self, runtime: &dyn Runtime) {
+        let Self { records, over } = self;
+        drop(records);
+        select! {
+            biased;
+            _ = over => (),
+            () = runtime.sleep_until(runtime.now() + Self::PATIENCE) => {
+                tracing::warn!("what was decided of the voters is still being saved");
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -80,7 +80,7 @@ pub enum ChangeVotersError {
     #[error("nobody would be left to grant leases; add another voter first")]
     Last,
     /// So many voters cannot store what they decide that they decide nothing. Start them with a
-    /// store. Nothing is changed.
+    /// store. Nothing is changed by this.
     #[error("of the voters, {} have no store, and so no say; start them with one", listed(nodes))]
     NoStore {
         /// Those without a store.
@@ -91,7 +91,7 @@ pub enum ChangeVotersError {
     TimedOut {
         /// Those whose word was asked for, and did not come.
         silent: Vec<NodeId>,
-        /// In how long the last change is old enough for the next one.
+        /// In how long the last change, or the start of a voter, is long enough ago for this one.
         settles_in: Option<Duration>,
     },
     /// This node has not joined yet, or leaves; ask another.
@@ -101,7 +101,9 @@ pub enum ChangeVotersError {
 
 fn unsaid(silent: &[NodeId], settles_in: Option<Duration>) -> String {
     match settles_in {
-        Some(wait) => format!("what was granted before the last change is over in {wait:?}"),
+        Some(wait) => {
+            format!("what was granted before the last change, or a start, is over in {wait:?}")
+        }
         None => format!("no word came from {}", listed(silent)),
     }
 }
