@@ -34,7 +34,7 @@ pub use crate::plan::choice::Choice;
 pub use crate::plan::directed::Aim;
 pub use crate::plan::mentions::PlanError;
 pub use crate::plan::profile::{Profile, UnknownProfile};
-pub use crate::plan::systematic::Protocol;
+pub use crate::plan::systematic::{Protocol, UnknownProtocol};
 pub use crate::plan::tuning::Tuning;
 
 /// Everything that one run does.

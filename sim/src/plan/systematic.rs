@@ -4,6 +4,7 @@
 //! there need be none.
 
 use std::fmt;
+use std::str::FromStr;
 
 use ordu_core::{Replicas, Restart};
 
@@ -41,11 +42,13 @@ pub enum Protocol {
     Conflict,
     /// A child is started under a lease, which is renewed twice.
     Lease,
+    /// A voter is removed, while a child runs under a lease that it granted.
+    Voters,
 }
 
 impl Protocol {
     /// Every protocol.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Start,
         Self::Register,
         Self::Terminate,
@@ -53,6 +56,7 @@ impl Protocol {
         Self::Rejoin,
         Self::Conflict,
         Self::Lease,
+        Self::Voters,
     ];
 
     /// Returns the protocol without any fault, under `seed`.
@@ -111,6 +115,10 @@ impl Protocol {
             ),
             // Voters grant from then on.
             Self::Lease => (6_000, vec![(6_000, start(N1, 1, None))]),
+            Self::Voters => {
+                let change = Ask::ChangeVoters { voter: N3, adds: false };
+                (7_000, vec![(6_000, start(N1, 1, None)), (7_000, ask(N1, change))])
+            }
             Self::Conflict => {
                 let split = Topology::Split { left: vec![N1], right: vec![N2, N3] };
                 (
@@ -129,11 +137,14 @@ impl Protocol {
         let window_ms = match self {
             Self::Conflict => MEETING_MS,
             Self::Lease => RENEWING_MS,
-            Self::Start | Self::Register | Self::Terminate | Self::Leave | Self::Rejoin => {
-                WINDOW_MS
-            }
+            Self::Start
+            | Self::Register
+            | Self::Terminate
+            | Self::Leave
+            | Self::Rejoin
+            | Self::Voters => WINDOW_MS,
         };
-        let leases = (self == Self::Lease).then(Leases::usual);
+        let leases = matches!(self, Self::Lease | Self::Voters).then(Leases::usual);
         let ends_ms = steps.last().map_or(0, |step| step.at_ms) + window_ms;
         let hosts = 3;
         let setup = Setup {
@@ -180,7 +191,26 @@ impl fmt::Display for Protocol {
             Self::Rejoin => "rejoin",
             Self::Conflict => "conflict",
             Self::Lease => "lease",
+            Self::Voters => "voters",
         })
+    }
+}
+
+/// A name that is no protocol's.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{0:?} is no protocol; there are: {known}", known = known())]
+pub struct UnknownProtocol(pub String);
+
+fn known() -> String {
+    Protocol::ALL.map(|protocol| protocol.to_string()).join(", ")
+}
+
+impl FromStr for Protocol {
+    type Err = UnknownProtocol;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let named = Self::ALL.into_iter().find(|protocol| protocol.to_string() == text);
+        named.ok_or_else(|| UnknownProtocol(text.to_owned()))
     }
 }
 
@@ -208,6 +238,18 @@ mod tests {
             assert_eq!(pairs.len(), singles.len() + both, "{protocol}");
             assert!(singles.iter().all(|plan| plan.check().is_ok()));
         }
+    }
+
+    #[test]
+    fn every_protocol_is_found_by_its_name() {
+        for protocol in Protocol::ALL {
+            assert_eq!(protocol.to_string().parse(), Ok(protocol));
+        }
+        let wrong = "lent".parse::<Protocol>().unwrap_err().to_string();
+        assert!(
+            wrong.starts_with("\"lent\" is no protocol; there are: start, register"),
+            "{wrong}"
+        );
     }
 
     #[test]

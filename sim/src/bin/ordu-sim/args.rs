@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use lexopt::prelude::*;
 use ordu_sim::explain::Subject;
-use ordu_sim::plan::Choice;
+use ordu_sim::plan::{Choice, Protocol};
 
 /// How the command is used.
 pub(crate) const USAGE: &str = "\
 ordu-sim soak [--seeds N] [--base-seed SEED] [--minutes M] [--jobs N] [--profile NAME]
               [--failures-max N] [--summary FILE] [--failures DIR] [--junit FILE]
               [--all-marks] [--no-shrink] [--json]
-ordu-sim enumerate [--seed SEED] [--pairs] [--jobs N] [--failures DIR] [--no-shrink] [--json]
+ordu-sim enumerate [--seed SEED] [--protocol NAME] [--pairs] [--jobs N] [--failures DIR]
+                   [--no-shrink] [--json]
 ordu-sim run [--seed SEED] [--profile NAME] [--failures DIR] [--trace FILE] [--no-shrink] [--json]
 ordu-sim replay FILE [--trace FILE] [--keep DIR] [--json]
 ordu-sim explain [FILE | --seed SEED] (--name NAME | --child ID)
@@ -26,7 +27,7 @@ soak     runs many seeds; the first is taken from the commit unless --base-seed 
          fail if a state worth reaching was never reached.
 enumerate
          lets each kind of fault befall each message of some short protocols, and with --pairs two
-         of them; what chance would leave out is met, too.
+         of them; what chance would leave out is met, too. --protocol picks one of them.
 run      runs one seed, and prints its verdict and the hash of its trace.
 replay   runs a failure file, or the dump of a node, twice; --keep copies it to where tests look.
 explain  tells what happened to one name or child, machine by machine.
@@ -58,6 +59,7 @@ pub(crate) struct Args {
     pub(crate) keep: Option<PathBuf>,
     pub(crate) subject: Option<Subject>,
     pub(crate) all_marks: bool,
+    pub(crate) protocol: Option<Protocol>,
     pub(crate) pairs: bool,
     pub(crate) shrinks: bool,
     pub(crate) json: bool,
@@ -94,6 +96,7 @@ impl Args {
             keep: None,
             subject: None,
             all_marks: false,
+            protocol: None,
             pairs: false,
             shrinks: true,
             json: false,
@@ -122,6 +125,7 @@ impl Args {
                 Long("name") => args.subject = Some(Subject::Name(parser.value()?.string()?)),
                 Long("child") => args.subject = Some(Subject::Child(parser.value()?.string()?)),
                 Long("all-marks") => args.all_marks = true,
+                Long("protocol") => args.protocol = Some(parser.value()?.parse()?),
                 Long("pairs") => args.pairs = true,
                 Long("no-shrink") => args.shrinks = false,
                 Long("json") => args.json = true,

@@ -19,7 +19,8 @@ const FAILURES_KEPT: usize = 2;
 pub(crate) fn enumerate(args: &Args) -> Outcome {
     let seed = args.seed.unwrap_or(0);
     let mut code = ExitCode::SUCCESS;
-    for protocol in Protocol::ALL {
+    let is_meant = |protocol: &Protocol| args.protocol.is_none_or(|one| one == *protocol);
+    for protocol in Protocol::ALL.into_iter().filter(is_meant) {
         let plans = protocol.plans(seed, args.pairs);
         let summary = run_all(&plans, args.jobs);
         let mut files = Vec::new();
