@@ -176,14 +176,17 @@ impl Registry {
     }
 
     /// Takes in that the process `number` holds a name that it asked for; returns with what ballot,
-    /// if it still wants it.
-    pub(crate) fn handle_granted(&mut self, seat: &(Scope, Name), number: u64) -> Option<u64> {
+    /// and what is to be written of it under which key, if it still wants it.
+    pub(crate) fn handle_granted(
+        &mut self,
+        seat: &(Scope, Name),
+        number: u64,
+    ) -> Option<(u64, Blob, Blob)> {
         let local = self.processes.get_mut(&number)?;
         let entry = local.leased.get_mut(seat)?;
         entry.granted = true;
-        let (key, value) = (Key::Leased(seat.0, seat.1.clone()).encode(), entry.encode());
-        self.effects.push_back(Effect::Put { key, value });
-        Some(entry.standing.moves)
+        let key = Key::Leased(seat.0, seat.1.clone()).encode();
+        Some((entry.standing.moves, key, entry.encode()))
     }
 
     /// Withdraws what the process `number` asked for or held under a lease; returns whether that

@@ -1,0 +1,92 @@
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+
+use super::*;
+use crate::{Address, Command, Config, Input, Mode, NodeId, Precedence, Voters};
+
+/// Longer than a voter that has just started grants nothing.
+const ABSTENTION: Duration = Duration::from_secs(6);
+
+/// A node alone, which is the only voter, and all that it has answered.
+struct Alone {
+    node: Node,
+    now: Time,
+    tickets: u64,
+    replies: BTreeMap<u64, Reply>,
+}
+
+fn locks() -> Scope {
+    Scope::named("locks")
+}
+
+fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+impl Alone {
+    fn new() -> Self {
+        let id = NodeId::new("a").unwrap();
+        let mut config = Config::new(id.clone(), Address::new("127.0.0.1:4000").unwrap());
+        config.voters = Some(Voters::new([id]));
+        config.registry_modes = [(locks(), Mode::Exclusive)].into();
+        let node = Node::new(config, 7, Time::ZERO);
+        let mut alone = Self { node, now: Time::ZERO, tickets: 0, replies: BTreeMap::new() };
+        alone.feed(Input::Flush);
+        alone
+    }
+
+    fn feed(&mut self, input: Input) {
+        self.node.handle(self.now, input);
+        while let Some(output) = self.node.poll_output() {
+            if let Output::Reply { ticket, reply } = output {
+                self.replies.insert(ticket, reply);
+            }
+        }
+    }
+
+    /// Lets so much time pass, with all timers.
+    fn run_for(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some((at, _)) = self.node.poll_timeout().filter(|(at, _)| *at <= end) {
+            self.now = at;
+            self.feed(Input::Tick);
+            self.feed(Input::Flush);
+        }
+        self.now = end;
+    }
+
+    fn request(&mut self, command: Command) -> u64 {
+        self.tickets += 1;
+        let (ticket, timeout) = (self.tickets, Duration::from_secs(60));
+        self.feed(Input::Request { ticket, timeout, command });
+        ticket
+    }
+
+    fn spawn(&mut self) -> ProcessId {
+        let ticket = self.request(Command::Spawn { precedence: Precedence::default() });
+        let Some(Reply::Spawn(process)) = self.replies.remove(&ticket) else { panic!("it runs") };
+        process
+    }
+
+    fn register(&mut self, text: &str, process: &ProcessId) -> u64 {
+        let (scope, name, process) = (locks(), name(text), process.clone());
+        let (value, replicas) = (Blob::default(), Replicas::One);
+        self.request(Command::Register { scope, name, process, value, replicas })
+    }
+
+    fn is_granted(&self, ticket: u64) -> bool {
+        matches!(self.replies.get(&ticket), Some(Reply::Register(Ok(_))))
+    }
+}
+
+/// On a thread that has no more stack than most have.
+#[test]
+fn names_that_are_granted_all_at_once_are_granted() {
+    let mut alone = Alone::new();
+    let process = alone.spawn();
+    let tickets: BTreeSet<u64> =
+        (0..5_000).map(|number| alone.register(&format!("n{number}"), &process)).collect();
+    assert!(!tickets.iter().any(|ticket| alone.is_granted(*ticket)), "it abstains");
+    alone.run_for(ABSTENTION);
+    assert!(tickets.iter().all(|ticket| alone.is_granted(*ticket)));
+}
