@@ -1,11 +1,15 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
+use alloc::vec::Vec;
 
 use super::*;
-use crate::{Address, Command, Config, Input, Mode, NodeId, Precedence, Voters};
+use crate::{Address, Command, Config, Input, Mode, NodeId, Precedence, UnregisterError, Voters};
 
 /// Longer than a voter that has just started grants nothing.
 const ABSTENTION: Duration = Duration::from_secs(6);
+
+/// Longer than a lease.
+const LEASE: Duration = Duration::from_secs(10);
 
 /// A node alone, which is the only voter, and all that it has answered.
 struct Alone {
@@ -13,6 +17,7 @@ struct Alone {
     now: Time,
     tickets: u64,
     replies: BTreeMap<u64, Reply>,
+    stops: Vec<(u64, StopReason)>,
 }
 
 fn locks() -> Scope {
@@ -30,7 +35,8 @@ impl Alone {
         config.voters = Some(Voters::new([id]));
         config.registry_modes = [(locks(), Mode::Exclusive)].into();
         let node = Node::new(config, 7, Time::ZERO);
-        let mut alone = Self { node, now: Time::ZERO, tickets: 0, replies: BTreeMap::new() };
+        let (replies, stops) = (BTreeMap::new(), Vec::new());
+        let mut alone = Self { node, now: Time::ZERO, tickets: 0, replies, stops };
         alone.feed(Input::Flush);
         alone
     }
@@ -40,6 +46,8 @@ impl Alone {
         while let Some(output) = self.node.poll_output() {
             if let Output::Reply { ticket, reply } = output {
                 self.replies.insert(ticket, reply);
+            } else if let Output::Stop { number, reason, .. } = output {
+                self.stops.push((number, reason));
             }
         }
     }
@@ -89,4 +97,24 @@ fn names_that_are_granted_all_at_once_are_granted() {
     assert!(!tickets.iter().any(|ticket| alone.is_granted(*ticket)), "it abstains");
     alone.run_for(ABSTENTION);
     assert!(tickets.iter().all(|ticket| alone.is_granted(*ticket)));
+}
+
+/// The node has not heard of the end of the lease when it is asked, as after a thaw.
+#[test]
+fn a_name_is_not_given_back_in_the_very_input_that_its_lease_ends_in() {
+    let mut alone = Alone::new();
+    alone.run_for(ABSTENTION);
+    let process = alone.spawn();
+    let ticket = alone.register("ledger", &process);
+    alone.feed(Input::Flush);
+    assert!(alone.is_granted(ticket));
+
+    alone.now = alone.now + LEASE;
+    let (scope, name) = (locks(), name("ledger"));
+    let command = Command::Unregister { scope, name: name.clone(), process: process.clone() };
+    let ticket = alone.request(command);
+    let number = process.number;
+    let not_holder = UnregisterError::NotHolder { name, process };
+    assert_eq!(alone.replies.get(&ticket), Some(&Reply::Unregister(Err(not_holder))));
+    assert_eq!(alone.stops, [(number, StopReason::NameLapsed)]);
 }
