@@ -113,6 +113,7 @@ impl Node {
             Effect::Gone { number } => self.handle_gone(number),
             Effect::Freeze { number, conflict } => {
                 self.registry.handle_frozen(number, true);
+                self.give_up_asks_of(number);
                 if self.registry.is_plain(number) {
                     let grace = self.config.conflict_grace;
                     let reason = StopReason::Conflict(conflict);
@@ -175,6 +176,7 @@ impl Node {
         }
         match event {
             ProcessEvent::Stopped { state } if self.conflicts.yields(number) => {
+                self.registry.handle_stopped(number);
                 self.conflicts.handle_frozen(number, state);
             }
             ProcessEvent::Started => (),

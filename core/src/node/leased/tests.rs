@@ -3,7 +3,11 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use super::*;
-use crate::{Address, Command, Config, Input, Mode, NodeId, Precedence, UnregisterError, Voters};
+use crate::message::Won;
+use crate::{
+    Address, Command, Config, Incarnation, Input, Mode, NodeId, Precedence, ProcessEvent, Stamp,
+    UnregisterError, Voters,
+};
 
 /// Longer than a voter that has just started grants nothing.
 const ABSTENTION: Duration = Duration::from_secs(6);
@@ -117,4 +121,50 @@ fn a_name_is_not_given_back_in_the_very_input_that_its_lease_ends_in() {
     let not_holder = UnregisterError::NotHolder { name, process };
     assert_eq!(alone.replies.get(&ticket), Some(&Reply::Unregister(Err(not_holder))));
     assert_eq!(alone.stops, [(number, StopReason::NameLapsed)]);
+}
+
+/// Its name in another registry is lost to a process of a node that is cut off afterwards: it has
+/// stopped, and waits to be taken in for long.
+#[test]
+fn who_stops_over_a_conflict_is_granted_no_name_and_keeps_none() {
+    let mut alone = Alone::new();
+    alone.run_for(ABSTENTION);
+    let process = alone.spawn();
+    let (scope, cart) = (Scope::named("default"), name("cart"));
+    alone.request(Command::Register {
+        scope,
+        name: cart.clone(),
+        process: process.clone(),
+        value: Blob::default(),
+        replicas: Replicas::One,
+    });
+    let ticket = alone.register("ledger", &process);
+    alone.feed(Input::Flush);
+    assert!(alone.is_granted(ticket));
+    let asked = alone.register("other", &process);
+
+    // A process of another node claims the same, and wins.
+    let seat = Seat::Name(scope, cart);
+    let incarnation = Incarnation { counter: 1, nonce: 1 };
+    let other = Replica::new(NodeId::new("b").unwrap(), incarnation);
+    let node = &mut alone.node;
+    let loser = node.board.best(&seat).unwrap().clone();
+    let mut winner = loser.clone();
+    winner.rank.process = ProcessId { replica: other.clone(), number: 1 };
+    winner.rank.stamp = Stamp::default();
+    let _ = node.board.replace(&seat, None, Some(winner.clone()));
+    assert!(node.board.beats(&seat, &winner, &loser));
+    let won = Won { seat, winner: 1, loser: process.number };
+    node.with_conflicts(|conflicts, own| conflicts.handle_won(own, &other, won));
+    alone.feed(Input::Flush);
+    assert!(matches!(alone.stops[..], [(_, StopReason::Conflict(_))]), "{:?}", alone.stops);
+    let gone = RegisterError::NoProcess { process: process.clone() };
+    assert_eq!(alone.replies.get(&asked), Some(&Reply::Register(Err(gone))));
+    let held = |alone: &Alone| alone.node.board.seen(&Seat::Name(locks(), name("ledger")));
+    assert!(held(&alone).is_some(), "it works on for its grace");
+
+    let (number, event) = (process.number, ProcessEvent::Stopped { state: None });
+    alone.feed(Input::Process { number, event });
+    assert!(alone.node.conflicts.yields(number), "nobody has taken it in");
+    assert!(held(&alone).is_none());
 }
