@@ -176,14 +176,18 @@ impl Registry {
     }
 
     /// Takes in that the process `number` holds a name that it asked for; returns with what ballot,
-    /// if it still wants it.
-    pub(crate) fn handle_granted(&mut self, seat: &(Scope, Name), number: u64) -> Option<u64> {
-        let local = self.processes.get_mut(&number)?;
+    /// and what is to be written of it under which key, if it still wants it and was not told to
+    /// stop.
+    pub(crate) fn handle_granted(
+        &mut self,
+        seat: &(Scope, Name),
+        number: u64,
+    ) -> Option<(u64, Blob, Blob)> {
+        let local = self.processes.get_mut(&number).filter(|local| !local.is_frozen)?;
         let entry = local.leased.get_mut(seat)?;
         entry.granted = true;
-        let (key, value) = (Key::Leased(seat.0, seat.1.clone()).encode(), entry.encode());
-        self.effects.push_back(Effect::Put { key, value });
-        Some(entry.standing.moves)
+        let key = Key::Leased(seat.0, seat.1.clone()).encode();
+        Some((entry.standing.moves, key, entry.encode()))
     }
 
     /// Withdraws what the process `number` asked for or held under a lease; returns whether that
@@ -197,6 +201,17 @@ impl Registry {
         let key = Key::Leased(seat.0, seat.1.clone()).encode();
         self.effects.push_back(Effect::Delete { key, reason });
         true
+    }
+
+    /// Withdraws all that the process `number` held under leases: it has stopped in favour of a
+    /// winner, and may be waited for by that.
+    pub(crate) fn handle_stopped(&mut self, number: u64) {
+        let Some(local) = self.processes.get_mut(&number) else { return };
+        for seat in core::mem::take(&mut local.leased).into_keys() {
+            local.names.remove(&seat);
+            let (key, reason) = (Key::Leased(seat.0, seat.1).encode(), Reason::Beaten);
+            self.effects.push_back(Effect::Delete { key, reason });
+        }
     }
 
     /// Takes in that the process `number` is to stop, as the lease on a name of it has ended;

@@ -355,6 +355,7 @@ impl NodeBuilder {
             .flight_recorder
             .map(|described| Flight::new(described, &config, seed, born, Arc::clone(&runtime)));
         let seeds = config.seeds.clone();
+        let conflict_grace = config.conflict_grace;
         let machine = ordu_core::Node::new(config, seed, born);
         let (mailbox, mails) = mpsc::channel(Driver::MAILBOX);
         let (announcer, phases) = Phases::new();
@@ -373,7 +374,7 @@ impl NodeBuilder {
         });
         let keeper = store.map(|store| Keeper::new(store, mailbox.clone(), &runtime));
         let hands = Hands::new(node.clone(), Arc::clone(&transport), self.kinds);
-        let hands = hands.with_store(keeper).watched_by(watchdog);
+        let hands = hands.with_store(keeper).with_grace(conflict_grace).watched_by(watchdog);
         let post = (mailbox.clone(), mails);
         let driver = Driver::new((machine, flight), hands, post, Arc::clone(&runtime), announcer);
         runtime.spawn(Box::pin(driver.run()));

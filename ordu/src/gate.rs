@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use ordu_core::Time;
@@ -17,14 +17,17 @@ use crate::watchdog::{Polls, UnderWay};
 ///
 /// It closes at the earlier of two moments: when the process must have stopped, which is moved and
 /// taken back, and when its lease ends, which a renewal moves on only as long as it has not come.
-/// Neither undoes the other.
+/// Neither undoes the other. It also closes when a lease on a name ends, if the process was told to
+/// stop for another reason before.
 #[derive(Debug)]
 pub(crate) struct Gate {
     closes_at_us: AtomicU64,
     lease_ends_at_us: AtomicU64,
     /// When the first lease ends on a name that the process holds; it is told then, and the gate
-    /// stays open.
+    /// stays open unless `closes_with_names`.
     names_end_at_us: AtomicU64,
+    /// Whether the process stops anyway: to be told that it lost a name would change nothing.
+    closes_with_names: AtomicBool,
     changed: Notify,
     /// The polls of what is behind it, if somebody watches them.
     polls: Option<Polls>,
@@ -60,8 +63,16 @@ impl Gate {
         let stored = |at: Option<Time>| AtomicU64::new(at.map_or(Self::NEVER, Time::as_micros));
         let (closes_at_us, lease_ends_at_us) = (stored(closes_at), stored(lease_ends_at));
         let (changed, told) = (Notify::new(), Notify::new());
-        let names_end_at_us = stored(None);
-        Self { closes_at_us, lease_ends_at_us, names_end_at_us, changed, polls: None, told }
+        let (names_end_at_us, closes_with_names) = (stored(None), AtomicBool::new(false));
+        Self {
+            closes_at_us,
+            lease_ends_at_us,
+            names_end_at_us,
+            closes_with_names,
+            changed,
+            polls: None,
+            told,
+        }
     }
 
     /// Returns the gate with the polls of what is behind it counted from here on.
@@ -77,6 +88,9 @@ impl Gate {
     /// Notes that the process holds a name until `ends_at`, besides those that it holds.
     pub(crate) fn hold_name(&self, ends_at: Time) {
         self.names_end_at_us.fetch_min(ends_at.as_micros(), Ordering::AcqRel);
+        if self.closes_with_names.load(Ordering::Acquire) {
+            self.changed.notify_waiters();
+        }
     }
 
     /// Notes that the process holds no name under a lease any more; that one has ended stays so.
@@ -84,13 +98,30 @@ impl Gate {
         self.move_names(|us| (us != Self::ENDED).then_some(Self::NEVER));
     }
 
-    /// Lets the names that the process holds go on until `ends_at`, unless a lease has ended.
-    pub(crate) fn renew_names(&self, ends_at: Time, runtime: &dyn Runtime) {
+    /// Lets the names that the process holds go on until `ends_at`, unless a lease has ended;
+    /// returns whether none has.
+    pub(crate) fn renew_names(&self, ends_at: Time, runtime: &dyn Runtime) -> bool {
         self.move_names(|us| match us {
-            Self::NEVER => None,
+            Self::NEVER => Some(Self::NEVER),
             us if us <= runtime.now().as_micros() => None,
             us => Some(us.max(ends_at.as_micros())),
-        });
+        })
+    }
+
+    /// Closes the gate when a lease on a name of the process ends, if it does not close before: the
+    /// process was told to stop, and is not told once more.
+    pub(crate) fn close_with_names(&self) {
+        self.closes_with_names.store(true, Ordering::Release);
+        self.changed.notify_waiters();
+    }
+
+    /// Returns when the gate closes as a name is lost, in microseconds.
+    fn closes_with_names_at(&self) -> u64 {
+        if self.closes_with_names.load(Ordering::Acquire) {
+            self.names_end_at_us.load(Ordering::Acquire)
+        } else {
+            Self::NEVER
+        }
     }
 
     /// Tells the process if a lease on a name of it has ended: before each poll of it, so that even
@@ -165,7 +196,7 @@ impl Gate {
     ///
     /// A lease that is found to have ended has for everybody, whichever renewals are under way.
     pub(crate) fn is_closed(&self, runtime: &dyn Runtime) -> bool {
-        let closes_at = self.closes_at_us.load(Ordering::Acquire);
+        let closes_at = self.closes_at_us.load(Ordering::Acquire).min(self.closes_with_names_at());
         if closes_at != Self::NEVER && closes_at <= runtime.now().as_micros() {
             return true;
         }
@@ -206,7 +237,7 @@ impl Gate {
 
     /// Returns when the gate closes, unless that is moved.
     fn closes_at(&self) -> Option<Time> {
-        let closes_at = self.closes_at_us.load(Ordering::Acquire);
+        let closes_at = self.closes_at_us.load(Ordering::Acquire).min(self.closes_with_names_at());
         match closes_at.min(self.lease_ends_at_us.load(Ordering::Acquire)) {
             Self::NEVER => None,
             us => Some(Time::from_micros(us)),

@@ -37,6 +37,8 @@ pub(crate) struct Hands {
     watchdog: Option<Watchdog>,
     /// The names that processes hold under leases.
     holding: BTreeMap<u64, BTreeSet<(Scope, Name)>>,
+    /// How long a process may go on that has lost a name.
+    conflict_grace: Duration,
     waiting: BTreeMap<u64, Waiting>,
     tickets: u64,
     replica: Option<Replica>,
@@ -84,6 +86,7 @@ impl Hands {
             leased: BTreeMap::new(),
             watchdog: None,
             holding: BTreeMap::new(),
+            conflict_grace: Duration::ZERO,
             waiting: BTreeMap::new(),
             tickets: 0,
             keeper: None,
@@ -99,6 +102,12 @@ impl Hands {
     /// Returns them with `keeper` to save what is to be stored.
     pub(crate) fn with_store(mut self, keeper: Option<Keeper>) -> Self {
         self.keeper = keeper;
+        self
+    }
+
+    /// Gives processes that have lost a name `grace` to stop.
+    pub(crate) fn with_grace(mut self, grace: Duration) -> Self {
+        self.conflict_grace = grace;
         self
     }
 
@@ -167,7 +176,7 @@ impl Hands {
                     inbox.stop(reason, now + grace);
                 }
             }
-            Output::Renew { until, but } => self.renew(until, but),
+            Output::Renew { until, but } => self.renew(now, until, but),
             Output::Persist { number, record } => self.persist(number, record),
             Output::Hold { number, scope, name, lease } => self.hold(number, (scope, name), lease),
             Output::Absorb { number, state } => {
@@ -225,7 +234,7 @@ impl Hands {
 
     /// Lets all processes that run under a lease go on until `until`, all but those that are
     /// listed in `but`; what has ended meanwhile stays so.
-    fn renew(&mut self, until: Time, but: Vec<u64>) {
+    fn renew(&mut self, now: Time, until: Time, but: Vec<u64>) {
         let but: BTreeSet<u64> = but.into_iter().collect();
         let runtime = self.node.runtime();
         for (number, gate) in self.leased.iter().filter(|(number, _)| !but.contains(number)) {
@@ -234,8 +243,10 @@ impl Hands {
             }
         }
         for number in self.holding.keys().filter(|number| !but.contains(number)) {
-            if let Some(inbox) = self.processes.get(number) {
-                inbox.gate().renew_names(until, &**runtime);
+            let Some(inbox) = self.processes.get(number) else { continue };
+            if !inbox.gate().renew_names(until, &**runtime) {
+                tracing::debug!(number, "a lease on a name was renewed that had ended here");
+                inbox.stop(StopReason::NameLapsed, now + self.conflict_grace);
             }
         }
     }

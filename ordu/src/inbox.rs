@@ -141,13 +141,18 @@ impl Inbox {
     ///
     /// A process that has not started yet is dropped at once: it has nothing to put in order. The
     /// first reason stands; a later order can only shorten the grace. One whose lease has ended is
-    /// over, and is not told of it.
+    /// over, and is not told of it. One that is told to stop and then loses a name is over, too,
+    /// however long its grace.
     pub(crate) fn stop(&self, reason: StopReason, closes_at: Time) {
         let mut state = self.lock();
         if state.phase == Phase::Over {
             return;
         }
         let is_over = reason == StopReason::Lapsed;
+        self.take_in_lapse(&mut state);
+        if state.stop_by.is_none() && reason != StopReason::NameLapsed {
+            self.gate.close_with_names();
+        }
         match state.stop_by {
             None => {
                 state.stop_by = Some(closes_at);
@@ -421,6 +426,25 @@ mod tests {
         inbox.stop(StopReason::NameLapsed, runtime.now() + Duration::from_secs(1));
         assert_eq!(next().await, Ok(Task::Handle(call(2))));
         assert_eq!(next().await, Err(Closed), "its grace is over");
+    }
+
+    /// Its grace is for what it has to put in order while it holds the name.
+    #[tokio::test(start_paused = true)]
+    async fn a_process_that_stops_is_dropped_as_it_loses_a_name() {
+        let runtime = TestRuntime::shared();
+        let inbox = running();
+        let (begin, lease) = (runtime.now(), Duration::from_secs(5));
+        inbox.gate().hold_name(begin + lease);
+        inbox.stop(StopReason::Terminated, begin + Duration::from_secs(60));
+        assert_eq!(inbox.next().await, Task::Stop(StopReason::Terminated));
+        let gated = Gated::new(inbox.gate(), &runtime, Box::pin(pending::<()>()));
+        let dropped = tokio::spawn(gated);
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        assert!(inbox.gate().renew_names(runtime.now() + lease, &*runtime));
+
+        assert_eq!(dropped.await.unwrap(), Err(Closed));
+        let took = runtime.now().since(begin);
+        assert!((9_000..9_100).contains(&took.as_millis()), "after {took:?}");
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
 //! The holder: what it asks for, what it was granted, and until when.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -32,8 +32,8 @@ pub(crate) struct LeaseHolder {
     /// The requests whose answers still count: each for itself, however late they come.
     attempts: VecDeque<Attempt>,
     claims: BTreeMap<LeaseKey, Claim>,
-    /// The claims on names, as answers tell of them.
-    names: BTreeMap<ChildKey, LeaseKey>,
+    /// The claims on names, as answers tell of them: of some perhaps alike.
+    names: BTreeMap<ChildKey, BTreeSet<LeaseKey>>,
     /// When to ask again.
     next: Time,
     /// Whether there are claims that were not asked for yet.
@@ -213,7 +213,7 @@ impl LeaseHolder {
         let state = State::Waits { hopeless_at: now + 2 * self.voters.period() };
         let (made, outbid, owed) = (now, 0, BTreeMap::new());
         if let LeaseKey::Name(..) = key {
-            self.names.insert(key.on_the_wire(), key.clone());
+            self.names.entry(key.on_the_wire()).or_default().insert(key.clone());
         }
         self.claims.insert(key, Claim { number, version, ballot, made, outbid, owed, state });
         self.is_fresh = true;
@@ -222,8 +222,12 @@ impl LeaseHolder {
     /// Takes in that our journal does not claim `key` any more.
     pub(crate) fn handle_withdrawn(&mut self, key: &LeaseKey) {
         self.claims.remove(key);
-        if let LeaseKey::Name(..) = key {
-            self.names.remove(&key.on_the_wire());
+        let said = key.on_the_wire();
+        if let Some(alike) = self.names.get_mut(&said) {
+            alike.remove(key);
+            if alike.is_empty() {
+                self.names.remove(&said);
+            }
         }
         if self.claims.is_empty() {
             self.earliest = None;
@@ -367,11 +371,13 @@ impl LeaseHolder {
         }
         for refusal in &reply.refused {
             let child = LeaseKey::Child(refusal.scope, refusal.child);
-            let key = self.names.get(&(refusal.scope, refusal.child)).unwrap_or(&child);
-            let Some(claim) = self.claims.get_mut(key) else { continue };
-            claim.outbid = claim.outbid.max(refusal.ballot);
-            if refusal.remaining_ms > 0 {
-                wait(claim, refusal.remaining_ms);
+            let names = self.names.get(&(refusal.scope, refusal.child));
+            for key in names.into_iter().flatten().chain([&child]) {
+                let Some(claim) = self.claims.get_mut(key) else { continue };
+                claim.outbid = claim.outbid.max(refusal.ballot);
+                if refusal.remaining_ms > 0 {
+                    wait(claim, refusal.remaining_ms);
+                }
             }
         }
         if let (Some(at), Some(last)) = (soonest, self.attempts.back()) {
@@ -432,5 +438,54 @@ impl LeaseHolder {
     /// Returns until when `key` is held, if it is.
     pub(crate) fn until(&self, key: &LeaseKey) -> Option<Time> {
         self.claims.get(key)?.until()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Incarnation, Name, Replica, Scope};
+
+    /// Returns a name that is told of as each other that this returns: what XXH3 multiplies is
+    /// zero, and what it adds up is the same.
+    fn twin(first: u8) -> LeaseKey {
+        let mut bytes = [b'x'; 300];
+        bytes[..8].copy_from_slice(&[first, 0, 0, 0, 0x23, 0xa4, 0x4b, 0xbe]);
+        bytes[64..72].copy_from_slice(&[7 - first, 0, 0, 0, 0xf7, 0x21, 0xad, 0x1c]);
+        LeaseKey::Name(Scope::named("locks"), Name::new(bytes).unwrap())
+    }
+
+    #[test]
+    fn a_refusal_counts_for_a_name_whose_twin_was_withdrawn() {
+        let voters = ["n1", "n2", "n3"].map(|node| NodeId::new(node).unwrap());
+        let (kept, withdrawn) = (twin(1), twin(2));
+        assert_ne!(kept, withdrawn);
+        assert_eq!(kept.on_the_wire(), withdrawn.on_the_wire());
+        let mut holder = LeaseHolder::new(Voters::new(voters.clone()), Time::ZERO);
+        holder.handle_claimed(Time::ZERO, kept.clone(), 1, 1, 7);
+        holder.handle_claimed(Time::ZERO, withdrawn.clone(), 2, 2, 8);
+        holder.handle_withdrawn(&withdrawn);
+        holder.handle_flush(Time::ZERO, 3);
+
+        let life = Replica::new(voters[0].clone(), Incarnation { counter: 1, nonce: 1 });
+        let (scope, child) = kept.on_the_wire();
+        for voter in &voters {
+            let refusal = Unpromised { scope, child, remaining_ms: 1_000, ballot: 9 };
+            let reply = LeaseReply {
+                session: life.key(),
+                epoch: 1,
+                attempt: 1,
+                part: 0,
+                parts: 1,
+                have: 3,
+                refused: [refusal].into(),
+                abstains_ms: 0,
+            };
+            holder.handle_reply(Time::ZERO, voter, &reply);
+        }
+        assert_eq!(holder.until(&kept), None);
+        while let Some(news) = holder.poll_news() {
+            assert!(!matches!(news, News::Granted { .. }), "{news:?}");
+        }
     }
 }

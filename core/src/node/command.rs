@@ -284,8 +284,9 @@ impl Node {
             return self.reply(ticket, refused(UnregisterError::OfChild { name }));
         }
         if self.is_own(&process) {
-            let had = self.registry.unregister(scope, &name, process.number);
-            assert!(had, "what stands on the board of our own is in the registry");
+            if !self.registry.unregister(scope, &name, process.number) {
+                return self.reply(ticket, refused(UnregisterError::NotHolder { name, process }));
+            }
             self.carry_out_effects();
             return self.reply(ticket, Reply::Unregister(Ok(())));
         }

@@ -42,15 +42,7 @@ impl Node {
     /// Carries out what the inner machines ask for, until none asks for more.
     pub(super) fn carry_out_effects(&mut self) {
         for _ in 0..ROUNDS_MAX {
-            if let Some(output) = self.membership.poll_output() {
-                self.carry_out_membership(output);
-            } else if let Some(output) = self.replication.poll_output() {
-                self.carry_out_replication(output);
-            } else if let Some(effect) = self.next_effect() {
-                self.carry_out(effect);
-            } else if let Some(news) = self.next_news() {
-                self.carry_out_news(news);
-            } else if self.show_cell() {
+            if self.carry_out_next() || self.show_cell() {
                 // Who gave a child up is told before the child is placed.
             } else if self.arrival.is_none()
                 // They are placed once it is known where they may run now.
@@ -63,6 +55,23 @@ impl Node {
             }
         }
         unreachable!("one input makes the machines ask without end");
+    }
+
+    /// Carries out the next thing that the inner machines ask for, but for what waits until there
+    /// is nothing else; returns whether there was one.
+    pub(super) fn carry_out_next(&mut self) -> bool {
+        if let Some(output) = self.membership.poll_output() {
+            self.carry_out_membership(output);
+        } else if let Some(output) = self.replication.poll_output() {
+            self.carry_out_replication(output);
+        } else if let Some(effect) = self.next_effect() {
+            self.carry_out(effect);
+        } else if let Some(news) = self.next_news() {
+            self.carry_out_news(news);
+        } else {
+            return false;
+        }
+        true
     }
 
     pub(super) fn next_effect(&mut self) -> Option<Effect> {
@@ -104,6 +113,7 @@ impl Node {
             Effect::Gone { number } => self.handle_gone(number),
             Effect::Freeze { number, conflict } => {
                 self.registry.handle_frozen(number, true);
+                self.give_up_asks_of(number);
                 if self.registry.is_plain(number) {
                     let grace = self.config.conflict_grace;
                     let reason = StopReason::Conflict(conflict);
@@ -166,6 +176,7 @@ impl Node {
         }
         match event {
             ProcessEvent::Stopped { state } if self.conflicts.yields(number) => {
+                self.registry.handle_stopped(number);
                 self.conflicts.handle_frozen(number, state);
             }
             ProcessEvent::Started => (),

@@ -174,13 +174,17 @@ impl Node {
         }
     }
 
-    /// Ends the processes whose leases have ended, before anything else is taken in.
+    /// Ends the processes whose leases have ended, before anything else is taken in, with all that
+    /// follows; but places nothing, as nobody has looked yet who is still there.
     pub(super) fn lapse(&mut self) {
         let Some(holder) = &mut self.holder else { return };
         holder.lapse(self.now);
+        let mut has_news = false;
         while let Some(news) = self.next_news() {
+            has_news = true;
             self.carry_out_news(news);
         }
+        while has_news && self.carry_out_next() {}
     }
 
     pub(super) fn next_news(&mut self) -> Option<News> {

@@ -82,7 +82,7 @@ impl Node {
     /// Takes in that the process `number` holds a name until `until`.
     pub(super) fn handle_name_granted(&mut self, seat: &(Scope, Name), number: u64, until: Time) {
         let Some(ask) = self.leased.remove(seat) else { return };
-        let Some(ballot) = self.registry.handle_granted(seat, number) else {
+        let Some((ballot, key, value)) = self.registry.handle_granted(seat, number) else {
             // It was told to stop meanwhile.
             self.registry.withdraw(seat, number, Reason::Ungranted);
             let error = RegisterError::NoProcess { process: self.own_process(number) };
@@ -91,10 +91,10 @@ impl Node {
         let lease = Some(Lease { token: FencingToken::from_u64(ballot), until });
         let (scope, name) = seat.clone();
         self.outputs.push_back(Output::Hold { number, scope, name, lease });
-        self.carry_out_effects();
+        // Written here, as what it causes is carried out once all that was granted has been.
+        let version = self.replication.put(key, value);
         let journal = self.me.clone().expect("only a node that has joined is granted anything");
-        let (written, version) = (Written::Name, self.replication.head());
-        let (replicas, at) = (ask.replicas, journal.clone());
+        let (written, replicas, at) = (Written::Name, ask.replicas, journal.clone());
         let wait = Wait::Replicated { written, journal: at, version, replicas };
         self.requests.wait_for(ask.ticket, wait);
         self.check_journal_requests(&journal, version);
@@ -187,3 +187,6 @@ impl Node {
         RegisterError::NoQuorum { up, of }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -120,8 +120,19 @@ impl NodeBuilder {
     ///
     /// [`register`](crate::Registry::register) is answered once the lease is granted, and nobody
     /// finds the name before. A process whose lease ends is told so
-    /// ([`StopReason::NameLapsed`](crate::StopReason::NameLapsed)), and is to stop, as one that
-    /// loses a name in a conflict is. Names are asked for on the node of the process, for processes
+    /// ([`StopReason::NameLapsed`](crate::StopReason::NameLapsed)) before it does anything else,
+    /// and is to stop, as one that loses a name in a conflict is. It is not dropped: unless it
+    /// heeds what it is told, it works on for its [grace](Self::conflict_grace), while another
+    /// process may hold the name. In a `select!`, put
+    /// [`context.stopped()`](crate::Context::stopped) first, with `biased`, so that it is looked at
+    /// before the work. A process that was told to stop before, for another reason, is dropped as
+    /// the lease ends. [`on_lapse`](Self::on_lapse) is for children alone, and does not cover names.
+    ///
+    /// Anybody may [unregister](crate::Registry::unregister) a name, whoever holds it. That
+    /// releases it at once: the next one may be granted it while its former holder, which is not
+    /// told to stop, works on.
+    ///
+    /// Names are asked for on the node of the process, for processes
     /// that no supervisor looks after; children have no names there. Whoever
     /// [looks a name up](crate::Found::token) gets the number that a store may tell its holder from
     /// earlier ones by.

@@ -179,3 +179,25 @@ async fn a_process_knows_its_token_if_it_has_one() {
     }
     assert_eq!(*TOKENS.lock().unwrap(), [Some(FencingToken::from_u64(77)), None]);
 }
+
+/// As after a thaw: the node renewed in time what had ended here when that was carried out.
+#[tokio::test(start_paused = true)]
+async fn a_process_whose_names_are_renewed_too_late_is_told_to_stop() {
+    let mut stage = Stage::new();
+    stage.hands.conflict_grace = Duration::from_secs(1);
+    stage.started().await;
+    let (scope, name) = (Scope::named("locks"), Name::new("ledger").unwrap());
+    let lease = Some(Lease { token: FencingToken::from_u64(7), until: stage.now() + LEASE });
+    stage.feed(Output::Hold { number: 1, scope, name, lease });
+    stage.pass(LEASE / 2).await;
+    stage.renew(&[]);
+    stage.pass(LEASE / 2).await;
+    stage.renew(&[]);
+    assert!(stage.undriven.mails.try_recv().is_err(), "these are in time");
+
+    stage.pass(2 * LEASE).await;
+    stage.renew(&[]);
+    let stopped = tokio::time::timeout(LEASE, stage.process()).await;
+    assert_eq!(stopped, Ok(ProcessEvent::Stopped { state: state(0) }));
+    stage.assert_silent().await;
+}
