@@ -126,7 +126,7 @@ impl NodeBuilder {
     /// process may hold the name. In a `select!`, put
     /// [`context.stopped()`](crate::Context::stopped) first, with `biased`, so that it is looked at
     /// before the work. A process that was told to stop before, for another reason, is dropped as
-    /// the lease ends. [`on_lapse`](Self::on_lapse) is for children alone, and does not cover names.
+    /// the lease ends. [`on_lapse`](Self::on_lapse) is for children alone; it does not cover names.
     ///
     /// Anybody may [unregister](crate::Registry::unregister) a name, whoever holds it. That
     /// releases it at once: the next one may be granted it while its former holder, which is not
