@@ -21,8 +21,8 @@ impl Node {
     /// one that was to be added be lost before it is decided, start one of its name: what some have
     /// accepted is decided before anything else.
     ///
-    /// Leave [`voters`](crate::NodeBuilder::voters) of all nodes as they were: nodes tell each other
-    /// by whom these were followed. Or name those that followed together with their epoch, by
+    /// Leave [`voters`](crate::NodeBuilder::voters) of all nodes as they were: nodes tell each
+    /// other by whom these were followed. Or name those that followed together with their epoch, by
     /// [`leases_granted_by`](crate::NodeBuilder::leases_granted_by).
     pub fn add_voter(&self, node: &NodeId) -> ChangeVoters {
         self.change_voters(VoterChange::Add(node.clone()))

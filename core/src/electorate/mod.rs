@@ -16,11 +16,12 @@
 //! goes by the new electorate grants nothing by the old one; and it takes part in the next change
 //! only once a promise has passed since, when whatever the electorate before granted is over. So of
 //! all the electorates that there ever were, no two grant anything at a time of which some
-//! majorities have no voter in common. That rests on what was stored: also a node that is a voter no
-//! more must find it again, or never come back under the electorate it was a voter of.
+//! majorities have no voter in common. That rests on what was stored: also a node that is a voter
+//! no more must find it again, or never come back under the electorate it was a voter of.
 //!
 //! Of two changes of one electorate one alone is decided. What was accepted is decided by whoever
-//! proposes next, should its proposer be gone: by one of those that accepted it, if nobody else does.
+//! proposes next, should its proposer be gone: by one of those that accepted it, if nobody else
+//! does.
 //!
 //! Source: a round is Paxos, Lamport, "Paxos Made Simple", 2001; changes by one as in Ongaro,
 //! "Consensus: Bridging Theory and Practice", 2014, §4.2, with the old electorate deciding.
@@ -51,8 +52,8 @@ pub struct Electorate {
     pub epoch: u64,
     /// The voters, 1 to 7 of them.
     pub nodes: BTreeSet<NodeId>,
-    /// Those that it came from, each by a hash: the first, by which all of one line know each other,
-    /// and the latest, 16 at most.
+    /// Those that it came from, each by a hash: the first, by which all of one line know each
+    /// other, and the latest, 16 at most.
     pub lineage: Vec<u64>,
 }
 
@@ -77,8 +78,8 @@ impl Electorate {
         self.lineage.first().copied().unwrap_or_else(|| self.mark())
     }
 
-    /// Returns whether it is the other one, or came from it: of one epoch there is one electorate in
-    /// a line.
+    /// Returns whether it is the other one, or came from it: of one epoch there is one electorate
+    /// in a line.
     pub(crate) fn follows(&self, other: &Self) -> bool {
         let mark = other.mark();
         let is_later = other.epoch < self.epoch;

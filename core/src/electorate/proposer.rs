@@ -120,8 +120,8 @@ impl Proposer {
         }
     }
 
-    /// Brings `nodes` to a decision, which some have accepted as voters, and whose proposer is gone;
-    /// unless there is something to decide anyway, which would bring it about, too.
+    /// Brings `nodes` to a decision, which some have accepted as voters, and whose proposer is
+    /// gone; unless there is something to decide anyway, which would bring it about, too.
     pub(crate) fn finish(&mut self, now: Time, nodes: BTreeSet<NodeId>) {
         if self.attempt.is_none() && self.asked.is_empty() {
             self.unfinished = Some(nodes);

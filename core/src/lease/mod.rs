@@ -46,7 +46,8 @@ use crate::{ChildId, Name, Scope};
 /// and refuses lower ones, is not written to by a process whose lease has ended.
 ///
 /// Of two processes of a child the later has the higher one, as long as no voter that granted the
-/// earlier one has been started anew since, or replaced, or wall clocks differ by less than a lease.
+/// earlier one has been started anew since, or replaced; or wall clocks differ by less than a
+/// lease.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub struct FencingToken(u64);
 

@@ -34,7 +34,7 @@ impl Claimed {
     }
 }
 
-/// Tells `voter` that the journal of `life` claims `key` at `version`, and what of that can be read.
+/// Tells `voter` that the journal of `life` claims `key` at `version`, and what it says there.
 fn tell(
     voter: &mut Voter,
     life: &Replica,

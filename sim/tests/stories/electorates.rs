@@ -171,8 +171,8 @@ fn a_minority_changes_nothing() {
     }
 }
 
-/// A voter that does not answer is not added: where it would be needed for a majority, nothing would
-/// be granted any more.
+/// A voter that does not answer is not added: where it would be needed for a majority, nothing
+/// would be granted any more.
 #[test]
 fn who_does_not_answer_does_not_become_a_voter() {
     for seed in seeds(5) {
