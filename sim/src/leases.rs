@@ -206,20 +206,25 @@ impl World {
             return;
         }
         let (now, local) = (self.now, state.clock.local(self.now));
-        let voters = state.config.voters.as_ref();
-        let is_voter = |host: &Host| {
-            let is_first = voters.is_some_and(|voters| voters.nodes.contains(&host.id()));
-            is_first || self.electorates.has_been(&host.id())
-        };
-        // Whoever starts anew may have forgotten, and whoever is down may come back so; whoever
-        // becomes a voter does not know what was promised before.
-        let deaths = self.deaths.iter().filter(|(host, _)| is_voter(host)).map(|&(_, at)| at);
-        let last_loss = deaths.chain(self.electorates.changed_at()).max();
+        let last_loss = self.last_loss(host);
         let may_forget = |given: Time| last_loss.is_some_and(|at| given <= at);
         let hosts = &self.hosts;
         let clock = |host: Host| hosts[&host].clock.local(now);
         let begun = self.processes.leases.begin(host, start, (now, local), clock, may_forget);
         self.hold_lease(begun);
+    }
+
+    /// Returns when voters may have forgotten last what they had promised, as `host` is configured:
+    /// whoever starts anew may have forgotten, and whoever is down may come back so; whoever becomes
+    /// a voter does not know what was promised before.
+    pub(crate) fn last_loss(&self, host: Host) -> Option<Time> {
+        let voters = self.state(host).config.voters.as_ref();
+        let is_voter = |host: &Host| {
+            let is_first = voters.is_some_and(|voters| voters.nodes.contains(&host.id()));
+            is_first || self.electorates.has_been(&host.id())
+        };
+        let deaths = self.deaths.iter().filter(|(host, _)| is_voter(host)).map(|&(_, at)| at);
+        deaths.chain(self.electorates.changed_at()).max()
     }
 
     /// Takes in that `host` renews what runs there under leases.

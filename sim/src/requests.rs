@@ -517,12 +517,17 @@ impl World {
     /// Asks `host` whether the whole cluster is at rest, and waits until it is.
     pub fn settled(&mut self, host: Host) -> Result<(), SettleError> {
         // Whether children have to move is looked at once members have not changed for so long, and
-        // again once those have moved that had to, and made room.
-        let quiet = match self.state(host).config.redistribution {
+        // again once those have moved that had to, and made room: where there is little of it, one
+        // move follows from the other.
+        let config = &self.state(host).config;
+        let quiet = match config.redistribution {
             Redistribution::Passive => Duration::ZERO,
             Redistribution::Active { quiet, .. } => quiet,
         };
-        let ticket = self.request_within(host, Command::Settled, PATIENCE + 3 * quiet);
+        let is_tight = config.max_children.is_some();
+        let children = u32::try_from(self.children(host).len()).unwrap_or(u32::MAX);
+        let times = if is_tight { children.max(3) } else { 3 };
+        let ticket = self.request_within(host, Command::Settled, PATIENCE + times * quiet);
         let Reply::Settled(result) = self.answer(ticket) else { self.out_of_kind() };
         result
     }

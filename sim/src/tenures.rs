@@ -161,12 +161,8 @@ impl World {
             let reason = format!("{host} has a lease for nothing on name {}", seat.1);
             self.violate(Class::Safety, "S41", reason);
         }
-        let voters = config.voters.as_ref();
-        let is_voter = |host: &Host| voters.is_some_and(|voters| voters.nodes.contains(&host.id()));
-        // Whoever starts anew may have forgotten, and whoever is down may come back so.
-        let deaths = self.deaths.iter().filter(|(host, _)| is_voter(host));
-        let last_death = deaths.map(|&(_, at)| at).max();
-        let may_forget = |given: Time| last_death.is_some_and(|at| given <= at);
+        let last_loss = self.last_loss(host);
+        let may_forget = |given: Time| last_loss.is_some_and(|at| given <= at);
         let hosts = &self.hosts;
         let clock = |host: Host| hosts[&host].clock.local(now);
         let at = (host, number, seat);
