@@ -47,7 +47,8 @@ use crate::{ChildId, Name, Scope};
 ///
 /// Of two processes of a child the later has the higher one, as long as no voter that granted the
 /// earlier one has been started anew since, or replaced; or wall clocks differ by less than a
-/// lease.
+/// lease. So it is with holders of a name, if nobody asked for it for ten minutes in between, after
+/// which voters forget it: then wall clocks alone tell.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub struct FencingToken(u64);
 
