@@ -215,8 +215,8 @@ impl World {
     }
 
     /// Returns when voters may have forgotten last what they had promised, as `host` is configured:
-    /// whoever starts anew may have forgotten, and whoever is down may come back so; whoever becomes
-    /// a voter does not know what was promised before.
+    /// whoever starts anew may have forgotten, and whoever is down may come back so; whoever
+    /// becomes a voter does not know what was promised before.
     pub(crate) fn last_loss(&self, host: Host) -> Option<Time> {
         let voters = self.state(host).config.voters.as_ref();
         let is_voter = |host: &Host| {
