@@ -263,7 +263,7 @@ fn what_the_first_voters_granted_is_over_before_the_last_grant_it() {
         // One of the voters promises it nothing.
         world.cut_link(N3, holder);
         world.run_for(ABSTENTION);
-        let hosts = [holder; 40];
+        let hosts = [holder; 60];
         let children: Vec<_> = hosts.map(|host| (host, spec("counter"))).into();
         let children = start_at_once(&mut world, children);
         let others = [N1, N2, N3, N4, N5];
@@ -289,7 +289,7 @@ fn a_new_voter_keeps_what_it_grants_of_older_claims() {
         let mut world = builder(seed, 6, 3).joined();
         world.run_for(ABSTENTION);
         let holder = Host::new(6);
-        let children: Vec<_> = [holder; 40].map(|host| (host, spec("counter"))).into();
+        let children: Vec<_> = [holder; 60].map(|host| (host, spec("counter"))).into();
         let children = start_at_once(&mut world, children);
         let held: Vec<ChildId> =
             children.into_iter().filter(|&child| home(&world, child) == holder).collect();

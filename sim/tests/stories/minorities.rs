@@ -236,13 +236,13 @@ fn one_cut_link_stops_nothing() {
 fn who_hears_all_and_is_heard_by_none_runs_on_so_that_children_run_twice() {
     for seed in seeds(5) {
         for quorum in RULES {
-            let (mut world, children) = world(seed, 5, quorum, 20);
+            let (mut world, children) = world(seed, 5, quorum, 60);
             let own = world.load(N5);
             assert!(0 < own, "seed {seed}");
             for other in [N1, N2, N3, N4] {
                 world.cut_one_way(N5, other);
             }
-            let taken_over = world.run_until(LONG, |world| load(world, &[N1, N2, N3, N4]) == 20);
+            let taken_over = world.run_until(LONG, |world| load(world, &[N1, N2, N3, N4]) == 60);
             assert!(taken_over, "{quorum:?}, seed {seed}");
             assert!(world.quorum(N5).may_run, "{quorum:?}, seed {seed}");
             let twice = children.iter().filter(|&&child| world.running_child(child).len() == 2);
