@@ -51,6 +51,7 @@ pub struct Electorate {
     /// Which one it is: the one after it has the next number.
     pub epoch: u64,
     /// The voters, 1 to 7 of them.
+    #[serde(deserialize_with = "wire::ordered::set")]
     pub nodes: BTreeSet<NodeId>,
     /// Those that it came from, each by a hash: the first, by which all of one line know each
     /// other, and the latest, 16 at most.
@@ -178,6 +179,7 @@ pub struct Accepted {
     /// In which attempt.
     pub ballot: Ballot,
     /// The voters to be.
+    #[serde(deserialize_with = "wire::ordered::set")]
     pub nodes: BTreeSet<NodeId>,
 }
 
@@ -254,6 +256,7 @@ pub struct Proposal {
     /// The attempt.
     pub ballot: Ballot,
     /// The voters to be; `None` to hear what was accepted before.
+    #[serde(deserialize_with = "wire::ordered::optional_set")]
     pub nodes: Option<BTreeSet<NodeId>>,
 }
 

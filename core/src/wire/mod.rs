@@ -6,6 +6,7 @@
 
 mod frame;
 mod greeting;
+pub(crate) mod ordered;
 mod sealed;
 
 use alloc::vec::Vec;
