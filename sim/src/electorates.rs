@@ -10,15 +10,26 @@ use crate::host::Host;
 use crate::verdict::Class;
 use crate::world::World;
 
-/// How long a disk takes to store something; what a node stores it stores in order.
-const STORE: Duration = Duration::from_millis(10);
+/// How long a disk takes to store something, unless it is said otherwise.
+pub(crate) const STORING: Duration = Duration::from_millis(10);
 
-/// All electorates that nodes went by.
-#[derive(Debug, Default)]
+/// All electorates that nodes went by, and the disks that keep them.
+#[derive(Debug)]
 pub(crate) struct Electorates {
     known: BTreeMap<u64, BTreeSet<NodeId>>,
     /// When a node first went by the last one.
     changed_at: Option<Time>,
+    /// How long disks take to store something; they store one thing after the other.
+    storing: Duration,
+    /// When each disk is done with what it was given.
+    idle_at: BTreeMap<Host, Time>,
+}
+
+impl Default for Electorates {
+    fn default() -> Self {
+        let (known, idle_at) = (BTreeMap::new(), BTreeMap::new());
+        Self { known, changed_at: None, storing: STORING, idle_at }
+    }
 }
 
 impl Electorates {
@@ -39,6 +50,12 @@ impl World {
         &self.state(host).config.voter_store
     }
 
+    /// Lets disks take `storing` from now on to store what a node decides as a voter; 10 ms by
+    /// default.
+    pub fn set_disks(&mut self, storing: Duration) {
+        self.electorates.storing = storing;
+    }
+
     /// Changes how the node of `host` is configured when it is started next.
     pub fn reconfigure(&mut self, host: Host, change: impl FnOnce(&mut Config)) {
         change(&mut self.state_mut(host).config);
@@ -46,7 +63,11 @@ impl World {
 
     /// Begins to store `record` on the disk of `host`; that is lost if its node dies meanwhile.
     pub(crate) fn store(&mut self, host: Host, number: u64, record: VoterRecord) {
-        self.plan(STORE, host, Event::Stored { number, record: Box::new(record) });
+        let (now, storing) = (self.now, self.electorates.storing);
+        let idle_at = self.electorates.idle_at.entry(host).or_default();
+        *idle_at = now.max(*idle_at) + storing;
+        let at = *idle_at;
+        self.plan_at(at, host, Event::Stored { number, record: Box::new(record) });
     }
 
     /// Puts `record` on the disk of `host`, and tells its node.

@@ -101,13 +101,13 @@ impl Acceptor {
     }
 
     /// Answers `proposal`, of the electorate that this node goes by: with what to say at once, or
-    /// with what to store first.
+    /// with what to store first; with neither if that is being stored already.
     pub(crate) fn handle_proposal(
         &mut self,
         now: Time,
         from: &NodeId,
         proposal: Proposal,
-    ) -> Result<Persist, Vote> {
+    ) -> Result<Option<Persist>, Vote> {
         let Proposal { epoch, ballot, nodes } = proposal;
         let vote = |answer| Vote { epoch, ballot, answer };
         if !self.has_store {
@@ -131,14 +131,17 @@ impl Acceptor {
                 VoteAnswer::Accepted
             }
         };
+        let said = vote(answer);
+        // However often it is asked meanwhile: a disk that is slower than that is not kept busy.
+        if self.waiting.iter().any(|(_, to, waits)| (to, waits) == (from, &said)) {
+            return Ok(None);
+        }
         let persist = self.persist();
-        // Asked again, it says the same again, once.
-        self.waiting.retain(|(_, to, said)| (to, said) != (from, &vote(answer.clone())));
         if self.waiting.len() == WAITING_MAX {
             self.waiting.pop_back();
         }
-        self.waiting.push_back((persist.number, from.clone(), vote(answer)));
-        Ok(persist)
+        self.waiting.push_back((persist.number, from.clone(), said));
+        Ok(Some(persist))
     }
 
     /// Returns what was accepted here a while ago and neither decided since nor anything else; then

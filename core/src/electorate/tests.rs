@@ -116,7 +116,7 @@ impl Model {
             }
             Said::Proposal(proposal) => {
                 match member.acceptor.handle_proposal(now, &from, proposal) {
-                    Ok(persist) => member.saving.push(persist),
+                    Ok(persist) => member.saving.extend(persist),
                     Err(vote) => answers.push(Said::Vote(vote)),
                 }
             }
@@ -276,7 +276,7 @@ fn what_was_accepted_is_decided_before_anything_else() {
     let lost = Ballot { round: 1, proposer: ReplicaKey(0) };
     let nodes = BTreeSet::from([id(0), id(1), id(2), id(3)]);
     let accept = Proposal { epoch: 1, ballot: lost, nodes: Some(nodes.clone()) };
-    let stored = voters[2].handle_proposal(now, &id(9), accept).unwrap();
+    let stored = voters[2].handle_proposal(now, &id(9), accept).unwrap().unwrap();
     assert_eq!(stored.record.accepted, Some(Accepted { ballot: lost, nodes: nodes.clone() }));
 
     let mut proposer = Proposer::new(Random::new(1));
@@ -296,7 +296,7 @@ fn what_was_accepted_is_decided_before_anything_else() {
                     }
                     continue;
                 };
-                if let Ok(persist) = voter.handle_proposal(now, &id(8), proposal) {
+                if let Ok(Some(persist)) = voter.handle_proposal(now, &id(8), proposal) {
                     let (_, vote) = voter.handle_stored(persist.number, true).unwrap();
                     proposer.handle_vote(now, &to, vote);
                 }
@@ -324,7 +324,7 @@ fn nothing_is_said_that_is_not_stored() {
     let mut voter = Acceptor::new(first(3), &VoterStore::Empty, PROMISE, Time::ZERO);
     let early = voter.handle_proposal(Time::from_millis(4_000), &id(9), proposal.clone());
     assert_eq!(early, Err(vote(VoteAnswer::Early { remaining_ms: 1_000 })));
-    let first_persist = voter.handle_proposal(now, &id(9), proposal.clone()).unwrap();
+    let first_persist = voter.handle_proposal(now, &id(9), proposal.clone()).unwrap().unwrap();
     assert_eq!(voter.handle_stored(first_persist.number + 1, true), None);
     let failed = voter.handle_stored(first_persist.number, false);
     assert_eq!(failed, Some((id(9), vote(VoteAnswer::NotStored))));
@@ -338,6 +338,31 @@ fn nothing_is_said_that_is_not_stored() {
     let late = Proposal { ballot: lower, ..proposal };
     let outbid = again.handle_proposal(now + PROMISE, &id(9), late).unwrap_err();
     assert_eq!(outbid.answer, VoteAnswer::Outbid { ballot });
+}
+
+/// A disk that takes longer than a proposer waits until it asks again is not asked more for it, and
+/// the answer leaves once it has stored what it was asked first.
+#[test]
+fn what_is_asked_again_while_it_is_being_stored_is_stored_and_answered_once() {
+    let now = Time::ZERO + PROMISE;
+    let ballot = Ballot { round: 1, proposer: ReplicaKey(9) };
+    let vote = |answer| Vote { epoch: 1, ballot, answer };
+    let mut voter = Acceptor::new(first(3), &VoterStore::Empty, PROMISE, Time::ZERO);
+    for nodes in [None, Some(first(4).nodes)] {
+        let answer = match nodes {
+            None => VoteAnswer::Promised { accepted: None },
+            Some(_) => VoteAnswer::Accepted,
+        };
+        let proposal = Proposal { epoch: 1, ballot, nodes };
+        let persist = voter.handle_proposal(now, &id(9), proposal.clone()).unwrap().unwrap();
+        assert_eq!(voter.handle_proposal(now, &id(9), proposal.clone()), Ok(None));
+        let said = voter.handle_stored(persist.number, true);
+        assert_eq!(said, Some((id(9), vote(answer))));
+
+        // What was said may be lost: asked once more it says it once more.
+        let again = voter.handle_proposal(now, &id(9), proposal).unwrap().unwrap();
+        assert!(voter.handle_stored(again.number, true).is_some());
+    }
 }
 
 /// Voters that cannot store anything say so, and nobody waits for them in vain.

@@ -102,7 +102,7 @@ impl Node {
             return self.refuse(from, "it proposes other voters than one more or one less");
         }
         match acceptor.handle_proposal(self.now, from.node(), proposal) {
-            Ok(persist) => self.persist(persist),
+            Ok(persist) => persist.into_iter().for_each(|persist| self.persist(persist)),
             Err(vote) => self.send(&from.node().clone(), Message::Vote(vote)),
         }
     }
@@ -154,14 +154,13 @@ impl Node {
 
     /// Goes by `electorate` from now on, which was decided and follows the one before.
     fn go_by(&mut self, electorate: Electorate) {
-        let (Some(acceptor), Some(before)) = (&mut self.acceptor, self.config.voters.take()) else {
+        let (Some(acceptor), Some(voters)) = (&mut self.acceptor, &mut self.config.voters) else {
             return;
         };
         let is_new = acceptor.electorate().epoch < electorate.epoch;
         let persist = acceptor.handle_electorate(self.now, electorate.clone());
-        let Electorate { epoch, nodes, .. } = electorate.clone();
-        let voters = Voters { epoch, nodes, ..before };
-        self.config.voters = Some(voters.clone());
+        (voters.epoch, voters.nodes) = (electorate.epoch, electorate.nodes.clone());
+        let voters = voters.clone();
         if let Some(persist) = persist {
             self.persist(persist);
         }

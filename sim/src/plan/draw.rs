@@ -121,7 +121,8 @@ fn draw_setup(hosts: u16, profile: Profile, random: &mut Random) -> Setup {
 fn draw_leases(hosts: u16, random: &mut Random) -> Leases {
     let voters = [1, 2, 3, 3, 4, 5, hosts][random.below(7) as usize].min(hosts);
     let lease_ms = [2_500, 5_000, 5_000][random.below(3) as usize];
-    Leases { voters, lease_ms, ..Leases::usual() }
+    let disk_ms = [1, 10, 10, 100, 600, 1_500][random.below(6) as usize];
+    Leases { voters, lease_ms, disk_ms, ..Leases::usual() }
 }
 
 /// Draws a link that has some faults and not others, each of its own strength.

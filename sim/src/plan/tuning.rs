@@ -59,12 +59,15 @@ pub struct Leases {
     pub lease_ms: u64,
     /// [`Voters::rate_error_ppm`].
     pub rate_error_ppm: u32,
+    /// How long the disks of voters take to store what they decide.
+    #[serde(default = "disk_ms")]
+    pub disk_ms: u64,
 }
 
 impl Leases {
     /// Returns the defaults, with three voters.
     pub(crate) const fn usual() -> Self {
-        Self { voters: 3, lease_ms: 5_000, rate_error_ppm: 10_000 }
+        Self { voters: 3, lease_ms: 5_000, rate_error_ppm: 10_000, disk_ms: disk_ms() }
     }
 
     /// Returns what the nodes are told of the voters.
@@ -73,6 +76,11 @@ impl Leases {
         let lease = Duration::from_millis(self.lease_ms);
         Voters { lease, rate_error_ppm: self.rate_error_ppm, ..Voters::new(nodes) }
     }
+}
+
+/// Returns what plans mean that were kept before disks could be slow.
+const fn disk_ms() -> u64 {
+    10
 }
 
 /// Returns what plans mean that were kept before deltas could be small.

@@ -177,9 +177,13 @@ impl<'p> Run<'p> {
         if let Some(maker) = maker.or_else(|| digests_only.then(digests::makers)) {
             builder = builder.machines(maker);
         }
+        let mut world = furnish(builder).build();
+        if let Some(leases) = tuning.leases {
+            world.set_disks(Duration::from_millis(leases.disk_ms));
+        }
         Self {
             plan,
-            world: furnish(builder).build(),
+            world,
             sent: Vec::new(),
             usual: plan.setup.network.clone(),
             cuts: Vec::new(),

@@ -10,29 +10,17 @@ use ordu_core::{
 };
 use ordu_sim::{Host, N1, N2, N3, N4, N5, World, WorldBuilder, seeds, spec};
 
+use crate::drift::{ABSTENTION, TAKEOVER, all_run, drifting, granting};
 use crate::{home, start_at_once};
 
-/// Longer than voters that have just started, or have just changed, grant or decide nothing.
-const ABSTENTION: Duration = Duration::from_secs(6);
-
-/// As long as it takes at most until a child of a node that is gone runs again.
-const TAKEOVER: Duration = Duration::from_millis(6_500);
-
-/// Returns a cluster of `hosts` machines, of which the first `voters` grant leases, with clocks at
-/// either end of what they may do.
+/// Returns a cluster of `hosts` machines, of which the first `voters` grant leases.
 fn builder(seed: u64, hosts: u16, voters: u16) -> WorldBuilder {
-    let mut builder = World::builder(seed, hosts).exclusive(voters);
-    for number in 1..=hosts {
-        let gain_ppm = if (seed + u64::from(number)).is_multiple_of(2) { 10_000 } else { -10_000 };
-        builder = builder.clock_gain_ppm(Host::new(number), gain_ppm);
-    }
-    builder
+    drifting(seed, hosts).exclusive(voters)
 }
 
 /// Returns such a cluster, with children that run.
 fn world(seed: u64, hosts: u16, voters: u16) -> (World, Vec<ChildId>) {
-    let mut world = builder(seed, hosts, voters).joined();
-    world.run_for(ABSTENTION);
+    let mut world = granting(builder(seed, hosts, voters));
     let up = world.up();
     let specs: Vec<_> = (0..12).map(|number| (up[number % up.len()], spec("counter"))).collect();
     let children = start_at_once(&mut world, specs);
@@ -49,10 +37,6 @@ fn remove(host: Host) -> VoterChange {
 
 fn names(electorate: &Electorate) -> Vec<&str> {
     electorate.nodes.iter().map(NodeId::as_str).collect()
-}
-
-fn all_run(children: &[ChildId]) -> impl Fn(&World) -> bool {
-    |world| children.iter().all(|&child| world.running_child(child).len() == 1)
 }
 
 fn lapses(world: &World) -> usize {
@@ -94,6 +78,24 @@ fn all_voters_are_replaced_and_no_lease_ends() {
         assert!(world.run_until(TAKEOVER, all_run(&children)), "seed {seed}: {}", world.tail());
         world.run_for(Duration::from_secs(20));
         assert!(all_run(&children)(&world), "seed {seed}");
+    }
+}
+
+/// Disks that take longer than a proposer waits until it asks again delay a change, and no more.
+#[test]
+fn slow_disks_delay_changes_and_do_not_stop_them() {
+    for seed in seeds(4) {
+        let (mut world, children) = world(seed, 4, 3);
+        world.set_disks(Duration::from_millis(1_500));
+        let electorate = change_by(&mut world, N1, add(N4)).expect("all are there");
+        assert_eq!(names(&electorate), ["n1", "n2", "n3", "n4"], "seed {seed}");
+        world.run_for(Duration::from_secs(20));
+        for host in world.up() {
+            let stored = world.voter_store(host).record().expect("all have stores");
+            assert_eq!(stored.electorate, electorate, "seed {seed}, {host}");
+        }
+        assert!(all_run(&children)(&world), "seed {seed}");
+        assert_eq!(lapses(&world), 0, "seed {seed}");
     }
 }
 

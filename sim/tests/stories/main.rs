@@ -6,6 +6,7 @@
 mod arrivals;
 mod broken;
 mod discovery;
+mod drift;
 mod electorates;
 mod ends;
 mod ensures;

@@ -13,35 +13,19 @@ use ordu_sim::{
     Host, N1, N2, N3, N4, N5, Topology, World, WorldBuilder, locks, name, named, seeds, spec,
 };
 
+use crate::drift::{ABSTENTION, LEASE, TAKEOVER, drifting, granting};
 use crate::others;
-
-/// Longer than voters that have just started grant nothing.
-const ABSTENTION: Duration = Duration::from_secs(6);
-
-/// As long as it takes at most until a name of a node that is gone is granted to another.
-const TAKEOVER: Duration = Duration::from_millis(6_500);
-
-/// After which a lease has ended that nobody renews, by the slowest clock.
-const LEASE: Duration = Duration::from_millis(5_100);
 
 /// Long enough for whatever is granted at all.
 const PATIENT: Duration = Duration::from_secs(15);
 
-/// Returns a cluster in which half of the machines' clocks are at either end of what they may do.
+/// Returns a cluster whose machines all grant names.
 fn builder(seed: u64, hosts: u16) -> WorldBuilder {
-    let mut builder = World::builder(seed, hosts).exclusive_names(hosts);
-    for number in 1..=hosts {
-        let gain_ppm = if (seed + u64::from(number)).is_multiple_of(2) { 10_000 } else { -10_000 };
-        builder = builder.clock_gain_ppm(Host::new(number), gain_ppm);
-    }
-    builder
+    drifting(seed, hosts).exclusive_names(hosts)
 }
 
-/// Returns a cluster whose voters grant.
 fn world(seed: u64, hosts: u16) -> World {
-    let mut world = builder(seed, hosts).joined();
-    world.run_for(ABSTENTION);
-    world
+    granting(builder(seed, hosts))
 }
 
 fn taken(text: &str, by: &ProcessId) -> RegisterError {
