@@ -174,20 +174,24 @@ impl Cells {
     ///
     /// What has outlived all it supersedes goes in two steps: once everybody has it, it is noted
     /// where all journals stand; it goes once everybody has those as well, if it still supersedes
-    /// nothing, and was written before `old`. So nothing that it superseded comes back with a
+    /// nothing, and was written here by `old`. So nothing that it superseded comes back with a
     /// journal that lags behind.
-    pub(crate) fn handle_beat(&mut self, me: &Replica, old: Stamp, journals: &Journals<'_>) {
+    pub(crate) fn handle_beat(&mut self, me: &Replica, old: Version, journals: &Journals<'_>) {
+        let version = |key: &CellKey, held: &HeldWrite| {
+            (journals.version)(&held.holder, &encode(key, held.dot))
+        };
         let is_everywhere = |key: &CellKey, held: &HeldWrite| {
-            let version = (journals.version)(&held.holder, &encode(key, held.dot));
-            version.is_some_and(|version| (journals.is_everywhere)(&held.holder, version))
+            version(key, held)
+                .is_some_and(|version| (journals.is_everywhere)(&held.holder, version))
         };
         let mut outlived = Vec::new();
         for key in &self.unsettled {
             let cell = &self.cells[key].cell;
             let outdated: Vec<Dot> = cell.outdated(me, |by| is_everywhere(key, by)).collect();
             for held in cell.of(me).filter(|held| !outdated.contains(&held.dot)) {
-                let is_burdened = held.write.is_burdened() && held.dot.stamp < old;
-                if is_burdened && cell.has_outlived(held) && is_everywhere(key, held) {
+                let is_burdened = held.write.is_burdened();
+                let is_old = || version(key, held).is_some_and(|version| version <= old);
+                if is_burdened && is_old() && cell.has_outlived(held) && is_everywhere(key, held) {
                     outlived.push((key.clone(), held.dot));
                 }
             }

@@ -28,6 +28,7 @@ mod export;
 pub mod flight;
 mod groups;
 mod hash;
+mod hindsight;
 mod id;
 pub mod laws;
 mod lease;
@@ -42,6 +43,7 @@ mod mode;
 mod name;
 mod node;
 pub mod placement;
+
 mod quorum;
 mod random;
 mod rank;

@@ -10,6 +10,7 @@ use ordu_core::crdt::Version;
 use ordu_core::{ChildId, FencingToken, Lease, Node, Replica, Scope, Start, Time};
 
 use crate::host::Host;
+use crate::tokens::Tokens;
 use crate::verdict::Class;
 use crate::world::World;
 
@@ -20,8 +21,7 @@ pub(crate) type Breach = (&'static str, String);
 #[derive(Debug, Default)]
 pub(crate) struct Leases {
     held: BTreeMap<(Host, u64), Held>,
-    /// The last token of each child, and when it was given.
-    tokens: BTreeMap<(Scope, ChildId), (FencingToken, Time)>,
+    tokens: Tokens<(Scope, ChildId)>,
     /// How far each node's journal went when it was last looked at for what it releases, and whose
     /// that was.
     looked_at: BTreeMap<Host, (Replica, Version)>,
@@ -68,13 +68,9 @@ impl Leases {
             return Err(("S18", reason));
         }
         self.check_alone(host, child, &clock)?;
-        if let Some((before, at)) = self.tokens.insert(child, (token, now))
-            && token <= before
-            && !may_forget(at)
-        {
-            let reason = format!("child {} has token {token} after {before}", child.1);
-            return Err(("S20", reason));
-        }
+        self.tokens.give(child, token, now, may_forget).map_err(|before| {
+            ("S20", format!("child {} has token {token} after {before}", child.1))
+        })?;
         self.started += 1;
         self.held.insert((host, number), Held { child, token, until, is_over: false });
         Ok(())
@@ -174,7 +170,7 @@ impl Leases {
 
     /// Takes in that `child` has ended: who starts it again starts another one by the same key.
     pub(crate) fn forget(&mut self, child: (Scope, ChildId)) {
-        self.tokens.remove(&child);
+        self.tokens.forget(&child);
     }
 
     /// Takes in that all processes of `host` are gone.

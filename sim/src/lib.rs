@@ -83,6 +83,7 @@ pub mod shrink;
 pub mod soak;
 mod tampering;
 mod tenures;
+mod tokens;
 mod topology;
 mod trace;
 mod verdict;

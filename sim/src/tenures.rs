@@ -16,6 +16,7 @@ use ordu_core::{
 use crate::host::Host;
 use crate::leases::Breach;
 use crate::requests::{Ticket, locks, name};
+use crate::tokens::Tokens;
 use crate::verdict::Class;
 use crate::world::World;
 
@@ -26,8 +27,7 @@ type Seat = (Scope, Name);
 #[derive(Debug, Default)]
 pub(crate) struct Tenures {
     held: BTreeMap<(Host, u64, Seat), Held>,
-    /// The last token of each name, and when it was given.
-    tokens: BTreeMap<Seat, (FencingToken, Time)>,
+    tokens: Tokens<Seat>,
     /// How many names were granted.
     pub(crate) granted: u64,
     /// How many of them were lost since their leases had ended.
@@ -62,12 +62,9 @@ impl Tenures {
             let reason = format!("{host} is given name {}, whose lease has ended", seat.1);
             return Err(("S41", reason));
         }
-        if let Some((before, at)) = self.tokens.insert(seat.clone(), (token, now))
-            && token <= before
-            && !may_forget(at)
-        {
-            return Err(("S43", format!("name {} has token {token} after {before}", seat.1)));
-        }
+        self.tokens.give(seat.clone(), token, now, may_forget).map_err(|before| {
+            ("S43", format!("name {} has token {token} after {before}", seat.1))
+        })?;
         self.granted += 1;
         let at = (host, number, seat);
         self.held.insert(at.clone(), Held { token, until });

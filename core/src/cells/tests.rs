@@ -182,7 +182,7 @@ impl World {
             },
             counts: &|_| true,
         };
-        cells.handle_beat(&self.sites[at].me, Stamp::from_u64(u64::MAX), &journals);
+        cells.handle_beat(&self.sites[at].me, Version::MAX, &journals);
         self.sites[at].cells = cells;
         self.carry_out(at);
     }

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use crate::crdt::{Journal, Version};
 use crate::entry::{CellKey, Entry, GroupEntry, Key};
+use crate::lease::LeaseKey;
 use crate::message::Seat;
 use crate::node::Node;
 use crate::{
@@ -85,17 +86,9 @@ impl Node {
         let own = self.me.as_ref().and_then(|me| self.replication.journal(me));
         let written = own.into_iter().flat_map(move |own| own.entries_after(version));
         written.filter_map(|(_, key, value)| {
-            match Key::decode(key).filter(|_| value.is_none())? {
-                Key::Claim(scope, child) => Some((scope, child)),
-                Key::Member
-                | Key::Name(..)
-                | Key::Spec(..)
-                | Key::Ended(..)
-                | Key::Absorbed(..)
-                | Key::Group(..)
-                | Key::Cell(..)
-                | Key::Leased(..)
-                | Key::Assigned(..) => None,
+            match LeaseKey::of(Key::decode(key).filter(|_| value.is_none())?)? {
+                LeaseKey::Child(scope, child) => Some((scope, child)),
+                LeaseKey::Name(..) => None,
             }
         })
     }

@@ -60,6 +60,7 @@ use crate::conflict::Conflicts;
 use crate::electorate::{Acceptor, Electorate, Proposer};
 use crate::entry::{Entry, Key};
 use crate::groups::Groups;
+use crate::hindsight::Hindsight;
 use crate::lease::{LeaseHolder, Voter};
 use crate::leased::LeasedNames;
 use crate::membership::{MemberEntry, Membership, Presence};
@@ -186,6 +187,8 @@ pub struct Node {
     exit_as: ExitReason,
     /// When somebody was last known to hold a journal that we do not.
     unshared_until: Time,
+    /// What it had written and heard of some while ago.
+    hindsight: Hindsight,
     /// Until when children wait for enough members, if they still do.
     barrier: Option<Time>,
     /// What becomes of children when the network splits.
@@ -301,6 +304,7 @@ impl Node {
             said_ready: false,
             exit_as: ExitReason::Left,
             unshared_until: now,
+            hindsight: Hindsight::new(upkeep::DELETES_KEPT),
             barrier,
             can_lease: false,
             reached_at: now,

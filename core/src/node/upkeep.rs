@@ -6,15 +6,17 @@ use core::time::Duration;
 
 use crate::adoption::Journals;
 use crate::cells;
+use crate::crdt::Version;
 use crate::entry::{ClaimEntry, Entry, Key, NameEntry, Reason};
+use crate::hindsight::Mark;
 use crate::membership::Presence;
 use crate::node::Node;
 use crate::placement::Redistribution;
-use crate::{Replica, Stamp, Time, Wall};
+use crate::{Replica, Time};
 
 /// How long ends of children and deletes of metadata are kept at least: as long as a request for a
 /// child may be repeated, and longer than any frame is on its way.
-const DELETES_KEPT: Duration = Duration::from_secs(10 * 60);
+pub(super) const DELETES_KEPT: Duration = Duration::from_secs(10 * 60);
 
 impl Node {
     /// Does what is done once a beat.
@@ -126,11 +128,11 @@ impl Node {
         // A journal that was dropped here may be held elsewhere still, with the specification of a
         // child that ended, or with what was deleted: ends and deletes must last as long.
         let is_all_shared = self.is_all_shared();
-        let kept_ms = u64::try_from(DELETES_KEPT.as_millis()).unwrap_or(u64::MAX);
-        let old = Wall::from_millis(self.clock.wall().as_millis().saturating_sub(kept_ms));
-        let old = if is_all_shared { Stamp::first_of(old) } else { Stamp::default() };
+        let mark = Mark { head: self.replication.head(), end: self.supervisor.latest_end() };
+        self.hindsight.handle_beat(self.now, mark);
+        let old = if is_all_shared { self.hindsight.mark(self.now) } else { Mark::default() };
         self.collect_endings(old);
-        self.collect_cells(old);
+        self.collect_cells(old.head);
         self.collect_evictions();
         self.collect_given_up();
     }
@@ -184,10 +186,10 @@ impl Node {
         heard.into_iter().all(|at| since < at)
     }
 
-    /// Deletes our ends of children that nothing mentions any more, from before `old`.
-    fn collect_endings(&mut self, old: Stamp) {
+    /// Deletes our ends of children that nothing mentions any more, written by `old`.
+    fn collect_endings(&mut self, old: Mark) {
         let Some(me) = self.me.clone() else { return };
-        let bare = self.supervisor.ended_before(old).filter(|(_, child)| {
+        let bare = self.supervisor.ended_by(old.end).filter(|(_, child)| {
             child.claims.is_empty() && child.spec_in.is_empty() && child.ended_in.contains(&me)
         });
         // What belongs to it, and was heard of late, is to hear that it has ended.
@@ -195,14 +197,16 @@ impl Node {
         let keys: Vec<_> = bare.map(|(key, _)| Key::Ended(key.0, key.1).encode()).collect();
         for key in keys {
             let version = self.replication.journal(&me).and_then(|journal| journal.version(&key));
+            let version = version.filter(|version| *version <= old.head);
             if version.is_some_and(|version| self.is_everywhere(&me, version)) {
                 self.replication.delete(&key, Reason::Ended.byte());
             }
         }
     }
 
-    /// Deletes our writes of metadata that are of no use any more.
-    fn collect_cells(&mut self, old: Stamp) {
+    /// Deletes our writes of metadata that are of no use any more; those that still tell of others
+    /// only from `old` or earlier.
+    fn collect_cells(&mut self, old: Version) {
         let Some(me) = self.me.clone() else { return };
         let mut cells = mem::take(&mut self.cells);
         let remembered = || self.replication.replicas();

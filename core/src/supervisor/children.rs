@@ -364,9 +364,14 @@ impl Children {
         &self.loads
     }
 
-    /// Iterates over the children that ended before `stamp`, the oldest end first.
-    pub(crate) fn ended_before(&self, stamp: Stamp) -> impl Iterator<Item = (&ChildKey, &Child)> {
-        let ended = self.ended.iter().take_while(move |(at, _)| *at < stamp);
+    /// Returns the latest stamp of an end.
+    pub(crate) fn latest_end(&self) -> Stamp {
+        self.ended.last().map_or_else(Stamp::default, |(stamp, _)| *stamp)
+    }
+
+    /// Iterates over the children that ended by `stamp`, the oldest end first.
+    pub(crate) fn ended_by(&self, stamp: Stamp) -> impl Iterator<Item = (&ChildKey, &Child)> {
+        let ended = self.ended.iter().take_while(move |(at, _)| *at <= stamp);
         ended.filter_map(|(_, key)| self.table.get_key_value(key))
     }
 

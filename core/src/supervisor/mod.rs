@@ -234,9 +234,14 @@ impl Supervisor {
         })
     }
 
-    /// Iterates over the children that ended before `stamp`, the oldest end first.
-    pub(crate) fn ended_before(&self, stamp: Stamp) -> impl Iterator<Item = (&ChildKey, &Child)> {
-        self.children.ended_before(stamp)
+    /// Returns the latest stamp of an end.
+    pub(crate) fn latest_end(&self) -> Stamp {
+        self.children.latest_end()
+    }
+
+    /// Iterates over the children that ended by `stamp`, the oldest end first.
+    pub(crate) fn ended_by(&self, stamp: Stamp) -> impl Iterator<Item = (&ChildKey, &Child)> {
+        self.children.ended_by(stamp)
     }
 
     /// Lets go of every process here: this life of the node is over, and its journal retired.

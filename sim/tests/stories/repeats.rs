@@ -142,3 +142,29 @@ fn what_has_ended_is_not_started_again() {
         assert_eq!(world.lookup(N1, "short"), None);
     }
 }
+
+/// Ends are kept for ten minutes by the clock that no step of the wall clock moves, and no longer.
+#[test]
+fn an_end_is_kept_though_wall_clocks_step_by_a_year_and_let_go_of_after_all() {
+    const YEAR_MS: i64 = 365 * 24 * 3_600 * 1_000;
+    for seed in seeds(4) {
+        let mut world = World::new(seed, 3);
+        let child = world.start_once(N1, "order/17", spec("ok")).unwrap().child;
+        world.settle(SETTLE);
+        assert_eq!(world.terminate(N2, child), Ok(()), "seed {seed}");
+        for (round, offset_ms) in [YEAR_MS, 0, -YEAR_MS].into_iter().enumerate() {
+            for host in [N1, N2, N3] {
+                world.set_wall_offset_ms(host, offset_ms);
+            }
+            world.run_for(Duration::from_secs(3 * 60));
+            let outcome = Outcome::Terminated;
+            let again = world.start_once(N3, "order/17", spec("ok"));
+            assert_eq!(again, Err(StartChildError::Ended { outcome }), "{round}; seed {seed}");
+        }
+        world.run_for(Duration::from_secs(3 * 60));
+        for host in [N1, N2, N3] {
+            let node = world.node(host).expect("it is up");
+            assert!(!node.has_ended(scope(), child), "it is forgotten; seed {seed}");
+        }
+    }
+}
