@@ -4,12 +4,19 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{
-    Answer, JUMP_MAX, Joining, Life, MemberEntry, Membership, Output, Phase, Presence, Rival, Seed,
-    Session, State,
+    Answer, JUMP_MAX, Joining, Life, MemberEntry, Membership, Output, Phase, Presence, Rival,
+    RivalBeats, Seed, Session, State,
 };
 use crate::limits::MEMBERS_MAX;
 use crate::message::{Message, Welcome};
 use crate::{Address, Event, ExitReason, Incarnation, NodeId, Replica, ReplicaKey, Stamp, Time};
+
+/// How many beats of a rival are heard of at least before it is taken for alive.
+const RIVAL_BEATS_MIN: u32 = 3;
+
+/// How many beats more than its time allows a life may have beaten: the first may come late, and
+/// whoever hears of a higher beat of its own goes on above it.
+const BEATS_EARLY_MAX: u128 = 2;
 
 impl Membership {
     /// Answers a node that asks for what a new life of it must know; `stamp` is our hybrid clock.
@@ -104,22 +111,32 @@ impl Membership {
     /// whole failure timeout since we began to watch ends us.
     ///
     /// One beat is no proof, however often it is told: the last ones of a life that is over may be
-    /// under way for a while, and ages do not count the time that they themselves take to come. Who
-    /// only remembers the rival has heard no beat of it, and counts none.
+    /// under way for a while, and ages do not count the time that they themselves take to come. So
+    /// those that came further than a life could have beaten meanwhile are no proof either: they
+    /// are from before, and we begin to watch anew. Who only remembers the rival has heard no beat
+    /// of it, and counts none.
     pub(super) fn hear_rival(&mut self, key: ReplicaKey, counter: u64, age: Duration) {
         let (now, timeout) = (self.now, self.settings.failure_timeout);
         let Some(rival) = self.rival.as_mut().filter(|rival| rival.key == key) else { return };
-        let (first, highest) = rival.beats.unwrap_or((counter, 0));
         let watched = now.since(rival.since);
+        let unheard = RivalBeats { first: counter, highest: 0, heard: 0 };
+        let RivalBeats { first, highest, heard } = rival.beats.unwrap_or(unheard);
         if watched <= age || counter <= highest {
             return;
         }
-        rival.beats = Some((first, counter));
         rival.until = rival.until.max(now + timeout);
+        let beats_in = |time: Duration| time.as_micros() / self.settings.beat_interval.as_micros();
+        if beats_in(watched) + BEATS_EARLY_MAX < u128::from(counter - first) {
+            (rival.since, rival.beats) = (now, None);
+            return;
+        }
+        let heard = heard + 1;
+        rival.beats = Some(RivalBeats { first, highest: counter, heard });
         // It is the beat that has to come so late, not the news of it.
         let lasts = timeout <= watched.saturating_sub(age);
-        let beats = timeout.as_micros() / self.settings.beat_interval.as_micros();
-        if lasts && beats <= u128::from(counter - first) + 1 {
+        let is_steady =
+            RIVAL_BEATS_MIN <= heard && beats_in(timeout) <= u128::from(counter - first) + 1;
+        if lasts && is_steady {
             let by = rival.replica.incarnation();
             self.rival = None;
             self.be_superseded(by);

@@ -312,8 +312,17 @@ struct Rival {
     since: Time,
     /// If it has not beaten again by then, it is a memory.
     until: Time,
-    /// The first and the highest of its beats that we heard of since.
-    beats: Option<(u64, u64)>,
+    /// Those of its beats that we heard of since.
+    beats: Option<RivalBeats>,
+}
+
+/// What was heard of a rival that may be alive.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct RivalBeats {
+    first: u64,
+    highest: u64,
+    /// How many of them, each above the one before.
+    heard: u32,
 }
 
 /// A node by its name, through all its lives.

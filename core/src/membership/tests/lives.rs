@@ -182,6 +182,32 @@ fn a_higher_life_of_which_only_its_last_beat_is_told_is_a_memory() {
 }
 
 #[test]
+fn beats_of_a_higher_life_that_come_late_each_by_itself_are_a_memory() {
+    let mut world = World::settled(1, 3);
+    let higher = Replica::new(id(3), Incarnation { counter: 9, nonce: 1 });
+    let pulse = |counter| {
+        let (replica, link) = (higher.key(), Link::Open);
+        let pulses =
+            Vec::from([Pulse { replica, counter, age_ms: 0, head: 0, link, silent_ms: 0 }]);
+        Message::Beat(Beat { pulses })
+    };
+    let now = world.now;
+    world.machines.get_mut(&3).unwrap().membership.handle_remembered(now, &higher, ms(0));
+    world.drain(3);
+    let life = world.of(1).incarnation();
+
+    // They are from all over its life, as no life could have beaten meanwhile.
+    for beat in 1..8 {
+        world.run_for(ms(1_000));
+        world.replay(3, 1, life, 50 + beat, pulse(20 * beat));
+        assert!(world.of(3).is_joined(), "after {beat} beats");
+    }
+    world.run_for(ms(3_500));
+    assert_eq!(world.replica(3).incarnation().counter, 10, "it is outdone in the end");
+    assert_eq!(world.count(|_, output| matches!(output, Output::Superseded { .. })), 0);
+}
+
+#[test]
 fn a_member_silent_for_long_is_forgotten_and_nobody_brings_it_back() {
     let mut world = World::settled(1, 3);
     let gone = world.replica(3);
