@@ -127,7 +127,8 @@ impl Membership {
         rival.until = rival.until.max(now + timeout);
         let beats_in = |time: Duration| time.as_micros() / self.settings.beat_interval.as_micros();
         if beats_in(watched) + BEATS_EARLY_MAX < u128::from(counter - first) {
-            (rival.since, rival.beats) = (now, None);
+            rival.since = now.saturating_sub(age);
+            rival.beats = Some(RivalBeats { first: counter, highest: counter, heard: 1 });
             return;
         }
         let heard = heard + 1;

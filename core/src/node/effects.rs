@@ -5,8 +5,10 @@ use core::time::Duration;
 
 use crate::effect::Effect;
 use crate::entry::Key;
+use crate::hindsight::Hindsight;
 use crate::membership::{Output as MembershipOutput, Presence};
 use crate::node::Node;
+use crate::node::upkeep::DELETES_KEPT;
 use crate::replication::Output as ReplicationOutput;
 use crate::{Event, ExitReason, Output, ProcessEvent, Replica, StopReason};
 
@@ -267,6 +269,8 @@ impl Node {
         self.visible.insert(replica.clone());
         let is_first = self.me.replace(replica).is_none();
         self.joined = self.clock.stamp();
+        // The journal begins anew, and nothing in it is old.
+        self.hindsight = Hindsight::new(DELETES_KEPT);
         let presence = self.arrive();
         self.write_member(presence);
         self.members_changed = true;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ordu_core::{Config, Replicas, WriteMetaError};
+use ordu_core::{Config, Node, Replicas, WriteMetaError};
 use ordu_sim::{Host, N1, N2, N3, N4, World, name, scope, seeds};
 
 use crate::{LONG, SETTLE};
@@ -311,6 +311,37 @@ fn nothing_comes_back_with_a_node_that_was_away_for_long() {
         world.run_for(FORGOTTEN);
         world.settle(SETTLE);
         assert_eq!(writes(&world, &all), 0, "seed {seed}");
+    }
+}
+
+/// A delete is kept as long by a node that was forgotten, and had written much in the life before.
+#[test]
+fn a_delete_in_a_new_life_is_kept_as_long() {
+    for seed in seeds(3) {
+        let forget = |host, config: &mut Config| {
+            if host != N3 {
+                config.forget_after = Duration::from_secs(30);
+            }
+        };
+        let mut world = World::builder(seed, 3).configure(forget).joined();
+        for round in 0..20 {
+            put(&mut world, N3, "busy", &round.to_string());
+        }
+        put(&mut world, N1, "deleted", "1");
+        world.run_for(FORGOTTEN);
+        let before = world.node(N3).and_then(Node::replica).cloned();
+        world.partition(&[N1, N2], &[N3]);
+        world.run_for(Duration::from_secs(60));
+        world.heal();
+        let is_new = |world: &World| world.node(N3).and_then(Node::replica) != before.as_ref();
+        assert!(world.run_until(LONG * 3, is_new), "seed {seed}");
+        world.settle(SETTLE + LONG);
+
+        delete(&mut world, N3, "deleted");
+        world.run_for(Duration::from_secs(9 * 60));
+        let kept = writes(&world, &[N3]);
+        world.run_for(FORGOTTEN);
+        assert_eq!(writes(&world, &[N3]), kept - 1, "it was kept until now; seed {seed}");
     }
 }
 
