@@ -5,6 +5,7 @@
 //! of two processes of one child no such times may overlap, by the clock of the world.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use ordu_core::crdt::Version;
 use ordu_core::{ChildId, FencingToken, Lease, Node, Replica, Scope, Start, Time};
@@ -202,25 +203,27 @@ impl World {
             return;
         }
         let (now, local) = (self.now, state.clock.local(self.now));
-        let last_loss = self.last_loss(host);
-        let may_forget = |given: Time| last_loss.is_some_and(|at| given <= at);
+        let may_forget = self.may_forget(host);
         let hosts = &self.hosts;
         let clock = |host: Host| hosts[&host].clock.local(now);
         let begun = self.processes.leases.begin(host, start, (now, local), clock, may_forget);
         self.hold_lease(begun);
     }
 
-    /// Returns when voters may have forgotten last what they had promised, as `host` is configured:
-    /// whoever starts anew may have forgotten, and whoever is down may come back so; whoever
-    /// becomes a voter does not know what was promised before.
-    pub(crate) fn last_loss(&self, host: Host) -> Option<Time> {
+    /// Returns whether voters may have forgotten what was given at some time, as `host` is
+    /// configured: whoever starts anew may have forgotten, and whoever is down may come back so;
+    /// whoever becomes a voter does not know what was promised before.
+    pub(crate) fn may_forget(&self, host: Host) -> impl Fn(Time) -> bool + use<> {
         let voters = self.state(host).config.voters.as_ref();
         let is_voter = |host: &Host| {
             let is_first = voters.is_some_and(|voters| voters.nodes.contains(&host.id()));
             is_first || self.electorates.has_been(&host.id())
         };
         let deaths = self.deaths.iter().filter(|(host, _)| is_voter(host)).map(|&(_, at)| at);
-        deaths.chain(self.electorates.changed_at()).max()
+        let last_loss = deaths.chain(self.electorates.changed_at()).max();
+        // It was granted before it was given: a lease at most, by a clock that is a tenth slow.
+        let lease = voters.map_or(Duration::ZERO, |voters| voters.lease);
+        move |given| last_loss.is_some_and(|at| given <= at + lease + lease / 10)
     }
 
     /// Takes in that `host` renews what runs there under leases.

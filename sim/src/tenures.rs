@@ -158,8 +158,7 @@ impl World {
             let reason = format!("{host} has a lease for nothing on name {}", seat.1);
             self.violate(Class::Safety, "S41", reason);
         }
-        let last_loss = self.last_loss(host);
-        let may_forget = |given: Time| last_loss.is_some_and(|at| given <= at);
+        let may_forget = self.may_forget(host);
         let hosts = &self.hosts;
         let clock = |host: Host| hosts[&host].clock.local(now);
         let at = (host, number, seat);
