@@ -184,6 +184,9 @@ impl Replication {
             return;
         }
         let replica = delta.replica.clone();
+        if *from == replica {
+            self.holds(now, from, &replica, delta.until);
+        }
         let held = self.held.get_mut(&replica).expect("just admitted");
         let refetched = held.copy.refetching().is_some();
         match held.copy.apply(delta) {
@@ -332,6 +335,10 @@ impl Replication {
 
     /// Doubts a copy that holds what its owner, for too long, does not show that it wrote.
     fn compare_with_owner(&mut self, now: Time, owner: &Replica, head: Version) {
+        if head < self.acked(owner, owner) {
+            // It has shown more: this is from before, and was long under way.
+            return;
+        }
         let patience = self.settings.digest_interval.saturating_mul(DOUBT_INTERVALS);
         let Some(held) = self.held.get_mut(owner) else { return };
         match held.beyond_owner {

@@ -400,6 +400,36 @@ fn a_lie_about_the_absent_is_found_out_when_they_return() {
     assert_eq!(value_on(&world, 1, 0, "c"), Some(blob("1")), "new writes are heard again");
 }
 
+/// What an owner said before it wrote more, and what comes long after, is no word against a copy
+/// of that.
+#[test]
+fn what_an_owner_said_before_casts_no_doubt_on_what_it_wrote_since() {
+    let mut world = World::connected(1, 3, Budget::default());
+    for round in ["1", "2", "3", "4"] {
+        world.put(0, &blob("a"), &blob(round));
+        world.settle();
+    }
+    // n2 has heard less of it.
+    world.disconnect(0, 2);
+    world.disconnect(1, 2);
+    world.put(0, &blob("a"), &blob("last"));
+    world.settle();
+    world.connect(1, 2);
+    for _ in 0..8 {
+        world.nodes[1].handle_pulse(world.now, &replica(0), &replica(0), 3);
+        world.drain(1);
+        world.pass(5 * SECOND);
+    }
+    assert_eq!(world.nodes[1].closed_head(&replica(0)), 5);
+    assert!(!world.flights.iter().any(|(from, to, message)| {
+        matches!(message, Message::Need(need) if (*from, *to, need.from) == (1, 0, 0))
+    }));
+    assert_eq!(value_on(&world, 1, 0, "a"), Some(blob("last")));
+    world.connect(0, 2);
+    world.run_for(3 * SECOND);
+    world.assert_converged();
+}
+
 #[test]
 fn the_forgotten_do_not_come_back_with_a_peer_that_remembers() {
     let mut world = World::connected(1, 3, Budget::default());
