@@ -4,9 +4,10 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 
 use crate::board::Board;
+use crate::supervisor::Supervisor;
 use crate::supervisor::children::{Child, ChildKey};
 use crate::supervisor::instance::{Instance, Phase, Then};
-use crate::supervisor::{Supervisor, beaten_before_it_starts};
+use crate::supervisor::place::beaten_before_it_starts;
 use crate::targets::Targets;
 use crate::{ChildId, ChildView, Scope};
 

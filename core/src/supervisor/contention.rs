@@ -152,6 +152,14 @@ impl Contention {
         }
     }
 
+    /// Takes in that something is in the way of `key`: once it is gone, all have their turns anew.
+    /// Otherwise whoever sees that first would be before those to whom it belongs.
+    pub(super) fn wait_anew(&mut self, key: &ChildKey) {
+        if let Some(contended) = self.children.get_mut(key) {
+            contended.since = None;
+        }
+    }
+
     fn look_again(&mut self, key: ChildKey, at: Time) {
         let contended = self.children.entry(key).or_default();
         if let Some(before) = contended.timer.replace(at) {

@@ -8,9 +8,10 @@ mod assumptions;
 use std::time::Duration;
 
 use ordu_core::limits::REFUSALS_MAX;
-use ordu_core::{ChildId, ChildSpec, Event, StartReason, StopReason, Time};
+use ordu_core::{ChildId, ChildSpec, Command, Event, StartReason, StopReason, Time};
 use ordu_sim::{
-    Behaviour, Host, N1, N2, N3, N4, N5, Network, Topology, World, WorldBuilder, seeds, spec,
+    Behaviour, Host, N1, N2, N3, N4, N5, Network, Topology, World, WorldBuilder, named, scope,
+    seeds, spec,
 };
 
 use crate::drift::{ABSTENTION, LEASE, TAKEOVER, all_run, drifting, granting};
@@ -405,6 +406,36 @@ fn who_is_cast_out_is_waited_for() {
         assert!(world.run_until(TAKEOVER, elsewhere), "seed {seed}: {}", world.tail());
         assert!(Duration::from_millis(3_900) < world.now().since(at), "seed {seed}");
     }
+}
+
+/// Of two children of one name one waits for the other, and once that has ended all have their
+/// turns anew: it starts where it belongs, and not where its name was free first.
+#[test]
+fn who_waited_for_a_name_starts_where_it_belongs() {
+    let mut waited = 0;
+    for seed in seeds(20) {
+        let mut world = world(seed, 5);
+        let far = Network { delay: Duration::from_millis(70), ..Network::lan() };
+        for host in others(&world, N2) {
+            world.set_link(N2, host, &far);
+        }
+        let start = || Command::Start { scope: scope(), spec: named("slow-start", "one") };
+        world.request(N1, start());
+        world.run_for(Duration::from_millis(30));
+        // It has not heard of the other one.
+        world.request(N2, start());
+        world.run_for(Duration::from_secs(2));
+        let runs = world.runs().iter().filter(|run| run.host != N2);
+        let starting: Vec<_> = runs.filter_map(|run| run.child).collect();
+        let ([child], 1) = (&starting[..], world.runs().len()) else { continue };
+        assert_eq!(world.terminate(N3, *child), Ok(()), "seed {seed}");
+        world.run_for(Duration::from_secs(4));
+        if world.runs().len() == 2 {
+            waited += 1;
+            assert_eq!(world.plan_moves(N4, None), [], "seed {seed}");
+        }
+    }
+    assert!(waited >= 5, "{waited} times one waited for the other");
 }
 
 /// Voters far away are asked again before they have answered, and each answer counts for what it
