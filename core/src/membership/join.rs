@@ -11,12 +11,9 @@ use crate::limits::MEMBERS_MAX;
 use crate::message::{Message, Welcome};
 use crate::{Address, Event, ExitReason, Incarnation, NodeId, Replica, ReplicaKey, Stamp, Time};
 
-/// How many beats of a rival are heard of at least before it is taken for alive.
-const RIVAL_BEATS_MIN: u32 = 3;
-
-/// How many beats more than its time allows a life may have beaten: the first may come late, and
-/// whoever hears of a higher beat of its own goes on above it.
-const BEATS_EARLY_MAX: u128 = 2;
+/// How many beats of a rival are heard of at least, each above the one before, until it is taken
+/// for alive. Of old ones that come late, in whatever order, few are above all before them.
+const RIVAL_BEATS_MIN: u32 = 5;
 
 impl Membership {
     /// Answers a node that asks for what a new life of it must know; `stamp` is our hybrid clock.
@@ -111,10 +108,9 @@ impl Membership {
     /// whole failure timeout since we began to watch ends us.
     ///
     /// One beat is no proof, however often it is told: the last ones of a life that is over may be
-    /// under way for a while, and ages do not count the time that they themselves take to come. So
-    /// those that came further than a life could have beaten meanwhile are no proof either: they
-    /// are from before, and we begin to watch anew. Who only remembers the rival has heard no beat
-    /// of it, and counts none.
+    /// under way for a while, and ages do not count the time that they themselves take to come.
+    /// Nor are two or three that come so late, each by itself. Who only remembers the rival has
+    /// heard no beat of it, and counts none.
     pub(super) fn hear_rival(&mut self, key: ReplicaKey, counter: u64, age: Duration) {
         let (now, timeout) = (self.now, self.settings.failure_timeout);
         let Some(rival) = self.rival.as_mut().filter(|rival| rival.key == key) else { return };
@@ -125,18 +121,12 @@ impl Membership {
             return;
         }
         rival.until = rival.until.max(now + timeout);
-        let beats_in = |time: Duration| time.as_micros() / self.settings.beat_interval.as_micros();
-        if beats_in(watched) + BEATS_EARLY_MAX < u128::from(counter - first) {
-            rival.since = now.saturating_sub(age);
-            rival.beats = Some(RivalBeats { first: counter, highest: counter, heard: 1 });
-            return;
-        }
         let heard = heard + 1;
         rival.beats = Some(RivalBeats { first, highest: counter, heard });
         // It is the beat that has to come so late, not the news of it.
         let lasts = timeout <= watched.saturating_sub(age);
-        let is_steady =
-            RIVAL_BEATS_MIN <= heard && beats_in(timeout) <= u128::from(counter - first) + 1;
+        let beats = timeout.as_micros() / self.settings.beat_interval.as_micros();
+        let is_steady = RIVAL_BEATS_MIN <= heard && beats <= u128::from(counter - first) + 1;
         if lasts && is_steady {
             let by = rival.replica.incarnation();
             self.rival = None;
