@@ -26,6 +26,7 @@
 //! once, so that a bug whose place has moved is noticed, not planted somewhere else. A *lie* is the
 //! same about a checker, and names in `HIDES` the bug that it must hide.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -153,13 +154,20 @@ impl Bug {
     ///
     /// # Errors
     ///
-    /// Says which text is not there, or there more than once; then the tree may be half changed.
+    /// Says which text is not there, or there more than once; then nothing is changed.
     pub fn plant(&self, root: &Path) -> Result<(), String> {
+        let mut files = BTreeMap::new();
         for change in &self.changes {
             let path = root.join(&change.file);
             let about = |error| format!("{}: {error}", path.display());
-            let text = fs::read_to_string(&path).map_err(about)?;
-            fs::write(&path, change.apply(&text)?).map_err(about)?;
+            let text = match files.remove(&path) {
+                Some(text) => text,
+                None => fs::read_to_string(&path).map_err(about)?,
+            };
+            files.insert(path, change.apply(&text)?);
+        }
+        for (path, text) in files {
+            fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
         }
         Ok(())
     }

@@ -1,8 +1,9 @@
 //! Plants deliberate bugs, one at a time, and counts the seeds that the simulator needs to notice.
+//! Whether all of them still compile, it checks with as many planted at once as fit.
 //!
 //! See `CONTRIBUTING.md`; `sim/teeth/run` is how it is called.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -16,13 +17,16 @@ use serde_json::Value;
 /// How the command is used.
 const USAGE: &str = "\
 sim/teeth/run [--base-seed SEED] [--jobs N] [--with LIE] [NAME...]
+sim/teeth/run --check [NAME...]
 
 Plants each bug of sim/teeth/bugs, or only those named, in a copy of the repository, and soaks until
 a seed fails that passes without the bug, or runs the tests that must fail.
 Without names, the lies of sim/teeth/lies are told, too: under each, the bug that it hides must go
 unnoticed. --with tells one throughout.
+--check only sees that everything compiles with each of them, or of those named, planted.
 
-Ends with 1 if a bug outlives its seeds, or a lie hides nothing; with 2 if something does not work.";
+Ends with 1 if a bug outlives its seeds or does not compile, or a lie hides nothing; with 2 if
+something does not work.";
 
 /// The profile that the simulator is built with.
 const PROFILE: &str = "teeth";
@@ -45,6 +49,8 @@ struct Orders {
     base: u64,
     jobs: usize,
     lie: Option<String>,
+    /// Whether it is only seen that they compile.
+    is_check: bool,
 }
 
 /// Where the bugs are planted.
@@ -99,7 +105,7 @@ fn main() -> ExitCode {
 }
 
 fn orders() -> Result<Option<Orders>, String> {
-    let mut orders = Orders { names: Vec::new(), base: 0, jobs: 2, lie: None };
+    let mut orders = Orders { names: Vec::new(), base: 0, jobs: 2, lie: None, is_check: false };
     let mut words = env::args().skip(1);
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or(format!("{word} needs a value"));
@@ -107,6 +113,7 @@ fn orders() -> Result<Option<Orders>, String> {
             "--base-seed" => orders.base = number(&value()?)?,
             "--jobs" => orders.jobs = number(&value()?)?,
             "--with" => orders.lie = Some(value()?),
+            "--check" => orders.is_check = true,
             "-h" | "--help" => return Ok(None),
             option if option.starts_with('-') => return Err(format!("what is {option}?")),
             name => orders.names.push(name.to_owned()),
@@ -136,8 +143,14 @@ fn run(orders: &Orders) -> Result<bool, String> {
     let lie = orders.lie.as_ref().map(|name| named(name, &lies)).transpose()?;
 
     let workshop = Workshop::new();
+    if orders.is_check {
+        // Lies compile or not as bugs do; names choose among bugs alone.
+        let told = lies.iter().filter(|_| orders.names.is_empty());
+        return workshop.check(chosen.iter().chain(told).collect());
+    }
     let width = bugs.iter().chain(&lies).map(|bug| bug.name.len()).max().unwrap_or(0) + 24;
     say(&format!("{:width$} {:>11} {:10} {:>7}", "bug", "seeds", "broke", "seconds"))?;
+    workshop.test_clean(&chosen)?;
     let clean = workshop.build("clean", lie.as_slice())?;
     let mut all_right = true;
     for bug in &chosen {
@@ -183,9 +196,14 @@ impl Workshop {
                 let simulator = self.build("planted", &planted)?;
                 self.hunt(&Hunt { orders, clean, profile, seeds: *seeds }, &simulator)?
             }
-            Instrument::Tests(name) => self.test(&CORE, name, &planted)?,
-            Instrument::Stories(name) => self.test(&STORIES, name, &planted)?,
-            Instrument::Shell(name) => self.test(&SHELL, name, &planted)?,
+            Instrument::Tests(_) | Instrument::Stories(_) | Instrument::Shell(_) => {
+                let (suite, name) = suite(&bug.instrument).expect("these are tests");
+                self.plant(&planted)?;
+                match self.failing_test(suite, name)? {
+                    Some(broke) => Ok(Death { seeds: None, broke }),
+                    None => Err(format!("passes every test of {name}")),
+                }
+            }
         };
         let under = lie.map(|lie| format!(" under {}", lie.name)).unwrap_or_default();
         Ok(Fate {
@@ -214,22 +232,17 @@ impl Workshop {
         Ok(Err(format!("lives on after {seeds} seeds, as others fail without it")))
     }
 
-    /// Runs the tests of `suite` whose names contain `name`, with `bugs` and without.
-    fn test(
-        &self,
-        suite: &[&str],
-        name: &str,
-        bugs: &[Bug],
-    ) -> Result<Result<Death, String>, String> {
+    /// Runs the tests that are to notice `bugs`, each once, without any of them: who fails anyway
+    /// notices nothing.
+    fn test_clean(&self, bugs: &[Bug]) -> Result<(), String> {
         self.plant(&[])?;
-        match self.failing_test(suite, name)? {
-            Some(broke) => return Err(format!("{broke} fails without any bug")),
-            None => self.plant(bugs)?,
+        let suites: BTreeSet<_> = bugs.iter().filter_map(|bug| suite(&bug.instrument)).collect();
+        for (suite, name) in suites {
+            if let Some(broke) = self.failing_test(suite, name)? {
+                return Err(format!("{broke} fails without any bug"));
+            }
         }
-        Ok(match self.failing_test(suite, name)? {
-            Some(broke) => Ok(Death { seeds: None, broke }),
-            None => Err(format!("passes every test of {name}")),
-        })
+        Ok(())
     }
 
     /// Runs the tests of `suite` in the copy whose names contain `name`; returns one that fails.
@@ -284,6 +297,58 @@ impl Workshop {
                 Ok((number(seed)?, promise))
             })
             .collect()
+    }
+
+    /// Sees that everything compiles with each of `bugs`, of which those that change different
+    /// lines are planted together, and returns whether it does.
+    fn check(&self, bugs: Vec<&Bug>) -> Result<bool, String> {
+        let (all, mut broken) = (bugs.len(), 0);
+        let mut groups = Vec::new();
+        let mut left = bugs;
+        while !left.is_empty() {
+            self.plant(&[])?;
+            let (mut together, mut later, mut wrong) = (Vec::new(), Vec::new(), String::new());
+            for bug in left {
+                match bug.plant(&self.tree) {
+                    Ok(()) => together.push(bug.clone()),
+                    Err(why) => {
+                        later.push(bug);
+                        wrong = format!("{}: {why}", bug.name);
+                    }
+                }
+            }
+            if together.is_empty() {
+                return Err(wrong);
+            }
+            groups.push(together);
+            left = later;
+        }
+        while let Some(group) = groups.pop() {
+            self.plant(&group)?;
+            let Some(errors) = self.compile_errors()? else { continue };
+            if let [bug] = &group[..] {
+                say(&format!("with {} this does not compile:\n{errors}", bug.name))?;
+                broken += 1;
+            } else {
+                // One of them does not compile, or two are at odds, which means nothing.
+                let (one, other) = group.split_at(group.len() / 2);
+                groups.extend([one.to_vec(), other.to_vec()]);
+            }
+        }
+        say(&format!("{} of {all} compile", all - broken))?;
+        Ok(broken == 0)
+    }
+
+    /// Compiles what bugs are planted in, and its tests; returns the errors, if there are any.
+    fn compile_errors(&self) -> Result<Option<String>, String> {
+        let output = self
+            .cargo()
+            .args(["check", "--locked", "--quiet", "--tests"])
+            .args(["-p", "ordu-core", "-p", "ordu-sim", "-p", "ordu"])
+            .output()
+            .map_err(|error| format!("cargo does not run: {error}"))?;
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        Ok((!output.status.success()).then_some(errors))
     }
 
     /// Builds a simulator with `bugs` in it; returns where it is.
@@ -380,6 +445,16 @@ impl Fate {
         let line =
             format!("{:width$} {seeds:>11} {broke:10} {:>7}  {remarks}", self.name, self.seconds);
         say(line.trim_end())
+    }
+}
+
+/// Returns the tests that are to notice, if it is tests: the arguments of cargo, and which of them.
+fn suite(instrument: &Instrument) -> Option<(&'static [&'static str], &str)> {
+    match instrument {
+        Instrument::Simulator { .. } => None,
+        Instrument::Tests(name) => Some((&CORE, name)),
+        Instrument::Stories(name) => Some((&STORIES, name)),
+        Instrument::Shell(name) => Some((&SHELL, name)),
     }
 }
 
