@@ -213,12 +213,9 @@ fn who_comes_next_stands_in_for_a_node_that_is_frozen() {
 fn what_has_lapsed_and_is_not_gone_is_not_renewed_with_the_others() {
     for seed in seeds(5) {
         let stubborn = Behaviour::ok().blocking_for(Duration::from_secs(4));
-        let mut world = builder(seed, 3)
-            .kind("stubborn", stubborn)
-            .lacking(N2, "ok")
-            .lacking(N3, "ok")
-            .joined();
-        world.run_for(ABSTENTION);
+        let mut world = granting(
+            builder(seed, 3).kind("stubborn", stubborn).lacking(N2, "ok").lacking(N3, "ok"),
+        );
         let children = start_at_once(&mut world, (0..6).map(|_| (N1, spec("stubborn"))));
         let held: Vec<ChildId> =
             children.iter().copied().filter(|&child| home(&world, child) == N1).collect();
@@ -301,8 +298,7 @@ fn half_of_the_voters_renew_nothing() {
 #[test]
 fn one_of_three_voters_renews_nothing() {
     for seed in seeds(10) {
-        let mut world = World::builder(seed, 3).exclusive(3).joined();
-        world.run_for(ABSTENTION);
+        let mut world = granting(World::builder(seed, 3).exclusive(3));
         let children = start(&mut world, 12);
         let held = world.load(N1);
         world.cut_link(N1, N3);
@@ -321,8 +317,7 @@ fn one_of_three_voters_renews_nothing() {
 #[test]
 fn voters_that_forget_grant_nothing_while_leases_last() {
     for seed in seeds(20) {
-        let mut world = World::builder(seed, 5).exclusive(3).joined();
-        world.run_for(ABSTENTION);
+        let mut world = granting(World::builder(seed, 5).exclusive(3));
         let children = start(&mut world, 12);
         let holder = home(&world, children[0]);
         forget_what_was_granted_to(&mut world, holder);
@@ -364,8 +359,7 @@ fn split_votes_come_together() {
 fn who_is_granted_nothing_lets_others_have_their_turns() {
     for seed in seeds(10) {
         let builder = World::builder(seed, 5).exclusive(3);
-        let mut world = [N1, N2, N3].into_iter().fold(builder, |b, h| b.lacking(h, "ok")).joined();
-        world.run_for(ABSTENTION);
+        let mut world = granting([N1, N2, N3].into_iter().fold(builder, |b, h| b.lacking(h, "ok")));
         let far = Network { delay: Duration::from_millis(1_200), ..Network::lan() };
         for voter in [N1, N2, N3] {
             world.set_link(N4, voter, &far);
@@ -444,8 +438,7 @@ fn who_waited_for_a_name_starts_where_it_belongs() {
 fn leases_are_granted_and_renewed_over_long_ways() {
     for seed in seeds(5) {
         let far = Network { delay: Duration::from_millis(300), ..Network::lan() };
-        let mut world = builder(seed, 3).network(far).joined();
-        world.run_for(ABSTENTION);
+        let mut world = granting(builder(seed, 3).network(far));
         let children = start(&mut world, 12);
         world.run_for(Duration::from_secs(60));
         assert!(all_run(&children)(&world), "seed {seed}");
@@ -462,8 +455,7 @@ fn leases_are_granted_and_renewed_over_long_ways() {
 fn leases_are_counted_from_before_they_were_asked_for() {
     for seed in seeds(5) {
         let builder = World::builder(seed, 5).exclusive(3);
-        let mut world = [N1, N2, N3].into_iter().fold(builder, |b, h| b.lacking(h, "ok")).joined();
-        world.run_for(ABSTENTION);
+        let mut world = granting([N1, N2, N3].into_iter().fold(builder, |b, h| b.lacking(h, "ok")));
         let specs: Vec<_> = (0..20).map(|_| (N5, spec("ok"))).collect();
         let children = start_at_once(&mut world, specs);
         let lost = world.load(N4);
@@ -486,12 +478,12 @@ fn leases_are_counted_from_before_they_were_asked_for() {
 #[test]
 fn more_is_refused_than_one_part_of_an_answer_holds() {
     for seed in seeds(1) {
-        let mut world = builder(seed, 3)
-            .lacking(N3, "ok")
-            // As many wait for their leases at once.
-            .configure(|_, config| config.starts_at_once = 5_000)
-            .joined();
-        world.run_for(ABSTENTION);
+        let mut world = granting(
+            builder(seed, 3)
+                .lacking(N3, "ok")
+                // As many wait for their leases at once.
+                .configure(|_, config| config.starts_at_once = 5_000),
+        );
         let specs: Vec<_> = (0..2_600).map(|_| (N3, spec("ok"))).collect();
         let children = start_at_once(&mut world, specs);
         assert!(REFUSALS_MAX < world.load(N1), "{} run on it", world.load(N1));
