@@ -11,7 +11,7 @@ use crate::verdict::Class;
 use crate::world::World;
 
 /// How long a disk takes to store something, unless it is said otherwise.
-pub(crate) const STORING: Duration = Duration::from_millis(10);
+const STORING: Duration = Duration::from_millis(10);
 
 /// All electorates that nodes went by, and the disks that keep them.
 #[derive(Debug)]
