@@ -13,6 +13,7 @@ use crate::limits::{
     DELTA_BYTES_MAX, DELTA_ENTRIES_MAX, HOPS_MAX, MEMBERS_MAX, METAS_MAX, STRATEGIES_MAX,
     VALUE_BYTES_MAX,
 };
+use crate::mode::Modes;
 use crate::placement::{Redistribution, UserStrategies, Weight};
 use crate::{
     Address, Blob, Electorate, Export, Labels, Mode, Name, NodeId, Quorum, Role, Rule, Scope,
@@ -141,9 +142,10 @@ pub struct Config {
     /// with all where nothing is said. The same on all nodes, which refuse each other otherwise.
     pub modes: BTreeMap<Scope, Mode>,
     /// What becomes of names when the network splits, by registry: [`Mode::Exclusive`] has a
-    /// process hold a name under a lease alone. Each side gives names away where nothing is said,
-    /// and [`OnMinority::Stop`](crate::OnMinority::Stop) is refused. The same on all nodes, which
-    /// refuse each other otherwise.
+    /// process hold a name under a lease alone, and by [`Mode::stopping`] a node that sees too few
+    /// members gives up the names of its processes. Where either is said, processes that run
+    /// children hold no names. Each side gives names away where nothing is. The same on all nodes,
+    /// which refuse each other otherwise.
     pub registry_modes: BTreeMap<Scope, Mode>,
 }
 
@@ -293,18 +295,12 @@ impl Config {
 
     fn check_modes(&self) -> Result<(), ConfigError> {
         let is_empty = |mode: &Mode| mode.quorum() == Some(Quorum::Static { size: 0 });
-        if self.modes.values().any(is_empty) {
+        if self.modes.values().chain(self.registry_modes.values()).any(is_empty) {
             return Err(ConfigError::Zero { what: "Quorum::Static.size" });
         }
-        if let Some((&registry, _)) =
-            self.registry_modes.iter().find(|(_, mode)| mode.quorum().is_some())
-        {
-            return Err(ConfigError::RegistryStops { registry });
-        }
-        let exclusive = |registry: &Scope| {
-            self.registry_modes.get(registry).is_some_and(|mode| mode.is_exclusive())
-        };
-        if let Some(registry) = self.import.registries_of_children().find(exclusive) {
+        let modes = Modes::of(self);
+        let bars_children = |registry: &Scope| modes.bars_children(*registry);
+        if let Some(registry) = self.import.registries_of_children().find(bars_children) {
             return Err(ConfigError::ImportedName { registry });
         }
         if let Some(voters) = &self.voters {
@@ -431,7 +427,7 @@ pub enum ConfigError {
         /// Most that may be.
         most: usize,
     },
-    /// A supervisor's children are to run under leases, or where a majority of the voters is heard,
+    /// Children or names are to be had under leases, or where a majority of the voters is heard,
     /// and there are no voters. Name some.
     #[error("{scope:?} needs voters, to grant leases or to be heard, and there are none")]
     NoVoters {
@@ -447,16 +443,9 @@ pub enum ConfigError {
         /// Those in the configuration.
         named: String,
     },
-    /// A registry is to give its names up in the minority, which only children are stopped for;
-    /// names are kept on both sides, or held under leases.
-    #[error("the names of {registry:?} are not given up in the minority; hold them under leases")]
-    RegistryStops {
-        /// The registry.
-        registry: Scope,
-    },
-    /// A child that is imported has a name in a registry whose names are held under leases, where
-    /// children hold none.
-    #[error("an imported child has a name in {registry:?}, which holds names under leases")]
+    /// A child that is imported has a name in a registry whose names are held under leases, or are
+    /// given up in the minority, where children hold none.
+    #[error("an imported child has a name in {registry:?}, where children hold none by its mode")]
     ImportedName {
         /// The registry.
         registry: Scope,

@@ -479,12 +479,8 @@ impl Reason {
     /// Returns how the process lost its name, of which this was the entry.
     pub(crate) const fn loss(self) -> Loss {
         match self {
-            Self::Ended
-            | Self::Moved
-            | Self::Left
-            | Self::GivenUp
-            | Self::Ungranted
-            | Self::NoQuorum => Loss::Ended,
+            Self::Ended | Self::Moved | Self::Left | Self::GivenUp | Self::Ungranted => Loss::Ended,
+            Self::NoQuorum => Loss::NoQuorum,
             Self::Lapsed => Loss::Lapsed,
             Self::Unregistered => Loss::Unregistered,
             Self::Beaten => Loss::Conflict,

@@ -85,13 +85,14 @@ pub enum RegisterError {
         /// How long it may be.
         max: usize,
     },
-    /// The names of the registry are held under leases, and no more than half of the voters that
-    /// grant them can be reached from the node of the process; ask again once they can.
-    #[error("no majority of the voters is reached: {up} of {of}")]
+    /// The node of the process sees too few members, or voters, to have names of the registry held
+    /// there ([`Mode`](crate::Mode)): names under leases take more than half of the voters. Ask
+    /// again once it sees more, or on a node that does.
+    #[error("{up} of {of} are up as the node of the process sees it, which is no quorum")]
     NoQuorum {
-        /// How many can be.
+        /// How many are up that count.
         up: usize,
-        /// How many there are.
+        /// Of how many; where a fixed number is needed, that one.
         of: usize,
     },
     /// No majority of the voters granted the lease on the name in time: it is promised to another,
@@ -102,16 +103,17 @@ pub enum RegisterError {
         /// The name asked for.
         name: Name,
     },
-    /// The names of the registry are held under leases, and processes that run children hold none:
-    /// register a process that no supervisor looks after, or have the supervisor exclusive.
-    #[error("process {process} runs a child, which holds no names under leases")]
+    /// The names of the registry are held under leases, or given up in the minority, and processes
+    /// that run children hold none: register a process that no supervisor looks after, or have the
+    /// supervisor in that mode.
+    #[error("process {process} runs a child, which holds no names there by the registry's mode")]
     RunsChild {
         /// The process.
         process: ProcessId,
     },
-    /// The names of the registry are held under leases, which the node of the process alone asks
-    /// for; register it there.
-    #[error("process {process} holds names under leases by request on its own node alone")]
+    /// The names of the registry are held under leases, or given up in the minority, and asked for
+    /// on the node of the process alone; register it there.
+    #[error("process {process} is given names of the registry by request on its own node alone")]
     Elsewhere {
         /// The process.
         process: ProcessId,

@@ -87,7 +87,7 @@ pub use crate::id::{
 pub use crate::lease::{FencingToken, Voters, VotersError};
 pub use crate::links::{LinkView, LinksView};
 pub use crate::minority::{OnMinority, Quorum};
-pub use crate::mode::{Mode, Terms};
+pub use crate::mode::{Domain, Mode, Terms};
 pub use crate::name::{Name, NameError};
 pub use crate::node::{
     CallId, ChildView, Command, Conflict, Event, ExitReason, Holder, Input, Lease, Loss,

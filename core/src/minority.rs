@@ -21,17 +21,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::{NodeId, Stamp, Voters};
 
-/// What a node does about the children of a supervisor while it sees too few members.
+/// What a node does about the children of a supervisor, or the names of a registry, while it sees
+/// too few members.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq, Serialize, Deserialize)]
 pub enum OnMinority {
-    /// It goes on: each side of a split runs all children.
+    /// It goes on: each side of a split runs all children, and gives all names away.
     #[default]
     Run,
-    /// It stops those that run on it, and starts none, until it has a quorum again.
+    /// It stops those that run on it, and starts none, until it has a quorum again. The names of a
+    /// registry are given up by whoever holds them on it, who is told to stop
+    /// ([`StopReason::NoQuorum`](crate::StopReason::NoQuorum)), and none is given away.
     ///
-    /// That makes the time shorter for which a child runs twice. It is not exclusivity: over broken
-    /// links, or with loss one way, a child may run twice for as long as that lasts, and after any
-    /// split until the smaller side has found out and its processes have stopped.
+    /// That makes the time shorter for which a child runs twice, or two hold one name. It is not
+    /// exclusivity: over broken links, or with loss one way, that may be for as long as they last,
+    /// and after any split until the smaller side has found out and its processes have stopped.
     Stop(Quorum),
 }
 

@@ -23,7 +23,8 @@ pub enum Mode {
     /// default. A child that runs on both sides is one again once they meet, by the conflict
     /// [`Rule`](crate::Rule).
     Eventual {
-        /// What a node does that sees too few members.
+        /// What a node does that sees too few members: about the children that run there, or the
+        /// names that processes there hold.
         on_minority: OnMinority,
     },
     /// A process of a child runs under a lease alone, which more than half of the [`Voters`] grant;
@@ -34,12 +35,12 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// Returns the mode in which a node stops children while it has no `quorum`.
+    /// Returns the mode in which a node without a `quorum` stops children, or gives names up.
     pub const fn stopping(quorum: Quorum) -> Self {
         Self::Eventual { on_minority: OnMinority::Stop(quorum) }
     }
 
-    /// Returns by which rule a node stops children, if it does.
+    /// Returns by which rule a node stops children or gives names up, if it does.
     pub const fn quorum(self) -> Option<Quorum> {
         match self {
             Self::Eventual { on_minority: OnMinority::Stop(quorum) } => Some(quorum),
@@ -72,15 +73,17 @@ impl Modes {
         Self { supervisors: config.modes.clone(), registries: config.registry_modes.clone() }
     }
 
-    /// Iterates over the supervisors whose children do not run in any case, and their modes.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Scope, Mode)> {
-        let modes = self.supervisors.iter().map(|(scope, mode)| (*scope, *mode));
-        modes.filter(|(_, mode)| *mode != Mode::default())
+    /// Iterates over what does not run, or is not held, in any case, and its mode.
+    pub(crate) fn judged(&self) -> impl Iterator<Item = (Domain, Mode)> {
+        let supervisors = self.supervisors.iter().map(|(s, mode)| (Domain::Supervisor(*s), *mode));
+        let registries = self.registries.iter().map(|(r, mode)| (Domain::Registry(*r), *mode));
+        supervisors.chain(registries).filter(|(_, mode)| *mode != Mode::default())
     }
 
     /// Iterates over the supervisors whose children a node stops while it has no quorum.
     pub(crate) fn stopping(&self) -> impl Iterator<Item = Scope> {
-        self.iter().filter(|(_, mode)| mode.quorum().is_some()).map(|(scope, _)| scope)
+        let stops = self.supervisors.iter().filter(|(_, mode)| mode.quorum().is_some());
+        stops.map(|(scope, _)| *scope)
     }
 
     /// Returns whether the children of `scope` run under leases.
@@ -92,6 +95,21 @@ impl Modes {
     pub(crate) fn leases_names(&self, scope: Scope) -> bool {
         self.registries.get(&scope).is_some_and(|mode| mode.is_exclusive())
     }
+
+    /// Returns whether the names of the registry `scope` are for processes alone that no supervisor
+    /// looks after: those that a process may lose while it runs.
+    pub(crate) fn bars_children(&self, scope: Scope) -> bool {
+        self.registries.get(&scope).is_some_and(|mode| *mode != Mode::default())
+    }
+}
+
+/// What a [`Mode`] is said of. A registry is told apart from the supervisor of the same name.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+pub enum Domain {
+    /// The children of a supervisor.
+    Supervisor(Scope),
+    /// The names of a registry.
+    Registry(Scope),
 }
 
 /// What all nodes of a cluster must have alike, so that leases mean the same to all: as it stands

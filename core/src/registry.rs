@@ -4,6 +4,7 @@
 //! look at the board, one entry. Names of other nodes are the board's alone.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
@@ -34,8 +35,9 @@ struct Local {
     has_started: bool,
     /// Whether it was told to stop in favour of a winner.
     is_frozen: bool,
-    /// Whether it was told to stop, as the lease on a name of it has ended.
-    has_lapsed: bool,
+    /// Whether it was told to stop, as it has lost a name: its lease ended, or this node sees too
+    /// few members.
+    has_lost_name: bool,
     names: BTreeSet<(Scope, Name)>,
     /// Those of its names that it holds under leases, or asks for.
     leased: BTreeMap<(Scope, Name), LeasedEntry>,
@@ -47,7 +49,7 @@ struct Local {
 pub(crate) enum Denial {
     /// No such process runs here.
     NoProcess,
-    /// It runs a child, and the names of the registry are held under leases.
+    /// It runs a child, and may lose a name of the registry while it runs.
     OfChild,
     /// Somebody else has the name, or it has it already.
     Taken(Occupant),
@@ -87,7 +89,7 @@ impl Registry {
     /// Takes in that a process is gone: its names are free, and it is in no group.
     pub(crate) fn handle_gone(&mut self, number: u64) {
         let Some(local) = self.processes.remove(&number) else { return };
-        let is_beaten = local.is_frozen && !local.has_lapsed;
+        let is_beaten = local.is_frozen && !local.has_lost_name;
         let reason = if is_beaten { Reason::Beaten } else { Reason::Ended };
         for (scope, name) in local.names {
             let key = self.key_of(scope, name);
@@ -124,6 +126,9 @@ impl Registry {
         let local = self.processes.get_mut(&number).ok_or(Denial::NoProcess)?;
         if local.is_frozen || !local.has_started {
             return Err(Denial::NoProcess);
+        }
+        if !local.is_plain && self.modes.bars_children(scope) {
+            return Err(Denial::OfChild);
         }
         if let Some(holder) = board.best(&Seat::Name(scope, name.clone())) {
             return Err(Denial::Taken(Occupant::Process(holder.rank.process.clone())));
@@ -214,13 +219,32 @@ impl Registry {
         }
     }
 
-    /// Takes in that the process `number` is to stop, as the lease on a name of it has ended;
-    /// returns whether it was not told to stop before.
-    pub(crate) fn handle_lapsed(&mut self, number: u64) -> bool {
+    /// Takes all names of the registry `scope` from the processes that have them, as this node sees
+    /// too few members; returns which processes those are.
+    pub(crate) fn give_up(&mut self, scope: Scope) -> Vec<u64> {
+        let mut holders = Vec::new();
+        for (number, local) in &mut self.processes {
+            let seats: Vec<_> =
+                local.names.iter().filter(|seat| seat.0 == scope).cloned().collect();
+            if !seats.is_empty() {
+                holders.push(*number);
+            }
+            for seat in seats {
+                local.names.remove(&seat);
+                let (key, reason) = (Key::Name(seat.0, seat.1).encode(), Reason::NoQuorum);
+                self.effects.push_back(Effect::Delete { key, reason });
+            }
+        }
+        holders
+    }
+
+    /// Takes in that the process `number` is to stop, as it has lost a name; returns whether it was
+    /// not told to stop before.
+    pub(crate) fn handle_name_lost(&mut self, number: u64) -> bool {
         let Some(local) = self.processes.get_mut(&number) else { return false };
         let is_told = local.is_frozen;
         local.is_frozen = true;
-        local.has_lapsed |= !is_told;
+        local.has_lost_name |= !is_told;
         !is_told
     }
 
@@ -353,7 +377,7 @@ impl Registry {
             is_plain,
             has_started: false,
             is_frozen: false,
-            has_lapsed: false,
+            has_lost_name: false,
             names,
             leased: BTreeMap::new(),
             groups,

@@ -129,16 +129,16 @@ pub use ordu_core::placement::{
 pub use ordu_core::transport::{Address, BoxFuture, Runtime, Transport};
 pub use ordu_core::{
     Blob, Budget, CallError, Candidate, CatchUpError, CausalToken, ChangeVotersError, ChildClaim,
-    ChildId, ConfigError, Conflict, ConflictRule, Contender, DecodeExportError, Delay, Electorate,
-    Escalation, Event, EvictError, ExitReason, ExplainError, Explanation, Export, FencingToken,
-    GivenUp, IdError, Incarnation, JoinGroupError, LabelError, Labels, LeaveError, LeaveGroupError,
-    LinkView, LinksView, Loss, MemberStatus, Mode, Name, NameConflict, NameError, NodeId, Occupant,
-    OnMinority, Origin, Outcome, Passage, PassageCause, PauseMovesError, Precedence, ProcessId,
-    PublishError, Published, Quarantined, Quorum, QuorumError, QuorumView, Rank, RegisterError,
-    ReleaseError, Replica, Replicas, Restart, RestartChildError, Role, Rule, Scope,
-    SetMembersError, SettleError, Stamp, StartChildError, StartReason, StopReason, TerminateError,
-    Terms, Time, UnknownRegistry, UnregisterError, UpdateError, VoterRecordError, Voters,
-    VotersError, Wall, WriteMetaError,
+    ChildId, ConfigError, Conflict, ConflictRule, Contender, DecodeExportError, Delay, Domain,
+    Electorate, Escalation, Event, EvictError, ExitReason, ExplainError, Explanation, Export,
+    FencingToken, GivenUp, IdError, Incarnation, JoinGroupError, LabelError, Labels, LeaveError,
+    LeaveGroupError, LinkView, LinksView, Loss, MemberStatus, Mode, Name, NameConflict, NameError,
+    NodeId, Occupant, OnMinority, Origin, Outcome, Passage, PassageCause, PauseMovesError,
+    Precedence, ProcessId, PublishError, Published, Quarantined, Quorum, QuorumError, QuorumView,
+    Rank, RegisterError, ReleaseError, Replica, Replicas, Restart, RestartChildError, Role, Rule,
+    Scope, SetMembersError, SettleError, Stamp, StartChildError, StartReason, StopReason,
+    TerminateError, Terms, Time, UnknownRegistry, UnregisterError, UpdateError, VoterRecordError,
+    Voters, VotersError, Wall, WriteMetaError,
 };
 
 pub use ordu_transport_tcp::{Secret, SecretError};

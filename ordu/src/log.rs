@@ -61,8 +61,8 @@ pub(crate) fn event(event: &Event) {
                 tracing::warn!(up, of, "no more than half of the voters are up");
             }
         }
-        Event::Quorum { scope, is_met, up, of } => {
-            tracing::warn!(?scope, is_met, up, of, "a supervisor's quorum came or went");
+        Event::Quorum { domain, is_met, up, of } => {
+            tracing::warn!(?domain, is_met, up, of, "a quorum came or went");
         }
         Event::Refused { peer, reason } => {
             tracing::warn!(%peer, ?reason, "refused what a peer said");

@@ -1,12 +1,14 @@
-//! Whether a node sees enough members to run the children of a supervisor.
+//! Whether a node sees enough members to run the children of a supervisor, or to have the names of
+//! a registry held there.
 
 use std::time::Duration;
 
-use ordu_core::{Command, QuorumView, Reply};
+use ordu_core::{Command, Domain, QuorumView, Reply, UnknownRegistry};
 
 use crate::call::TIMEOUT;
-use crate::node::Over;
+use crate::node::{Node, Over};
 use crate::operation::operation;
+use crate::registry::Registry;
 use crate::supervisor::Supervisor;
 
 impl Supervisor {
@@ -17,16 +19,31 @@ impl Supervisor {
     /// Events tell when it changes: [`Event::Quorum`](crate::Event::Quorum), and of voters
     /// [`Event::Majority`](crate::Event::Majority).
     pub fn quorum(&self) -> AskQuorum {
-        AskQuorum { supervisor: self.clone(), timeout: TIMEOUT }
+        let (node, scope) = self.clone().into_parts();
+        AskQuorum { node, domain: Domain::Supervisor(scope), timeout: TIMEOUT }
     }
 }
 
-/// The question whether the children of a supervisor may run here; await it. A node that is over
-/// says nothing.
+impl Registry {
+    /// Tells whether its names may be held on this node, as it sees it, as
+    /// [`Supervisor::quorum`] does of children. Answered at once.
+    ///
+    /// # Errors
+    ///
+    /// When this node was not told of the registry.
+    pub fn quorum(&self) -> Result<AskQuorum, UnknownRegistry> {
+        let (node, domain) = (self.node().clone(), Domain::Registry(self.scope()?));
+        Ok(AskQuorum { node, domain, timeout: TIMEOUT })
+    }
+}
+
+/// The question whether a node has a quorum for children, or for names; await it. A node that is
+/// over says nothing.
 #[derive(Debug)]
 #[must_use = "nothing happens before it is awaited"]
 pub struct AskQuorum {
-    supervisor: Supervisor,
+    node: Node,
+    domain: Domain,
     timeout: Duration,
 }
 
@@ -34,9 +51,8 @@ operation!(AskQuorum => Option<QuorumView>);
 
 impl AskQuorum {
     async fn run(self) -> Option<QuorumView> {
-        let Self { supervisor, timeout } = self;
-        let (node, scope) = supervisor.into_parts();
-        match node.ask(Command::Quorum { scope }, timeout).await {
+        let Self { node, domain, timeout } = self;
+        match node.ask(Command::Quorum { domain }, timeout).await {
             Ok(Reply::Quorum(view)) => Some(view),
             Ok(other) => unreachable!("the question is answered as such, not with {other:?}"),
             Err(Over) => None,

@@ -251,6 +251,7 @@ impl Teller {
                     Some(Loss::Conflict) => " (it lost a conflict)",
                     Some(Loss::NodeLost) => " (its node is lost)",
                     Some(Loss::Lapsed) => " (its lease ended)",
+                    Some(Loss::NoQuorum) => " (its node sees too few)",
                     Some(_) => " (for a reason not known here)",
                 };
                 let Some(holder) = holder else {

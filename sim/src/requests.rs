@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use ordu_core::placement::{Move, Redistribution};
 use ordu_core::{
-    Blob, CallError, ChangeVotersError, ChildId, ChildSpec, Command, Electorate, EvictError,
-    ExplainError, Explanation, Input, JoinGroupError, LeaveError, LeaveGroupError, LinksView, Name,
-    ProcessId, PublishError, Published, Quarantined, QuorumError, QuorumView, RegisterError,
-    ReleaseError, Replicas, Reply, RestartChildError, Scope, SetMembersError, SettleError,
-    StartChildError, StartedChild, Target, TerminateError, Time, UnregisterError, UpdateError,
-    Updated, VoterChange, WriteMetaError,
+    Blob, CallError, ChangeVotersError, ChildId, ChildSpec, Command, Domain, Electorate,
+    EvictError, ExplainError, Explanation, Input, JoinGroupError, LeaveError, LeaveGroupError,
+    LinksView, Name, ProcessId, PublishError, Published, Quarantined, QuorumError, QuorumView,
+    RegisterError, ReleaseError, Replicas, Reply, RestartChildError, Scope, SetMembersError,
+    SettleError, StartChildError, StartedChild, Target, TerminateError, Time, UnregisterError,
+    UpdateError, Updated, VoterChange, WriteMetaError,
 };
 
 use crate::World;
@@ -288,7 +288,12 @@ impl World {
 
     /// Returns whether children may run on `host`, as it sees it.
     pub fn quorum(&mut self, host: Host) -> QuorumView {
-        let Reply::Quorum(view) = self.ask(host, Command::Quorum { scope: scope() }) else {
+        self.quorum_of(host, Domain::Supervisor(scope()))
+    }
+
+    /// Returns whether `host` has a quorum for `domain`, as it sees it.
+    pub fn quorum_of(&mut self, host: Host, domain: Domain) -> QuorumView {
+        let Reply::Quorum(view) = self.ask(host, Command::Quorum { domain }) else {
             self.out_of_kind()
         };
         view

@@ -119,10 +119,10 @@ pub enum StartChildError {
         /// there is a quorum. End it by its id, or wait for it.
         child: Option<ChildId>,
     },
-    /// The names of the registry are held under leases, and children hold none there; name the
-    /// child in another registry. Nothing was started.
-    #[error("the registry {registry:?} holds its names under leases, and children hold none")]
-    LeasedName {
+    /// The names of the registry are held under leases, or given up in the minority, and children
+    /// hold none there; name the child in another registry. Nothing was started.
+    #[error("children hold no names in the registry {registry:?}, by its mode")]
+    BarredName {
         /// The registry.
         registry: Scope,
     },

@@ -16,7 +16,7 @@ use crate::message::Seat;
 use crate::node::Node;
 use crate::node::changes::{leased, named, run};
 use crate::supervisor::ChildKey;
-use crate::{Blob, Replica};
+use crate::{Blob, Domain, Replica, Scope};
 
 impl Node {
     /// Checks everything that is kept up to date against what it follows from, for tests: journals,
@@ -206,12 +206,22 @@ impl Node {
         if named != names.collect::<BTreeSet<_>>() {
             return Err(format!("our journal names {named:?}, which is not what has names here"));
         }
+        if let Some((scope, name, _)) = self.registry.names().find(|name| self.lacks_quorum(name.0))
+        {
+            return Err(format!("name {name} of {scope:?} is held here, where is no quorum"));
+        }
         if grouped != self.registry.groups().collect::<BTreeSet<_>>() {
             return Err(format!(
                 "our journal groups {grouped:?}, which is not who is grouped here"
             ));
         }
         Ok(())
+    }
+
+    /// Returns whether names of the registry `scope` are to be given up here now.
+    fn lacks_quorum(&self, scope: Scope) -> bool {
+        let judged = self.quorums.judged(Domain::Registry(scope));
+        judged.is_some_and(|judged| !judged.mode.is_exclusive() && !judged.tally.is_met)
     }
 }
 

@@ -32,7 +32,7 @@ impl Node {
             Command::Restart { scope, child } => self.restart(ticket, timeout, (scope, child)),
             Command::Release { scope, child } => self.release(ticket, (scope, child)),
             Command::Quarantined { scope } => self.tell_quarantined(ticket, scope),
-            Command::Quorum { scope } => self.tell_quorum(ticket, scope),
+            Command::Quorum { domain } => self.tell_quorum(ticket, domain),
             Command::ChangeVoters { change } => self.change_voters(ticket, timeout, change),
             Command::Links => {
                 let links = self.membership.links();
@@ -230,11 +230,17 @@ impl Node {
             return self.register_leased(ticket, timeout, seat, process, value, replicas);
         }
         if self.is_own(&process) {
+            if let Some(error) = self.without_quorum_for_names(scope) {
+                return self.reply(ticket, refused(error));
+            }
             let number = process.number;
             match self.register_here(scope, &name, number, value) {
                 Ok(()) => self.await_replicas(ticket, timeout, Written::Name, replicas),
-                Err(Denial::NoProcess | Denial::OfChild) => {
+                Err(Denial::NoProcess) => {
                     self.reply(ticket, refused(RegisterError::NoProcess { process }));
+                }
+                Err(Denial::OfChild) => {
+                    self.reply(ticket, refused(RegisterError::RunsChild { process }));
                 }
                 Err(Denial::Taken(holder)) => {
                     self.reply(ticket, refused(RegisterError::NameTaken { name, holder }));
@@ -247,6 +253,9 @@ impl Node {
         }
         if !self.visible.contains(&process.replica) {
             return self.reply(ticket, refused(RegisterError::NoProcess { process }));
+        }
+        if self.modes.bars_children(scope) {
+            return self.reply(ticket, refused(RegisterError::Elsewhere { process }));
         }
         let number = process.number;
         let operation = Operation::Register { scope, name: name.clone(), number, value };

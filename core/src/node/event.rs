@@ -5,7 +5,9 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ChildId, Conflict, Electorate, Name, NodeId, ProcessId, Replica, Scope, Terms, Wall};
+use crate::{
+    ChildId, Conflict, Domain, Electorate, Name, NodeId, ProcessId, Replica, Scope, Terms, Wall,
+};
 
 /// Something a log or a test wants to know.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -134,11 +136,12 @@ pub enum Event {
         /// How many there are.
         of: usize,
     },
-    /// This node sees enough members to run the children of a supervisor that it stops otherwise
+    /// This node sees enough members to run the children of a supervisor that it stops otherwise,
+    /// or to give away the names of a registry that it gives up otherwise
     /// ([`OnMinority::Stop`](crate::OnMinority::Stop)), or not any more.
     Quorum {
-        /// The supervisor.
-        scope: Scope,
+        /// The supervisor, or the registry.
+        domain: Domain,
         /// Whether it does.
         is_met: bool,
         /// How many are up that count.

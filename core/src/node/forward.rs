@@ -52,7 +52,7 @@ impl Node {
                 Err(Refusal::NoProcess)
             }
             // It is asked for on the node of the process alone.
-            Operation::Register { scope, .. } if self.modes.leases_names(scope) => {
+            Operation::Register { scope, .. } if self.modes.bars_children(scope) => {
                 Err(Refusal::NoProcess)
             }
             Operation::Register { scope, name, number, value } => {

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::message::{CallFailure, Envelope};
 use crate::{
-    Address, Blob, CausalToken, ChildId, ChildSpec, Name, NodeId, Precedence, ProcessId, Scope,
-    VoterChange, Wall,
+    Address, Blob, CausalToken, ChildId, ChildSpec, Domain, Name, NodeId, Precedence, ProcessId,
+    Scope, VoterChange, Wall,
 };
 
 /// Everything the outside world can do to a [`Node`](crate::Node).
@@ -130,11 +130,11 @@ pub enum Command {
         /// The supervisor.
         scope: Scope,
     },
-    /// Tell whether the children of a supervisor may run on this node, as it sees it. Answered by
-    /// [`Reply::Quorum`](crate::Reply::Quorum).
+    /// Tell whether the children of a supervisor may run on this node, or the names of a registry
+    /// be held there, as it sees it. Answered by [`Reply::Quorum`](crate::Reply::Quorum).
     Quorum {
-        /// The supervisor.
-        scope: Scope,
+        /// The supervisor, or the registry.
+        domain: Domain,
     },
     /// Change who grants leases; answered once that is decided, or by a deadline.
     ChangeVoters {

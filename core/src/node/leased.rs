@@ -147,7 +147,7 @@ impl Node {
     /// Takes in that the lease on a name has ended, which the process `number` held: it is told,
     /// and then the name is free.
     pub(super) fn handle_name_lapsed(&mut self, seat: &(Scope, Name), number: u64) {
-        if self.registry.handle_lapsed(number) {
+        if self.registry.handle_name_lost(number) {
             let (reason, grace) = (StopReason::NameLapsed, self.config.conflict_grace);
             self.outputs.push_back(Output::Stop { number, reason, grace });
             self.give_up_asks_of(number);

@@ -142,8 +142,9 @@ pub enum StopReason {
     Lapsed,
     /// The lease has ended under which it held a name: another process may have that by now.
     NameLapsed,
-    /// The node sees too few members to run it ([`Mode`](crate::Mode)); its child goes on
-    /// elsewhere, or here once there is a quorum.
+    /// The node sees too few members to run it ([`Mode`](crate::Mode)), and its child goes on
+    /// elsewhere, or here once there is a quorum; or too few to have it hold a name, which another
+    /// process may have by now.
     NoQuorum,
 }
 
@@ -334,6 +335,8 @@ pub enum Loss {
     NodeLost,
     /// The lease ended under which it held the name, or its child ran that has the name.
     Lapsed,
+    /// Its node sees too few members to run its child, or to have it hold the name.
+    NoQuorum,
 }
 
 /// A member as readers see it.

@@ -1,4 +1,5 @@
-//! Whether this node sees enough members to run the children of a supervisor.
+//! Whether this node sees enough members to run the children of a supervisor, or to have the names
+//! of a registry held here.
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
@@ -7,27 +8,52 @@ use crate::lease::LeaseKey;
 use crate::minority::{OnMinority, Seen, Tally};
 use crate::node::Node;
 use crate::quorum::{Judged, QuorumView};
-use crate::{ChildId, Event, Mode, NodeId, Output, Reply, Scope, StartChildError};
+use crate::{
+    ChildId, Domain, Event, Mode, NodeId, Output, RegisterError, Reply, Scope, StartChildError,
+    StopReason,
+};
 
 impl Node {
-    /// Judges anew for every supervisor, as members came or went: where a quorum is lost children
-    /// stop, and where it is back they start.
+    /// Judges anew for every supervisor and registry, as members came or went: where a quorum is
+    /// lost children stop and names are given up, and where it is back children start.
     pub(super) fn judge_quorums(&mut self) {
         let seen = self.seen_members();
-        let scopes: Vec<(Scope, Mode)> = self.quorums.scopes().collect();
-        let tallies = scopes.iter().map(|(_, mode)| self.tally(*mode, &seen));
+        let domains: Vec<(Domain, Mode)> = self.quorums.domains().collect();
+        let tallies = domains.iter().map(|(_, mode)| self.tally(*mode, &seen));
         let tallies: Vec<Tally> = tallies.collect();
-        for ((scope, mode), tally) in scopes.into_iter().zip(tallies) {
-            let before = self.quorums.handle_tally(self.now, scope, tally);
+        for ((domain, mode), tally) in domains.into_iter().zip(tallies) {
+            let before = self.quorums.handle_tally(self.now, domain, tally);
             if before == tally || mode.is_exclusive() {
                 continue;
             }
-            self.supervisor.handle_quorum(scope, tally);
             let Tally { is_met, up, of, .. } = tally;
+            match domain {
+                Domain::Supervisor(scope) => self.supervisor.handle_quorum(scope, tally),
+                Domain::Registry(_) if is_met => (),
+                Domain::Registry(scope) => self.give_up_names(scope),
+            }
             if before.is_met != is_met {
-                self.outputs.push_back(Output::Event(Event::Quorum { scope, is_met, up, of }));
+                self.outputs.push_back(Output::Event(Event::Quorum { domain, is_met, up, of }));
             }
         }
+    }
+
+    /// Takes the names of the registry `scope` from all processes here: each is told to stop.
+    fn give_up_names(&mut self, scope: Scope) {
+        for number in self.registry.give_up(scope) {
+            if self.registry.handle_name_lost(number) {
+                let (reason, grace) = (StopReason::NoQuorum, self.config.conflict_grace);
+                self.outputs.push_back(Output::Stop { number, reason, grace });
+                self.give_up_asks_of(number);
+            }
+        }
+    }
+
+    /// Returns that no name of the registry `scope` can be given away here now, if none can.
+    pub(super) fn without_quorum_for_names(&self, scope: Scope) -> Option<RegisterError> {
+        let Judged { tally, .. } = self.quorums.judged(Domain::Registry(scope))?;
+        let (up, of) = (tally.up, tally.of);
+        (!tally.is_met).then_some(RegisterError::NoQuorum { up, of })
     }
 
     fn tally(&self, mode: Mode, seen: &[Seen<'_>]) -> Tally {
@@ -75,27 +101,29 @@ impl Node {
         scope: Scope,
         child: Option<ChildId>,
     ) -> Option<StartChildError> {
-        let Judged { tally, .. } = self.quorums.judged(scope)?;
+        let Judged { tally, .. } = self.quorums.judged(Domain::Supervisor(scope))?;
         let (up, of) = (tally.up, tally.of);
         (!tally.is_met).then_some(StartChildError::NoQuorum { up, of, child })
     }
 
-    pub(super) fn tell_quorum(&mut self, ticket: u64, scope: Scope) {
-        let view = self.quorum_view(scope);
+    pub(super) fn tell_quorum(&mut self, ticket: u64, domain: Domain) {
+        let view = self.quorum_of(domain);
         self.reply(ticket, Reply::Quorum(view));
     }
 
-    fn quorum_view(&self, scope: Scope) -> QuorumView {
-        let judged = self.quorums.judged(scope).copied().unwrap_or_else(|| {
+    /// Returns whether children may run here, or names be held, as
+    /// [`Command::Quorum`](crate::Command::Quorum) tells.
+    pub fn quorum_of(&self, domain: Domain) -> QuorumView {
+        let judged = self.quorums.judged(domain).copied().unwrap_or_else(|| {
             let (mode, began) = (Mode::default(), self.quorums.began());
             Judged { mode, tally: self.tally(mode, &[]), since: began, changed: began }
         });
         let Judged { mode, tally, since, changed } = judged;
         let (mut held, mut asked, mut first_end) = (0, 0, None);
         let holder = self.holder.as_ref().filter(|_| mode.is_exclusive());
-        for (_, key) in self.supervisor.instances().filter(|(_, key)| key.0 == scope) {
+        for key in self.lease_keys(domain) {
             let Some(holder) = holder else { break };
-            match holder.until(&LeaseKey::Child(key.0, key.1)) {
+            match holder.until(&key) {
                 Some(until) => {
                     held += 1;
                     first_end = Some(first_end.map_or(until, |end: crate::Time| end.min(until)));
@@ -115,6 +143,20 @@ impl Node {
             leases_held: held,
             leases_asked: asked,
             lease_ends: first_end.map(|end| end.since(self.now)),
+        }
+    }
+
+    /// Returns what runs here of a supervisor, or is held here of a registry, as leases go by it.
+    fn lease_keys(&self, domain: Domain) -> Vec<LeaseKey> {
+        match domain {
+            Domain::Supervisor(scope) => {
+                let children = self.supervisor.instances().filter(|(_, key)| key.0 == scope);
+                children.map(|(_, key)| LeaseKey::Child(key.0, key.1)).collect()
+            }
+            Domain::Registry(scope) => {
+                let names = self.registry.names().filter(|(registry, _, _)| *registry == scope);
+                names.map(|(scope, name, _)| LeaseKey::Name(scope, name)).collect()
+            }
         }
     }
 }

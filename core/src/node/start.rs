@@ -177,8 +177,8 @@ impl Node {
             }
         }
         let (registry, name) = spec.name.as_ref()?;
-        if self.modes.leases_names(*registry) {
-            return Some(StartChildError::LeasedName { registry: *registry });
+        if self.modes.bars_children(*registry) {
+            return Some(StartChildError::BarredName { registry: *registry });
         }
         let holder = self.occupant(*registry, name)?;
         Some(StartChildError::NameTaken { name: name.clone(), holder })

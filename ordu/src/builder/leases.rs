@@ -163,8 +163,31 @@ impl NodeBuilder {
     }
 
     /// Sets what becomes of names of the registry called `registry` when the network splits, and
-    /// declares it: each side gives them away unless told otherwise. The same on all nodes. To stop
-    /// in the minority is for supervisors alone, and is refused.
+    /// declares it: each side gives them away unless told otherwise. The same on all nodes.
+    ///
+    /// By [`Mode::stopping`] a node that sees too few members gives up the names of its processes,
+    /// which are told ([`StopReason::NoQuorum`](crate::StopReason::NoQuorum)) and have their grace,
+    /// and gives none away until it sees more. As with children that is no exclusivity. Such names
+    /// are asked for on the node of the process, for processes that no supervisor looks after.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use ordu::{Mode, Node, Quorum, RegisterError};
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = Node::builder("shop", "a");
+    /// let node = node.registry_mode("tills", Mode::stopping(Quorum::Static { size: 2 }));
+    /// let node = node.start().await?;
+    /// let till = node.spawn(|context| async move { context.stopped().await }).await?;
+    /// match node.registry("tills").register("till/7", &till).await {
+    ///     Ok(_) => println!("till 7 is open"),
+    ///     Err(RegisterError::NoQuorum { up, of }) => println!("{up} of {of} are up"),
+    ///     Err(other) => return Err(other.into()),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn registry_mode(mut self, registry: &str, mode: Mode) -> Self {
         self.leases.registry_modes.insert(registry.to_owned(), mode);
         self.registry(registry)

@@ -1,10 +1,11 @@
-//! Children that stop while a node sees too few members, over real sockets.
+//! Children that stop, and names that are given up, while a node sees too few members, over real
+//! sockets.
 
 use std::time::Duration;
 
 use ordu::{
-    ChildSpec, Context, Mode, Node, NodeBuilder, OnMinority, Process, Quorum, StartChildError,
-    StartError, StopReason,
+    ChildSpec, Context, Incoming, Mode, Node, NodeBuilder, OnMinority, Process, Quorum,
+    RegisterError, StartChildError, StartError, StopReason,
 };
 
 use crate::cluster::{started, until};
@@ -67,4 +68,34 @@ async fn children_run_while_enough_nodes_are_up() {
     b.halt().await;
     a.halt().await;
     assert_eq!(carts.quorum().await, None, "a node that is over says nothing");
+}
+
+/// A process has a name while enough nodes are up, is told when they are not, and has none then.
+#[tokio::test]
+async fn names_are_held_while_enough_nodes_are_up() {
+    let mode = Mode::Eventual { on_minority: RULE };
+    let a = started(describe("a").registry_mode("tills", mode)).await;
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let spawned = a.spawn(move |mut context| async move {
+        if let Incoming::Stop(reason) = context.next().await {
+            tell.send(reason).unwrap();
+        }
+    });
+    let (till, tills) = (spawned.await.unwrap(), a.registry("tills"));
+    let refused = tills.register("till/7", &till).await;
+    assert_eq!(refused.map(drop), Err(RegisterError::NoQuorum { up: 1, of: 2 }));
+    let view = tills.quorum().unwrap().await.unwrap();
+    assert_eq!((view.mode, view.may_run, view.up, view.of), (mode, false, 1, 2));
+
+    let b = describe("b").registry_mode("tills", mode).seeds([a.local_addr()]);
+    let b = started(b).await;
+    until("two to be up", async || tills.quorum().unwrap().await.unwrap().may_run).await;
+    tills.register("till/7", &till).await.unwrap();
+    until("all to see it", async || b.registry("tills").lookup("till/7").is_some()).await;
+
+    b.halt().await;
+    assert_eq!(told.recv().await, Some(StopReason::NoQuorum));
+    assert!(tills.lookup("till/7").is_none(), "it was free before its process was told");
+    a.halt().await;
+    assert!(a.registry("default").quorum().unwrap().await.is_none(), "a node that is over");
 }

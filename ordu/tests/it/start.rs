@@ -4,8 +4,8 @@ use std::error::Error;
 use std::time::Duration;
 
 use ordu::{
-    ConfigError, Context, IdError, LabelError, Node, NodeId, Role, StartNodeError, Voters,
-    VotersError,
+    ConfigError, Context, IdError, LabelError, Mode, Node, NodeId, Quorum, Role, StartNodeError,
+    Voters, VotersError,
 };
 
 use crate::world::alone;
@@ -85,6 +85,15 @@ async fn leases_need_voters_that_can_be_some_and_supervisors_that_can_be_called_
     assert_eq!(voter, "b\n");
     let error = alone().voters(["a"]).exclusive("").start().await.unwrap_err();
     assert!(matches!(error, StartNodeError::SupervisorName { .. }), "{error:?}");
+
+    let nobody = Mode::stopping(Quorum::Static { size: 0 });
+    let error = alone().registry_mode("tills", nobody).start().await.unwrap_err();
+    let StartNodeError::Config { source } = error else { panic!("{error:?}") };
+    assert_eq!(source.to_string(), "Quorum::Static.size must not be zero");
+    let most = Mode::stopping(Quorum::Voters);
+    let error = alone().registry_mode("tills", most).start().await.unwrap_err();
+    let StartNodeError::Config { source } = error else { panic!("{error:?}") };
+    assert!(matches!(source, ConfigError::NoVoters { .. }), "{source:?}");
 
     let refusal = async |voters: Voters| {
         let error = alone().leases_granted_by(voters).start().await.unwrap_err();

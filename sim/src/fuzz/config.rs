@@ -55,7 +55,7 @@ pub fn config(bytes: &[u8], lived_of: u64) -> ConfigRun {
             ConfigError::NoVoters { .. }
             | ConfigError::OtherVoters { .. }
             | ConfigError::Voters(_) => "vote",
-            ConfigError::RegistryStops { .. } | ConfigError::ImportedName { .. } => "leases",
+            ConfigError::ImportedName { .. } => "leases",
             error => panic!("no test knows of {error:?}"),
         };
         assert!(error.to_string().contains(setting), "{error} does not name {setting}");

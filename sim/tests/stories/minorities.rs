@@ -1,14 +1,19 @@
-//! Children that stop where a node finds itself in the minority, and what that does not promise.
+//! Children that stop, and names that are given up, where a node finds itself in the minority; and
+//! what that does not promise.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ordu_core::StartChildError::NoQuorum;
 use ordu_core::{
-    ChildId, Command, Delay, Event, MemberStatus, Mode, Quorum, Reply, StopReason, Voters,
+    ChildId, Command, Delay, Domain, Event, Loss, MemberStatus, Mode, Occupant, Quorum,
+    RegisterError, Reply, StartChildError, StopReason, Voters,
 };
-use ordu_sim::{Host, N1, N2, N3, N4, N5, World, WorldBuilder, named, scope, seeds, spec};
+use ordu_sim::{
+    Host, N1, N2, N3, N4, N5, World, WorldBuilder, locks, name, named, scope, seeds, spec,
+};
 
+use crate::names::told;
 use crate::{LONG, SETTLE, SHORT, start_children};
 
 /// How long a node takes at most until it knows that it hears nobody any more, by a LAN, and its
@@ -23,6 +28,7 @@ fn builder(seed: u64, hosts: u16, quorum: Quorum) -> WorldBuilder {
     World::builder(seed, hosts).configure(move |_, config| {
         config.voters = Some(Voters::new((1..=hosts).map(|number| Host::new(number).id())));
         config.modes.insert(scope(), Mode::stopping(quorum));
+        config.registry_modes.insert(locks(), Mode::stopping(quorum));
     })
 }
 
@@ -51,11 +57,11 @@ fn doubles(world: &World, count: usize) -> usize {
 }
 
 /// Returns what `host` said last of a quorum: that it has one, or has none any more.
-fn said_last(world: &World, host: Host) -> Option<bool> {
+fn said_last(world: &World, host: Host, of: Domain) -> Option<bool> {
     let said = world.events().iter().rev().filter(|(_, at, _)| *at == host);
     let mut said = said.filter_map(|(_, _, event)| {
-        let Event::Quorum { is_met, .. } = event else { return None };
-        Some(*is_met)
+        let Event::Quorum { domain, is_met, .. } = event else { return None };
+        (*domain == of).then_some(*is_met)
     });
     said.next()
 }
@@ -75,7 +81,11 @@ fn the_smaller_side_of_a_split_stops_its_children_within_a_bound() {
             for run in world.runs().iter().filter(|run| small.contains(&run.host)) {
                 assert_eq!(run.stop, Some(StopReason::NoQuorum), "{quorum:?}, seed {seed}");
             }
-            assert_eq!(said_last(&world, N4), Some(false), "{quorum:?}, seed {seed}");
+            assert_eq!(
+                said_last(&world, N4, Domain::Supervisor(scope())),
+                Some(false),
+                "{quorum:?}, seed {seed}"
+            );
             world.run_for(LONG);
             assert_eq!(load(&world, &large), 20, "{quorum:?}, seed {seed}");
             assert_eq!(load(&world, &small), 0, "{quorum:?}, seed {seed}");
@@ -90,8 +100,105 @@ fn the_smaller_side_of_a_split_stops_its_children_within_a_bound() {
                 assert_eq!(world.running_child(child).len(), 1, "{quorum:?}, seed {seed}");
             }
             assert_eq!(world.runs().len(), 20 + moved, "each was started elsewhere, once");
-            assert_eq!(said_last(&world, N4), Some(true), "{quorum:?}, seed {seed}");
+            assert_eq!(
+                said_last(&world, N4, Domain::Supervisor(scope())),
+                Some(true),
+                "{quorum:?}, seed {seed}"
+            );
         }
+    }
+}
+
+/// The names that processes hold on the smaller side of a split are given up within a bound, and
+/// their processes told so, which may not be given names there; the others keep theirs, and give
+/// away what is free. Healed, all see the same, and names are given away everywhere.
+#[test]
+fn the_smaller_side_of_a_split_gives_its_names_up() {
+    for seed in seeds(5) {
+        for quorum in RULES {
+            let mut world = builder(seed, 5, quorum).joined();
+            world.settle(SETTLE);
+            let (small, large) = ([N4, N5], [N1, N2, N3]);
+            let (lost, kept) = (world.spawn(N4), world.spawn(N1));
+            for text in ["ledger", "archive"] {
+                assert_eq!(world.lock(N4, text, &lost, SHORT), Ok(()), "{quorum:?}, seed {seed}");
+            }
+            assert_eq!(world.register(N4, "elsewhere", &lost), Ok(()), "{quorum:?}, seed {seed}");
+            assert_eq!(world.lock(N1, "gate", &kept, SHORT), Ok(()), "{quorum:?}, seed {seed}");
+            world.settle(SETTLE);
+
+            world.partition(&small, &large);
+            let holds = |world: &World, text| world.lock_holder(N4, text).is_some();
+            let given_up = world
+                .run_until(STOPPED, |world| !holds(world, "ledger") && !holds(world, "archive"));
+            assert!(given_up, "{quorum:?}, seed {seed}: {}", world.tail());
+            assert_eq!(told(&world, &lost), Some(&StopReason::NoQuorum), "{quorum:?}, seed {seed}");
+            assert_eq!(
+                said_last(&world, N4, Domain::Registry(locks())),
+                Some(false),
+                "{quorum:?}, seed {seed}"
+            );
+            let loss = world.view(N4).losses.get(&(locks(), name("ledger")));
+            assert_eq!(loss, Some(&Loss::NoQuorum), "{quorum:?}, seed {seed}");
+            let view = world.quorum_of(N4, Domain::Registry(locks()));
+            assert_eq!((view.mode, view.may_run), (Mode::stopping(quorum), false));
+            let other = world.spawn(N4);
+            let refused = world.lock(N4, "ledger", &other, SHORT);
+            let (up, of) = (view.up, view.of);
+            assert_eq!(refused, Err(RegisterError::NoQuorum { up, of }), "{quorum:?}, seed {seed}");
+
+            // Without a mode of its own a registry goes on giving names away on both sides.
+            assert_eq!(world.register(N4, "usual", &other), Ok(()), "{quorum:?}, seed {seed}");
+            world.run_for(LONG);
+            let next = world.spawn(N2);
+            assert_eq!(world.lock(N2, "ledger", &next, SHORT), Ok(()), "{quorum:?}, seed {seed}");
+            let taken = RegisterError::NameTaken {
+                name: name("gate"),
+                holder: Occupant::Process(kept.clone()),
+            };
+            assert_eq!(world.lock(N2, "gate", &next, SHORT), Err(taken), "{quorum:?}, seed {seed}");
+            assert_eq!(told(&world, &kept), None, "{quorum:?}, seed {seed}");
+
+            world.heal();
+            world.run_for(LONG);
+            world.settle(SETTLE);
+            for host in [N1, N2, N3, N4, N5] {
+                let seen = |text| world.lock_holder(host, text).map(|holder| &holder.process);
+                assert_eq!(seen("ledger"), Some(&next), "{quorum:?}, seed {seed}");
+                assert_eq!(seen("gate"), Some(&kept), "{quorum:?}, seed {seed}");
+                assert_eq!(seen("archive"), None, "{quorum:?}, seed {seed}");
+            }
+            assert_eq!(world.lock(N4, "archive", &other, SHORT), Ok(()), "{quorum:?}, seed {seed}");
+            assert_eq!(
+                said_last(&world, N4, Domain::Registry(locks())),
+                Some(true),
+                "{quorum:?}, seed {seed}"
+            );
+        }
+    }
+}
+
+/// Children hold no names that a process may lose while it runs, and such names are asked for where
+/// their process runs.
+#[test]
+fn names_that_may_be_given_up_are_for_processes_of_the_asked_node_alone() {
+    for seed in seeds(3) {
+        let mut world = builder(seed, 3, Quorum::Uniform).joined();
+        world.settle(SETTLE);
+        let mut with_name = named("counter", "ledger");
+        with_name.name = Some((locks(), name("ledger")));
+        let refused = world.start_child(N1, with_name).map(drop);
+        assert_eq!(refused, Err(StartChildError::BarredName { registry: locks() }), "seed {seed}");
+
+        let child = world.start_child(N1, spec("counter")).expect("it starts").process;
+        let host = Host::of(child.replica.node()).expect("it runs somewhere");
+        let refused = world.lock(host, "ledger", &child, SHORT);
+        assert_eq!(refused, Err(RegisterError::RunsChild { process: child }), "seed {seed}");
+
+        let process = world.spawn(N2);
+        world.settle(SETTLE);
+        let refused = world.lock(N1, "ledger", &process, SHORT);
+        assert_eq!(refused, Err(RegisterError::Elsewhere { process }), "seed {seed}");
     }
 }
 

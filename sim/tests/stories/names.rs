@@ -19,7 +19,7 @@ fn holder(world: &World, host: Host, text: &str) -> Option<ProcessId> {
 }
 
 /// Returns why the process was told to stop, if it was.
-fn told<'a>(world: &'a World, process: &ProcessId) -> Option<&'a StopReason> {
+pub(crate) fn told<'a>(world: &'a World, process: &ProcessId) -> Option<&'a StopReason> {
     let host = Host::of(process.replica.node())?;
     let is = |run: &&ordu_sim::Run| run.host == host && run.number == process.number;
     world.runs().iter().find(is)?.stop.as_ref()

@@ -14,6 +14,7 @@ use ordu_sim::{
 };
 
 use crate::drift::{ABSTENTION, LEASE, TAKEOVER, drifting, granting};
+use crate::names::told;
 use crate::others;
 
 /// Long enough for whatever is granted at all.
@@ -34,13 +35,6 @@ fn taken(text: &str, by: &ProcessId) -> RegisterError {
 
 fn holder(world: &World, host: Host, text: &str) -> Option<ProcessId> {
     world.lock_holder(host, text).map(|holder| holder.process.clone())
-}
-
-/// Returns why the process was told to stop, if it was.
-fn told(world: &World, process: &ProcessId) -> Option<StopReason> {
-    let host = Host::of(process.replica.node())?;
-    let is = |run: &&ordu_sim::Run| run.host == host && run.number == process.number;
-    world.runs().iter().find(is)?.stop.clone()
 }
 
 fn lapses(world: &World) -> usize {
@@ -174,7 +168,7 @@ fn who_is_cut_off_is_told_before_another_holds_its_name() {
         assert!(granted, "seed {seed}: {}", world.tail());
         assert!(matches!(world.reply(ticket), Some(Reply::Register(Ok(_)))), "seed {seed}");
         assert!(world.now().since(at) < TAKEOVER + Duration::from_secs(2), "seed {seed}");
-        assert_eq!(told(&world, &first), Some(StopReason::NameLapsed), "seed {seed}");
+        assert_eq!(told(&world, &first), Some(&StopReason::NameLapsed), "seed {seed}");
         assert!(world.lock_holder(N1, "ledger").is_none(), "seed {seed}");
         assert!(before < world.lock_holder(N3, "ledger").and_then(|held| held.token));
 
@@ -249,7 +243,7 @@ fn who_is_frozen_beyond_its_lease_is_told_as_it_thaws() {
 
         world.thaw(N1);
         world.run_for(Duration::from_millis(10));
-        assert_eq!(told(&world, &first), Some(StopReason::NameLapsed), "seed {seed}");
+        assert_eq!(told(&world, &first), Some(&StopReason::NameLapsed), "seed {seed}");
         world.run_for(Duration::from_secs(5));
         for host in [N1, N2, N3] {
             assert_eq!(holder(&world, host, "ledger"), Some(second.clone()), "seed {seed}");
@@ -305,7 +299,7 @@ fn what_is_not_held_under_leases_is_refused() {
         let mut with_name = named("counter", "ledger");
         with_name.name = Some((locks(), name("ledger")));
         let refused = world.start_child(N1, with_name).map(drop);
-        assert_eq!(refused, Err(StartChildError::LeasedName { registry: locks() }), "seed {seed}");
+        assert_eq!(refused, Err(StartChildError::BarredName { registry: locks() }), "seed {seed}");
 
         let child = world.start_child(N1, spec("counter")).expect("it starts").process;
         let host = Host::of(child.replica.node()).expect("it runs somewhere");
