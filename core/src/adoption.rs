@@ -48,6 +48,8 @@ pub(crate) struct Journals<'a> {
     pub(crate) heads: &'a dyn Fn() -> Vec<(Replica, Version)>,
     /// Returns whether every member that is not forgotten has a journal up to a version.
     pub(crate) is_everywhere: &'a dyn Fn(&Replica, Version) -> bool,
+    /// Returns whether all members that are up know that a replica is over.
+    pub(crate) is_known_over: &'a dyn Fn(&Replica) -> bool,
 }
 
 impl Estate {
@@ -166,7 +168,9 @@ impl Adoption {
             let adopted_at = estate.adopted_at.get_or_insert_with(|| living.clone());
             let is_safe =
                 |(journal, head): &(Replica, Version)| (journals.is_everywhere)(journal, *head);
-            if adopted_at.iter().all(is_safe) {
+            // What a node that left says last of itself is for all to hear: those too that it could
+            // not reach any more, and that have it from us.
+            if adopted_at.iter().all(is_safe) && (journals.is_known_over)(replica) {
                 forgotten.push(replica.clone());
             }
         }

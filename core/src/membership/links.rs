@@ -14,7 +14,7 @@ use super::{Known, Life, Membership, State};
 use crate::limits::REPLICAS_MAX;
 use crate::links::{LinkView, LinksView};
 use crate::message::{Beat, Link};
-use crate::{NodeId, ReplicaKey, Time};
+use crate::{NodeId, Replica, ReplicaKey, Time};
 
 /// What a member said last of how it hears others.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -66,6 +66,14 @@ impl Membership {
         }
         self.find_broken(&mut links);
         LinksView { links }
+    }
+
+    /// Returns whether `member` spoke of `replica` in its last beat, or has not beaten since it
+    /// came up; nobody speaks of a life that is over.
+    pub(crate) fn may_speak_of(&self, member: &Replica, replica: &Replica) -> bool {
+        let life = self.current_key(member).map(|key| &self.lives[&key]);
+        let hearing = life.and_then(|life| life.hearing.as_ref());
+        hearing.is_none_or(|hearing| hearing.heard(replica.key()).is_some())
     }
 
     /// Returns for how long no frame of a life's node has come on a session with it.

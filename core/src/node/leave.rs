@@ -76,6 +76,17 @@ impl Node {
         })
     }
 
+    /// Returns whether all members that are up know that `replica` is over: a later life of its
+    /// node tells that by itself, and of one that left nobody who has beaten speaks any more.
+    pub(super) fn is_known_over(&self, replica: &Replica) -> bool {
+        let highest = self.membership.highest(replica.node());
+        if highest.is_some_and(|highest| replica.incarnation() < highest.incarnation()) {
+            return true;
+        }
+        let mut others = self.visible.iter().filter(|&member| self.me.as_ref() != Some(member));
+        others.all(|member| !self.membership.may_speak_of(member, replica))
+    }
+
     /// Returns what whoever asked this node to leave is told if it ends now.
     pub(super) fn leave_reply(&self) -> Reply {
         let remaining = self.supervisor.instance_count();

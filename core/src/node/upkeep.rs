@@ -98,6 +98,7 @@ impl Node {
                 living.map(|replica| (replica.clone(), replication.closed_head(replica))).collect()
             },
             is_everywhere: &|journal, version| self.is_everywhere(journal, version),
+            is_known_over: &|replica| self.is_known_over(replica),
         };
         adoption.handle_beat(self.now, &me, &self.targets, &journals);
         self.adoption = adoption;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ordu_core::{Command, Config, Node, Reply};
-use ordu_sim::{N1, N2, N3, Network, World, name, scope, seeds, spec};
+use ordu_sim::{N1, N2, N3, N4, Network, World, name, scope, seeds, spec};
 
 use crate::{LONG, SETTLE, start_children};
 
@@ -133,5 +133,25 @@ fn what_newcomers_do_not_take_in_any_more_keeps_no_leave_waiting() {
         assert_eq!(world.leave(N1), Ok(()), "seed {seed}");
         assert!(world.now().since(left) < Duration::from_secs(1), "seed {seed}");
         world.settle(SETTLE);
+    }
+}
+
+/// A node leaves while one member cannot hear it. The one hears of it from the others, however late
+/// they compare what they know: nobody takes the node for down.
+#[test]
+fn who_could_not_hear_that_a_node_left_is_told_by_those_who_did() {
+    for seed in seeds(20) {
+        let mut world = World::builder(seed, 4)
+            .configure(|_, config| config.digest_interval = Duration::from_secs(5))
+            .joined();
+        start_children(&mut world, "counter", 4);
+        world.settle(SETTLE);
+        world.partition_closed(&[N1], &[N3]);
+        world.leave(N1).expect("nobody that it reaches keeps it");
+        world.run_for(LONG);
+        for host in [N2, N3, N4] {
+            let shown = world.view(host).members.contains_key(&N1.id());
+            assert!(!shown, "{host} shows who left; seed {seed}: {}", world.tail());
+        }
     }
 }
