@@ -25,6 +25,8 @@ pub(crate) struct Children {
     failed: BTreeSet<ChildId>,
     /// Children of which a run died with its node.
     orphaned: BTreeSet<ChildId>,
+    /// Children that are told to stop since their node sees too few members.
+    halted: BTreeSet<ChildId>,
     /// Children that lost their name to another child or process.
     beaten: BTreeSet<ChildId>,
     names: BTreeMap<ChildId, Name>,
@@ -86,9 +88,20 @@ impl Children {
         }
     }
 
-    /// Takes in what happened to the process that ran `child`.
-    pub(crate) fn handle_process(&mut self, child: Option<ChildId>, event: &ProcessEvent) {
+    /// Takes in what happened to the process on `host` that ran `child`.
+    pub(crate) fn handle_process(
+        &mut self,
+        host: Host,
+        child: Option<ChildId>,
+        event: &ProcessEvent,
+    ) {
         let Some(child) = child else { return };
+        if matches!(event, ProcessEvent::Stopped { .. })
+            && self.halted.remove(&child)
+            && self.is_outshone(child, host)
+        {
+            self.beaten.insert(child);
+        }
         match event {
             ProcessEvent::Exited { failure: None } => self.finished.insert(child),
             ProcessEvent::Ignored => self.terminated.insert(child),
@@ -119,6 +132,10 @@ impl Children {
                 self.beaten.insert(child);
             }
             self.orphaned.insert(child);
+        }
+        if let (StopReason::NoQuorum, Some(child)) = (reason, child) {
+            // Once it has stopped it starts where there is a quorum, if its name is free there.
+            self.halted.insert(child);
         }
         if let (StopReason::Escalated, Some(child)) = (reason, child) {
             self.failed.insert(child);

@@ -70,7 +70,7 @@ impl Oracle {
         child: Option<ChildId>,
         event: &ProcessEvent,
     ) {
-        self.children.handle_process(child, event);
+        self.children.handle_process(host, child, event);
         if *event != ProcessEvent::Started {
             self.names.handle_gone(host, number);
         }

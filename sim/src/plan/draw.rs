@@ -5,7 +5,7 @@
 //! only shows together with it. Source: Groce et al., "Swarm Testing", ISSTA 2012.
 
 use ordu_core::placement::Placement;
-use ordu_core::{Random, Replicas, Restart};
+use ordu_core::{Quorum, Random, Replicas, Restart};
 
 use crate::host::Host;
 use crate::network::{Network, happens};
@@ -63,6 +63,9 @@ pub(super) fn draw(seed: u64, profile: Option<Profile>) -> Plan {
     if profile == Profile::Leases {
         setup.tuning.leases = Some(draw_leases(hosts, &mut random));
     }
+    if profile == Profile::Minorities {
+        setup.tuning.quorum = Some(draw_quorum(hosts, &mut random));
+    }
     let mut drawing = Drawing { hosts, profile, tuning: setup.tuning, random, steps: Vec::new() };
     drawing.draw_faults();
     drawing.draw_asks();
@@ -86,7 +89,8 @@ pub(super) fn draw(seed: u64, profile: Option<Profile>) -> Plan {
 
 fn draw_profile(random: &mut Random) -> Profile {
     match random.below(100) {
-        0..54 => Profile::Full,
+        0..50 => Profile::Full,
+        50..54 => Profile::Minorities,
         54..62 => Profile::Leases,
         62..88 => {
             let aims = u64::try_from(Aim::ALL.len()).expect("there are few");
@@ -125,6 +129,17 @@ fn draw_leases(hosts: u16, random: &mut Random) -> Leases {
     Leases { voters, lease_ms, disk_ms, ..Leases::usual() }
 }
 
+/// Draws a rule that nodes stop by, each as likely as another.
+fn draw_quorum(hosts: u16, random: &mut Random) -> Quorum {
+    match random.below(5) {
+        0 => Quorum::Voters,
+        1 => Quorum::Uniform,
+        2 => Quorum::KeepMajority,
+        3 => Quorum::Static { size: usize::from(hosts / 2 + 1) },
+        _ => Quorum::KeepOldest { down_if_alone: happens(500, random) },
+    }
+}
+
 /// Draws a link that has some faults and not others, each of its own strength.
 fn draw_network(random: &mut Random) -> Network {
     let presets = Network::presets();
@@ -157,6 +172,7 @@ fn draw_tuning(profile: Profile, random: &mut Random) -> Tuning {
         | Profile::NoFaults
         | Profile::EdgeTiming
         | Profile::Leases
+        | Profile::Minorities
         | Profile::Directed(_) => [500, 1_000, 1_000, 5_000][random.below(4) as usize],
     };
     Tuning {
@@ -260,8 +276,10 @@ impl Drawing {
         }
         let fates = [Fate::Heal, Fate::Crash, Fate::Cut, Fate::Flap];
         let mut others = fates[self.random.below(4) as usize];
-        if self.profile == Profile::Leases && others == Fate::Flap {
-            // Over a link that comes and goes leases lapse, if it is one that a majority needs.
+        let needs_others = matches!(self.profile, Profile::Leases | Profile::Minorities);
+        if needs_others && others == Fate::Flap {
+            // Over a link that comes and goes leases lapse, if it is one that a majority needs, and
+            // so do quorums.
             others = Fate::Heal;
         }
         Ending { core, others }

@@ -89,6 +89,7 @@ impl Episodes {
             | Profile::DigestsOnly
             | Profile::EdgeTiming
             | Profile::Leases
+            | Profile::Minorities
             | Profile::Directed(_) => &ALL,
         }
     }

@@ -24,6 +24,8 @@ pub enum Profile {
     Directed(Aim),
     /// Everything at once, and children run under leases.
     Leases,
+    /// Everything at once, and children stop, and names are given up, in the minority.
+    Minorities,
 }
 
 impl Profile {
@@ -36,6 +38,7 @@ impl Profile {
             Self::NoFaults,
             Self::EdgeTiming,
             Self::Leases,
+            Self::Minorities,
         ];
         random.into_iter().chain(Aim::ALL.map(Self::Directed))
     }
@@ -50,6 +53,7 @@ impl Profile {
             Self::EdgeTiming => "faults as long as some timeout, give or take two milliseconds",
             Self::Directed(aim) => aim.about(),
             Self::Leases => "every kind of fault, while children run under leases",
+            Self::Minorities => "every kind of fault, while children stop in the minority",
         }
     }
 }
@@ -64,6 +68,7 @@ impl fmt::Display for Profile {
             Self::EdgeTiming => "edge-timing",
             Self::Directed(aim) => aim.name(),
             Self::Leases => "leases",
+            Self::Minorities => "minorities",
         })
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ordu_core::limits::{DELTA_BYTES_MAX, DELTA_ENTRIES_MAX};
 use ordu_core::placement::Redistribution;
-use ordu_core::{Config, Mode, Random, VoterStore, Voters};
+use ordu_core::{Config, Mode, Quorum, Random, VoterStore, Voters};
 use serde::{Deserialize, Serialize};
 
 use crate::host::Host;
@@ -48,6 +48,10 @@ pub struct Tuning {
     /// The leases that children run under; they need none if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leases: Option<Leases>,
+    /// By which rule nodes stop children and give names up in the minority; they do not if there is
+    /// none. The first three machines are the voters, or all if they are fewer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quorum: Option<Quorum>,
 }
 
 /// The leases that the children of a run need.
@@ -115,6 +119,7 @@ impl Tuning {
             max_children: None,
             moves: None,
             leases: None,
+            quorum: None,
         }
     }
 
@@ -194,6 +199,11 @@ impl Tuning {
             config.voter_store = VoterStore::Empty;
             config.modes.insert(scope(), Mode::Exclusive);
             config.registry_modes.insert(locks(), Mode::Exclusive);
+        }
+        if let Some(quorum) = self.quorum {
+            config.voters = Some(Leases::usual().voters());
+            config.modes.insert(scope(), Mode::stopping(quorum));
+            config.registry_modes.insert(locks(), Mode::stopping(quorum));
         }
     }
 }

@@ -72,7 +72,7 @@ impl Run<'_> {
                 else {
                     return;
                 };
-                // Names under leases are asked for on the node of the process.
+                // Names that may be lost are asked for on the node of the process.
                 let own = Host::of(process.replica.node()).filter(|_| scope == locks());
                 let on = own.unwrap_or(host);
                 if !self.world.is_up(on) {
@@ -116,11 +116,13 @@ impl Run<'_> {
         self.world.request(host, command);
     }
 
-    /// Returns the registry that `text` is a name of: where children run under leases, every other
-    /// name is held under one, too.
+    /// Returns the registry that `text` is a name of: where children run under leases, or stop in
+    /// the minority, every other name is held or given up likewise.
     fn registry_of(&self, text: &str) -> Scope {
-        let is_leased = text.bytes().map(u32::from).sum::<u32>().is_multiple_of(2);
-        if self.plan.setup.tuning.leases.is_some() && is_leased { locks() } else { scope() }
+        let tuning = &self.plan.setup.tuning;
+        let have_modes = tuning.leases.is_some() || tuning.quorum.is_some();
+        let is_moded = text.bytes().map(u32::from).sum::<u32>().is_multiple_of(2);
+        if have_modes && is_moded { locks() } else { scope() }
     }
 
     /// Returns what asks about a child as a plan says; `None` if that is asked already, or not

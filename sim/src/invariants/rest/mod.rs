@@ -10,10 +10,11 @@ mod l07_leases_are_granted_by_a_majority;
 mod l08_what_is_seen_runs;
 mod l09_members_are_those_that_live;
 mod l10_nothing_is_under_way;
+mod l18_all_judge_alike;
 
 use std::collections::BTreeSet;
 
-use ordu_core::{ChildId, NodeId, ProcessId};
+use ordu_core::{ChildId, Domain, NodeId, ProcessId};
 
 use crate::World;
 use crate::host::Host;
@@ -63,11 +64,16 @@ impl Core {
         self.may_run(world) && gave_up.len() < nodes && self.hosts.iter().any(can)
     }
 
-    /// Returns whether children may run here: they need no leases, or a majority of the voters is
-    /// there to grant them.
+    /// Returns whether children may run here: they run in any case, or a majority of the voters is
+    /// there to grant leases, or the nodes judge that they see enough members.
     pub(crate) fn may_run(&self, world: &World) -> bool {
         let Some(config) = self.first().map(|host| &world.hosts[&host].config) else { return true };
         let mode = config.modes.get(&scope()).copied().unwrap_or_default();
+        if mode.quorum().is_some() {
+            let children = Domain::Supervisor(scope());
+            let judge = |host| Some(world.node(host)?.quorum_of(children).may_run);
+            return self.first().and_then(judge).unwrap_or(true);
+        }
         if !mode.is_exclusive() {
             return true;
         }
@@ -88,11 +94,12 @@ impl Core {
 type Check = fn(&World, &Core) -> Finding;
 
 /// Every check, in the order in which they are made: later ones rely on the earlier.
-const CHECKS: [(Promise, Check); 10] = [
+const CHECKS: [(Promise, Check); 11] = [
     (l09_members_are_those_that_live::PROMISE, l09_members_are_those_that_live::check),
     (l01_journals_are_equal::PROMISE, l01_journals_are_equal::check),
     (l05_all_see_the_same::PROMISE, l05_all_see_the_same::check),
     (l04_no_ghosts::PROMISE, l04_no_ghosts::check),
+    (l18_all_judge_alike::PROMISE, l18_all_judge_alike::check),
     (l08_what_is_seen_runs::PROMISE, l08_what_is_seen_runs::check),
     (l06_every_child_runs_once::PROMISE, l06_every_child_runs_once::check),
     (l07_leases_are_granted_by_a_majority::PROMISE, l07_leases_are_granted_by_a_majority::check),
