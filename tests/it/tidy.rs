@@ -88,14 +88,17 @@ fn no_file_is_too_long() {
 
 #[test]
 fn no_line_is_too_wide() {
+    let mut wide = Vec::new();
     for path in sources(&root(), &["rs", "toml"]) {
-        for (number, line) in (1..).zip(read(&path).lines()) {
+        for (number, line) in (1_usize..).zip(read(&path).lines()) {
             let columns = line.chars().count();
             // A string that cannot be broken is no reason to.
-            let fits = columns <= COLUMNS_MAX || line.contains('"');
-            assert!(fits, "{}:{number} has {columns} columns", path.display());
+            if COLUMNS_MAX < columns && !line.contains('"') {
+                wide.push(format!("{}:{number} has {columns} columns", path.display()));
+            }
         }
     }
+    assert!(wide.is_empty(), "{}", wide.join("\n"));
 }
 
 /// Nothing is left for later, and no test is left out.
